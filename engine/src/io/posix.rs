@@ -1,0 +1,1 @@
+//! The `posix` driver.

@@ -1,0 +1,1 @@
+//! Partition logs: append, read, flush, recovery, retention.

@@ -1,1 +1,13 @@
-//! Filled in below.
+//! Kafka's semantics as a state machine: one `Broker` per shard, driven by [`Input`]s, answering with [`Effect`]s.
+//!
+//! Calling order: build with `Broker::new`, adopt what recovery found, then for every turn call `Broker::handle` for
+//! each input, drain `Broker::poll_effect`, and wake it again at `Broker::next_deadline` with [`Input::Tick`].
+//! There is no clock, no I/O and no thread in here: time comes in with each call, effects go out as values, and storage
+//! is the synchronous [`Store`] trait. Sockets, files and mailboxes are the `node` crate's.
+
+pub mod front;
+pub mod io;
+pub mod store;
+
+pub use io::{ConnId, Effect, Input, Now, Origin, ShardId};
+pub use store::{Chunk, LogId, Store};

@@ -115,6 +115,7 @@ pub enum RecvInto {
 }
 
 /// One effect on the world.
+#[expect(missing_docs, reason = "the sentence at each variant explains its fields")]
 #[derive(Debug)]
 pub enum Op {
     /// Opens `path`; the result is the [`FileId`], `len` is filled with the file's size in bytes.

@@ -1,1 +1,5 @@
 //! Filled in below.
+
+pub mod batch;
+pub mod compress;
+pub mod crc;

@@ -1,0 +1,54 @@
+//! Every record of a produced batch, looked at without keeping any: the stream is decompressed a buffer at a time.
+
+use std::io::{BufRead, BufReader};
+
+use crate::compress::{Codec, Decoder};
+
+use super::fields::{self, Fields, Flaw};
+use super::varint::Cursor;
+use super::view::BatchView;
+use super::{BatchError, Limits};
+
+/// Decompressed bytes held at a time.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Shows every record to `visit` with its index; the batch has to hold exactly its count, with offsets 0, 1, 2 and so on.
+pub(super) fn each_record(
+    batch: &BatchView<'_>,
+    limits: &Limits,
+    visit: impl FnMut(i32, &Fields<()>) -> Result<(), BatchError>,
+) -> Result<(), BatchError> {
+    match batch.codec() {
+        Codec::None => walk(batch, Cursor::new(batch.body()), visit),
+        codec => {
+            let decoder = Decoder::new(codec, batch.body(), limits.decompressed_bytes_max)?;
+            walk(batch, Cursor::new(BufReader::with_capacity(BUFFER_BYTES, decoder)), visit)
+        }
+    }
+}
+
+fn walk<R: BufRead>(
+    batch: &BatchView<'_>,
+    mut cursor: Cursor<R>,
+    mut visit: impl FnMut(i32, &Fields<()>) -> Result<(), BatchError>,
+) -> Result<(), BatchError> {
+    let codec = batch.codec();
+    for index in 0..batch.record_count() {
+        let fields = record(&mut cursor).map_err(|flaw| flaw.at(index, codec))?;
+        if fields.offset_delta != index {
+            return Err(BatchError::Record { index, reason: "its offset delta is not its index" });
+        }
+        visit(index, &fields)?;
+    }
+    match cursor.at_end().map_err(Flaw::from) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(BatchError::Record { index: batch.record_count(), reason: "bytes follow the last record" }),
+        Err(flaw) => Err(flaw.at(batch.record_count(), codec)),
+    }
+}
+
+fn record<R: BufRead>(cursor: &mut Cursor<R>) -> Result<Fields<()>, Flaw> {
+    let fields = fields::open(cursor, |cursor, len| cursor.skip(u64::from(len)))?;
+    fields::close(cursor, fields.header_count)?;
+    Ok(fields)
+}

@@ -1,0 +1,214 @@
+//! lz4 frames. The blocks are lz4_flex's; the frame around them is read here, because a library that sizes its buffers from
+//! the seven header bytes would give 8 MiB to whoever sends those, and because a frame without its end mark has to be an
+//! error. Written frames are what Kafka's `Lz4BlockOutputStream` writes: independent blocks of 64 KiB, no content checksum.
+//!
+//! ```text
+//! frame: 04 22 4D 18 | FLG | BD | content size u64 if FLG.3 | dictionary id u32 if FLG.0 | HC | block* | 00000000 | content hash u32 if FLG.2
+//! block: length u32, top bit: stored as is | bytes | block hash u32 if FLG.4
+//! FLG: version 01 in bits 7-6, independent blocks 5, block hashes 4, content size 3, content hash 2, reserved 1, dictionary 0
+//! BD:  block size in bits 6-4: 4 = 64 KiB, 5 = 256 KiB, 6 = 1 MiB, 7 = 4 MiB; HC: second byte of the hash of FLG..HC
+//! ```
+//! All integers are little-endian. Frames may follow one another, and skippable frames between them are skipped. Frames that
+//! need a dictionary and the legacy format are refused, as Kafka does.
+
+use std::io::{self, Read, Write};
+
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+
+use super::xxh32::Xxh32;
+use super::{Codec, CompressError};
+
+const MAGIC: u32 = 0x184D_2204;
+const SKIPPABLE_MAGICS: std::ops::RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
+const STORED_BIT: u32 = 1 << 31;
+/// How far back a linked block may point.
+const HISTORY_BYTES: usize = 64 * 1024;
+/// One byte extends a match by at most 255; the constant covers a block's tokens.
+const EXPANSION_MAX: usize = 255;
+const EXPANSION_SLACK: usize = 64;
+
+#[expect(clippy::expect_used, reason = "a vector takes every byte")]
+pub(super) fn compress(input: &[u8]) -> Vec<u8> {
+    let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
+    let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
+    encoder.write_all(input).expect("a vector takes every byte");
+    encoder.finish().expect("a vector takes every byte")
+}
+
+/// What a frame's descriptor says, and what has been seen of its content.
+struct Frame {
+    block_bytes_max: usize,
+    linked: bool,
+    block_hashes: bool,
+    content_hash: Option<Xxh32>,
+    content_len: Option<u64>,
+    seen_len: u64,
+}
+
+/// Decodes block by block into one buffer that starts with the history linked blocks point into.
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+    frame: Option<Frame>,
+    /// `[earlier blocks | block]`, the last up to `end`; `position..end` has not been handed out.
+    buffer: Vec<u8>,
+    position: usize,
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Reader { rest: input, frame: None, buffer: Vec::new(), position: 0, end: 0 }
+    }
+
+    /// Makes the next block ready; one step of header, block or end mark.
+    fn step(&mut self) -> Result<(), CompressError> {
+        let Some(mut frame) = self.frame.take() else {
+            self.frame = self.frame_header()?;
+            (self.position, self.end) = (0, 0);
+            return Ok(());
+        };
+        let word = self.u32()?;
+        if word == 0 {
+            return self.finish_frame(&frame);
+        }
+        self.block(word, &frame)?;
+        let plain = &self.buffer[self.position..self.end];
+        frame.seen_len += plain.len() as u64;
+        if let Some(hash) = &mut frame.content_hash {
+            hash.update(plain);
+        }
+        self.frame = Some(frame);
+        Ok(())
+    }
+
+    /// Reads a frame's descriptor; `None` after a skippable frame.
+    fn frame_header(&mut self) -> Result<Option<Frame>, CompressError> {
+        let magic = self.u32()?;
+        if SKIPPABLE_MAGICS.contains(&magic) {
+            let len = self.u32()? as usize;
+            self.take(len)?;
+            return Ok(None);
+        }
+        if magic != MAGIC {
+            return Err(corrupt(format!("magic {magic:#010x} is not a frame's")));
+        }
+        let descriptor = self.rest;
+        let [flags, sizes] = self.array()?;
+        if flags >> 6 != 1 || flags & 2 != 0 || sizes & 0x8f != 0 {
+            return Err(corrupt(format!("frame flags {flags:#04x} {sizes:#04x} are not of version 1")));
+        }
+        if flags & 1 != 0 {
+            return Err(corrupt("the frame needs a dictionary"));
+        }
+        let content_len = if flags & 8 != 0 { Some(u64::from_le_bytes(self.array()?)) } else { None };
+        let expected = (Xxh32::of(&descriptor[..descriptor.len() - self.rest.len()]) >> 8) as u8;
+        let [found] = self.array()?;
+        if found != expected {
+            return Err(corrupt(format!("header checksum {found:#04x}, expected {expected:#04x}")));
+        }
+        Ok(Some(Frame {
+            block_bytes_max: block_bytes_max(sizes >> 4)?,
+            linked: flags & 0x20 == 0,
+            block_hashes: flags & 0x10 != 0,
+            content_hash: (flags & 4 != 0).then(Xxh32::new),
+            content_len,
+            seen_len: 0,
+        }))
+    }
+
+    /// Where the next block of at most `room` bytes goes. Linked blocks are laid one behind the other, and the history moves
+    /// to the front only once the buffer is used up, so that a stream of tiny blocks does not cost 64 KiB of copying each.
+    fn place(&mut self, room: usize, frame: &Frame) -> usize {
+        if !frame.linked {
+            return 0;
+        }
+        if self.end + room > 2 * HISTORY_BYTES + frame.block_bytes_max {
+            self.buffer.copy_within(self.end - HISTORY_BYTES..self.end, 0);
+            self.end = HISTORY_BYTES;
+        }
+        self.end
+    }
+
+    fn block(&mut self, word: u32, frame: &Frame) -> Result<(), CompressError> {
+        let len = (word & !STORED_BIT) as usize;
+        if len > frame.block_bytes_max {
+            return Err(corrupt(format!("block of {len} bytes, the frame allows {}", frame.block_bytes_max)));
+        }
+        let bytes = self.take(len)?;
+        if frame.block_hashes {
+            self.expect_hash(Xxh32::of(bytes))?;
+        }
+        let stored = word & STORED_BIT != 0;
+        let room = if stored { len } else { (len * EXPANSION_MAX + EXPANSION_SLACK).min(frame.block_bytes_max) };
+        let start = self.place(room, frame);
+        if self.buffer.len() < start + room {
+            self.buffer.resize(start + room, 0);
+        }
+        let (history, block) = self.buffer.split_at_mut(start);
+        let count = if stored {
+            block[..len].copy_from_slice(bytes);
+            len
+        } else {
+            lz4_flex::block::decompress_into_with_dict(bytes, &mut block[..room], history)
+                .map_err(|error| corrupt(error.to_string()))?
+        };
+        self.position = start;
+        self.end = start + count;
+        Ok(())
+    }
+
+    fn finish_frame(&mut self, frame: &Frame) -> Result<(), CompressError> {
+        if let Some(expected) = frame.content_len.filter(|len| *len != frame.seen_len) {
+            return Err(corrupt(format!("content of {} bytes, the header says {expected}", frame.seen_len)));
+        }
+        frame.content_hash.as_ref().map_or(Ok(()), |hash| self.expect_hash(hash.finish()))
+    }
+
+    fn expect_hash(&mut self, expected: u32) -> Result<(), CompressError> {
+        match self.u32()? {
+            found if found == expected => Ok(()),
+            found => Err(corrupt(format!("checksum {found:#010x}, expected {expected:#010x}"))),
+        }
+    }
+
+    fn u32(&mut self) -> Result<u32, CompressError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CompressError> {
+        let (array, rest) = self.rest.split_first_chunk::<N>().ok_or(TRUNCATED)?;
+        self.rest = rest;
+        Ok(*array)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], CompressError> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(TRUNCATED)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.position == self.end && (self.frame.is_some() || !self.rest.is_empty()) {
+            self.step()?;
+        }
+        let mut ready = &self.buffer[self.position..self.end];
+        let count = ready.read(out)?;
+        self.position += count;
+        Ok(count)
+    }
+}
+
+const TRUNCATED: CompressError = CompressError::Truncated { codec: Codec::Lz4 };
+
+fn block_bytes_max(code: u8) -> Result<usize, CompressError> {
+    match code {
+        4..=7 => Ok(1 << (8 + 2 * u32::from(code))),
+        _ => Err(corrupt(format!("block size code {code} is not one of 4 to 7"))),
+    }
+}
+
+fn corrupt(reason: impl Into<String>) -> CompressError {
+    CompressError::corrupt(Codec::Lz4, reason)
+}

@@ -1,1 +1,25 @@
-//! Filled in below.
+//! Kafka's framing over TCP: length-prefixed frames in, frames out in the order they were asked for.
+//!
+//! [`TcpTransport`] is a machine without I/O: sockets are the engine's ops, which it hands out by
+//! [`TcpTransport::poll_op`] and takes back in [`TcpTransport::handle`]. It knows nothing of what a frame means; requests
+//! and answers are the `broker` crate's, listeners and log lines the `node` crate's.
+//!
+//! Reading order: [`limits`] holds every bound, [`inbound`] turns received buffers into frames, [`replies`] keeps answers
+//! in order, [`conn`] is one connection, [`transport`] all of them.
+
+pub mod limits;
+
+mod inbound;
+mod replies;
+mod sniff;
+
+mod admission;
+mod conn;
+mod event;
+mod transport;
+
+pub use admission::Admission;
+pub use event::{CloseReason, ConnId, Event};
+pub use limits::Limits;
+pub use sniff::Sniffed;
+pub use transport::TcpTransport;

@@ -1,0 +1,151 @@
+//! One connection: what it holds, whether it may read, and what it sends next.
+
+use crate::event::ConnId;
+use crate::inbound::Inbound;
+use crate::limits::{Limits, SEND_BYTES_SOFT, SEND_PIECES_MAX};
+use crate::replies::{Answer, Replies};
+use engine::io::ConnId as Socket;
+use engine::mem::Slice;
+use engine::time::Mono;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Reads and answers.
+    Open,
+    /// Sends what is due, reads nothing, then ends.
+    LastWords,
+    /// Shut down; waits for its ops to return.
+    Ending,
+    /// Waits for the socket to be given back.
+    Closing,
+}
+
+/// State of one connection. The transport moves it; nothing in here submits anything.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) id: ConnId,
+    pub(crate) socket: Socket,
+    pub(crate) peer: SocketAddr,
+    pub(crate) phase: Phase,
+    pub(crate) inbound: Inbound,
+    pub(crate) replies: Replies,
+    /// Answers in order that wait for the socket.
+    outbox: VecDeque<Slice>,
+    /// Bytes in `outbox` and in the send under way.
+    unsent_bytes: usize,
+    /// Bytes of answers whose turn has not come.
+    held_back_bytes: usize,
+    pub(crate) recv_pending: bool,
+    pub(crate) send_pending: bool,
+    pub(crate) shutdown_pending: bool,
+    /// Is in the transport's list of connections to look at.
+    pub(crate) is_dirty: bool,
+    /// Is in the transport's list of connections that wait for the budget.
+    pub(crate) is_paused: bool,
+    /// When a byte last moved.
+    pub(crate) moved_at: Mono,
+}
+
+impl Conn {
+    pub(crate) fn new(id: ConnId, socket: Socket, peer: SocketAddr, limits: &Limits, now: Mono) -> Conn {
+        Conn {
+            id,
+            socket,
+            peer,
+            phase: Phase::Open,
+            inbound: Inbound::new(limits.frame_bytes_max),
+            replies: Replies::default(),
+            outbox: VecDeque::new(),
+            unsent_bytes: 0,
+            held_back_bytes: 0,
+            recv_pending: false,
+            send_pending: false,
+            shutdown_pending: false,
+            is_dirty: false,
+            is_paused: false,
+            moved_at: now,
+        }
+    }
+
+    /// What this connection takes of the shard's budget, in bytes.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        self.inbound.held_bytes() + self.replies.waiting_bytes() + self.held_back_bytes + self.unsent_bytes
+    }
+
+    /// Its own limits leave room for another request.
+    pub(crate) fn is_within(&self, limits: &Limits) -> bool {
+        self.replies.len() < limits.requests_in_flight_max
+            && self.replies.waiting_bytes() < limits.unanswered_bytes_max
+            && self.held_back_bytes + self.unsent_bytes < limits.unsent_bytes_max
+    }
+
+    /// Notes an answer and moves what is in order to the outbox. Returns the reason if the connection is to end behind it.
+    pub(crate) fn answer(&mut self, seq: u64, answer: Answer) -> Option<String> {
+        self.held_back_bytes += bytes_of(&answer);
+        self.replies.answer(seq, answer);
+        while let Some(answer) = self.replies.pop() {
+            let bytes = bytes_of(&answer);
+            self.held_back_bytes -= bytes;
+            match answer {
+                Answer::Send(parts) => {
+                    self.unsent_bytes += bytes;
+                    self.outbox.extend(parts.into_iter().filter(|part| !part.is_empty()));
+                }
+                Answer::Silence => {}
+                Answer::Close(reason) => return Some(reason),
+            }
+        }
+        None
+    }
+
+    /// The pieces of the next send; empty when nothing is due.
+    pub(crate) fn next_send(&mut self) -> Vec<Slice> {
+        let mut bytes = 0;
+        let fits = |part: &&Slice| {
+            let fits = bytes < SEND_BYTES_SOFT;
+            bytes += part.len();
+            fits
+        };
+        let count = self.outbox.iter().take(SEND_PIECES_MAX).take_while(fits).count();
+        self.outbox.drain(..count).collect()
+    }
+
+    /// Notes that a send of `bytes` bytes is done.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        assert!(bytes <= self.unsent_bytes, "sent {bytes} of {} bytes", self.unsent_bytes);
+        self.unsent_bytes -= bytes;
+    }
+
+    /// Everything that is known was sent.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.outbox.is_empty() && !self.send_pending
+    }
+
+    /// No op of its socket is under way.
+    pub(crate) fn is_idle_in_kernel(&self) -> bool {
+        !self.recv_pending && !self.send_pending && !self.shutdown_pending
+    }
+
+    /// No request waits for us and no byte for the peer.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.replies.len() == 0 && self.is_flushed()
+    }
+
+    /// Forgets everything that will not be sent any more.
+    pub(crate) fn drop_answers(&mut self) {
+        self.outbox.clear();
+        self.replies = Replies::default();
+        self.held_back_bytes = 0;
+        self.unsent_bytes = 0;
+    }
+}
+
+fn bytes_of(answer: &Answer) -> usize {
+    match answer {
+        Answer::Send(parts) => parts.iter().map(|part| part.len()).sum(),
+        Answer::Silence | Answer::Close(_) => 0,
+    }
+}

@@ -1,0 +1,242 @@
+//! Received buffers to frames. Several frames are cut out of one buffer without a copy; a frame that is not whole yet
+//! continues in memory of its own, which grows as its bytes arrive and never by what its length merely claims.
+
+use crate::event::CloseReason;
+use crate::limits::{EARNED_AT, EARNED_ROOM, FILL_MAX, FIRST_ROOM};
+use crate::sniff::Sniffed;
+use engine::io::RecvInto;
+use engine::mem::{Buf, Slice};
+
+/// Bytes of a frame's length prefix.
+const PREFIX: usize = 4;
+
+/// The receiving side of one connection.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    state: State,
+    frame_bytes_max: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Inside the length prefix: `have` of its bytes arrived, 0 between two frames.
+    Prefix { bytes: [u8; PREFIX], have: usize },
+    /// Inside a frame of `len` bytes; `buf` holds what arrived.
+    Body { len: usize, buf: Buf },
+    /// As `Body`, while a receive owns the buffer.
+    Away { len: usize, arrived: usize, capacity: usize },
+}
+
+const BETWEEN: State = State::Prefix { bytes: [0; PREFIX], have: 0 };
+
+impl Inbound {
+    pub(crate) fn new(frame_bytes_max: usize) -> Inbound {
+        Inbound { state: BETWEEN, frame_bytes_max }
+    }
+
+    /// True inside a frame whose length is known.
+    pub(crate) fn is_in_body(&self) -> bool {
+        !matches!(self.state, State::Prefix { .. })
+    }
+
+    /// Memory held for the unfinished frame, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Prefix { .. } => 0,
+            State::Body { buf, .. } => buf.capacity(),
+            State::Away { capacity, .. } => *capacity,
+        }
+    }
+
+    /// How many bytes more than now the next receive would hold.
+    pub(crate) fn growth_bytes(&self) -> usize {
+        match &self.state {
+            State::Body { len, buf } if wants_room(*len, buf) => room(*len, buf.len()) - buf.capacity(),
+            _ => 0,
+        }
+    }
+
+    /// Where the next bytes go. Wants [`Inbound::received`] before the next call.
+    pub(crate) fn target(&mut self) -> RecvInto {
+        match std::mem::replace(&mut self.state, BETWEEN) {
+            prefix @ State::Prefix { .. } => {
+                self.state = prefix;
+                RecvInto::Any
+            }
+            State::Body { len, buf } => {
+                let buf = if wants_room(len, &buf) { moved(&buf, room(len, buf.len())) } else { buf };
+                self.state = State::Away { len, arrived: buf.len(), capacity: buf.capacity() };
+                let fill = buf.len() >= EARNED_AT && buf.spare_len() <= FILL_MAX;
+                if fill { RecvInto::Fill(buf) } else { RecvInto::Buf(buf) }
+            }
+            State::Away { .. } => unreachable!("one receive at a time"),
+        }
+    }
+
+    /// Takes a received buffer and appends the frames that are whole to `frames`.
+    pub(crate) fn received(&mut self, buf: Buf, frames: &mut Vec<Slice>) -> Result<(), CloseReason> {
+        match std::mem::replace(&mut self.state, BETWEEN) {
+            State::Away { len, .. } if buf.len() == len => frames.push(buf.freeze()),
+            State::Away { len, .. } => self.state = State::Body { len, buf },
+            State::Prefix { bytes, have } => return self.cut(&buf.freeze(), bytes, have, frames),
+            State::Body { .. } => unreachable!("a receive inside a body owns its buffer"),
+        }
+        Ok(())
+    }
+
+    /// Why a peer that closes now does so.
+    pub(crate) fn at_end(&self) -> CloseReason {
+        match &self.state {
+            State::Prefix { have: 0, .. } => CloseReason::PeerClosed,
+            State::Prefix { have, .. } => CloseReason::PeerClosedInFrame { arrived: *have, len: PREFIX },
+            State::Body { len, buf } => CloseReason::PeerClosedInFrame { arrived: buf.len(), len: *len },
+            State::Away { len, arrived, .. } => CloseReason::PeerClosedInFrame { arrived: *arrived, len: *len },
+        }
+    }
+
+    /// Cuts `whole` into frames, starting `have` bytes into a prefix.
+    fn cut(
+        &mut self,
+        whole: &Slice,
+        mut prefix: [u8; PREFIX],
+        mut have: usize,
+        frames: &mut Vec<Slice>,
+    ) -> Result<(), CloseReason> {
+        let mut at = 0;
+        loop {
+            let take = (PREFIX - have).min(whole.len() - at);
+            prefix[have..have + take].copy_from_slice(&whole[at..at + take]);
+            (have, at) = (have + take, at + take);
+            if have < PREFIX {
+                self.state = State::Prefix { bytes: prefix, have };
+                return Ok(());
+            }
+            let len = self.checked_len(prefix)?;
+            if whole.len() - at < len {
+                let mut buf = Buf::with_capacity(room(len, whole.len() - at));
+                buf.extend_from_slice(&whole[at..]);
+                self.state = State::Body { len, buf };
+                return Ok(());
+            }
+            frames.push(whole.slice(at..at + len));
+            (have, at) = (0, at + len);
+        }
+    }
+
+    fn checked_len(&self, prefix: [u8; PREFIX]) -> Result<usize, CloseReason> {
+        let len = i32::from_be_bytes(prefix);
+        match usize::try_from(len) {
+            Ok(usable) if usable > 0 && usable <= self.frame_bytes_max => Ok(usable),
+            _ => Err(CloseReason::FrameLength { len, max: self.frame_bytes_max, guess: Sniffed::guess(prefix) }),
+        }
+    }
+}
+
+/// Room that `arrived` bytes of a frame of `len` bytes justify.
+fn room(len: usize, arrived: usize) -> usize {
+    let earned = if arrived < EARNED_AT { FIRST_ROOM } else { EARNED_ROOM.max(2 * arrived) };
+    earned.min(len)
+}
+
+/// Full, or by now worth more room than it began with.
+fn wants_room(len: usize, buf: &Buf) -> bool {
+    let worth_more = buf.capacity() == FIRST_ROOM && buf.len() >= EARNED_AT;
+    buf.capacity() < len && (buf.spare_len() == 0 || worth_more)
+}
+
+fn moved(old: &Buf, capacity: usize) -> Buf {
+    let mut new = Buf::with_capacity(capacity);
+    new.extend_from_slice(old.as_slice());
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 100 << 20;
+
+    fn frame(len: usize) -> Vec<u8> {
+        let body = (0..len).map(|i| (i % 251) as u8);
+        (len as i32).to_be_bytes().into_iter().chain(body).collect()
+    }
+
+    /// Feeds `bytes` in pieces of at most `piece` and returns frames and the most memory that was held at once.
+    fn feed(bytes: &[u8], piece: usize) -> (Vec<Slice>, usize) {
+        let (mut inbound, mut frames, mut held) = (Inbound::new(MAX), Vec::new(), 0);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let mut buf = match inbound.target() {
+                RecvInto::Any => Buf::with_capacity(piece),
+                RecvInto::Fill(buf) | RecvInto::Buf(buf) => buf,
+            };
+            held = held.max(inbound.held_bytes());
+            let take = rest.len().min(buf.spare_len()).min(piece);
+            buf.extend_from_slice(&rest[..take]);
+            rest = &rest[take..];
+            inbound.received(buf, &mut frames).expect("lengths are good");
+        }
+        assert!(!inbound.is_in_body(), "all frames are whole");
+        (frames, held)
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_they_arrive() {
+        let lens = [1, 3, 100, 5000, 70_000, 2, 300_000];
+        let bytes: Vec<u8> = lens.iter().flat_map(|len| frame(*len)).collect();
+        for piece in [1, 3, 4, 7, 1000, 16 << 10, 100_000, bytes.len()] {
+            let (frames, _) = feed(&bytes, piece);
+            assert_eq!(frames.iter().map(|frame| frame.len()).collect::<Vec<_>>(), lens, "pieces of {piece}");
+            assert!(frames.iter().zip(lens).all(|(got, len)| **got == frame(len)[4..]), "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn small_frames_share_the_received_buffer() {
+        let bytes: Vec<u8> = [10, 20].iter().flat_map(|len| frame(*len)).collect();
+        let (frames, held) = feed(&bytes, bytes.len());
+        let gap = frames[1].as_ptr().addr() - frames[0].as_ptr().addr();
+        assert_eq!((gap, held), (14, 0));
+    }
+
+    #[test]
+    fn claimed_length_alone_earns_one_small_room() {
+        let (mut inbound, mut frames) = (Inbound::new(MAX), Vec::new());
+        let mut buf = Buf::with_capacity(100);
+        buf.extend_from_slice(&frame(MAX)[..50]);
+        inbound.received(buf, &mut frames).expect("the length is allowed");
+        assert_eq!(inbound.held_bytes(), FIRST_ROOM);
+        assert!(matches!(inbound.target(), RecvInto::Buf(_)));
+    }
+
+    #[test]
+    fn arrived_bytes_earn_room_to_be_received_straight_into() {
+        let (mut inbound, mut frames) = (Inbound::new(MAX), Vec::new());
+        let mut buf = Buf::with_capacity(EARNED_AT + PREFIX);
+        buf.extend_from_slice(&frame(1 << 20)[..EARNED_AT + PREFIX]);
+        inbound.received(buf, &mut frames).expect("the length is allowed");
+        let RecvInto::Fill(buf) = inbound.target() else {
+            panic!("a large frame is received straight into its memory")
+        };
+        assert_eq!((buf.capacity(), buf.len()), (1 << 20, EARNED_AT));
+    }
+
+    #[test]
+    fn unusable_lengths_say_what_was_seen() {
+        for (prefix, len, guess) in [
+            ([0, 0, 0, 0], 0, Sniffed::Unknown),
+            ([0xFF, 0xFF, 0xFF, 0xFE], -2, Sniffed::Unknown),
+            ([0x7F, 0xFF, 0xFF, 0xFF], i32::MAX, Sniffed::Unknown),
+            ([0x16, 0x03, 0x01, 0x02], 0x1603_0102, Sniffed::Tls),
+            (*b"GET ", 0x4745_5420, Sniffed::Http),
+        ] {
+            let mut buf = Buf::with_capacity(4);
+            buf.extend_from_slice(&prefix);
+            let got = Inbound::new(MAX).received(buf, &mut Vec::new());
+            let Err(CloseReason::FrameLength { len: got_len, max: MAX, guess: got_guess }) = got else {
+                panic!("{prefix:?} gave {got:?}")
+            };
+            assert_eq!((got_len, got_guess), (len, guess));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Every bound of the transport, and how they fit together.
+
+/// Room that a frame of unknown honesty gets first, in bytes.
+pub(crate) const FIRST_ROOM: usize = 64 << 10;
+
+/// Once this much of a frame has arrived, it is received straight into its own memory, in bytes.
+pub(crate) const EARNED_AT: usize = 32 << 10;
+
+/// Room that [`EARNED_AT`] bytes earn at once, so that an ordinary large request is copied only as far as it arrived
+/// before; beyond, room doubles with what arrived. In bytes.
+pub(crate) const EARNED_ROOM: usize = 2 << 20;
+
+/// Largest room that one receive must fill before we hear of it again, in bytes: slower clients than this per idle
+/// limit would look idle.
+pub(crate) const FILL_MAX: usize = 4 << 20;
+
+/// Most pieces in one vectored send: the kernel's `IOV_MAX`.
+pub(crate) const SEND_PIECES_MAX: usize = 1024;
+
+/// Bytes after which a send takes no further piece, so that a slow reader shows progress.
+pub(crate) const SEND_BYTES_SOFT: usize = 4 << 20;
+
+/// Pause after a failed accept (out of descriptors, mostly), in milliseconds.
+pub(crate) const ACCEPT_RETRY_MS: u64 = 100;
+
+/// Bits of a connection id that name its slot; the rest counts connections.
+pub(crate) const SLOT_BITS: u32 = 24;
+
+const _: () = assert!(EARNED_AT < FIRST_ROOM, "a frame must be able to earn more before its first room is full");
+const _: () = assert!(FIRST_ROOM < EARNED_ROOM, "earned room must be more than the first one");
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest request frame in bytes (`socket.request.max.bytes`).
+    pub frame_bytes_max: usize,
+    /// Requests of one connection that may wait for their answer; beyond, its socket is not read.
+    pub requests_in_flight_max: usize,
+    /// Bytes of unanswered requests of one connection; beyond, its socket is not read.
+    pub unanswered_bytes_max: usize,
+    /// Answer bytes that one connection's peer has not taken; beyond, its socket is not read.
+    pub unsent_bytes_max: usize,
+    /// What all connections of this shard may hold together, received and unsent, in bytes.
+    pub budget_bytes: usize,
+    /// A connection that moves no byte for this long is closed, in milliseconds (`connections.max.idle.ms`).
+    pub idle_ms: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            frame_bytes_max: 100 << 20,
+            requests_in_flight_max: 256,
+            unanswered_bytes_max: 16 << 20,
+            unsent_bytes_max: 16 << 20,
+            budget_bytes: 256 << 20,
+            idle_ms: Some(600_000),
+        }
+    }
+}

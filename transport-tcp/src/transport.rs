@@ -1,0 +1,499 @@
+//! All connections of one shard: accepting, reading while the budget lasts, answering in order, ending.
+
+use crate::admission::Admission;
+use crate::conn::{Conn, Phase};
+use crate::event::{CloseReason, ConnId, Event};
+use crate::limits::{ACCEPT_RETRY_MS, Limits, SLOT_BITS};
+use crate::replies::Answer;
+use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
+use engine::mem::{Buf, Slice};
+use engine::time::Mono;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What an op was for; the upper part of its token's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+enum Kind {
+    Accept = 0,
+    Recv = 1,
+    Send = 2,
+    Shutdown = 3,
+    Close = 4,
+    /// Gives back the socket of a refused connection.
+    Refuse = 5,
+    Cancel = 6,
+}
+
+const KINDS: [Kind; 7] =
+    [Kind::Accept, Kind::Recv, Kind::Send, Kind::Shutdown, Kind::Close, Kind::Refuse, Kind::Cancel];
+
+fn token(kind: Kind, index: usize) -> Token {
+    Token::new(Owner::Net, (kind as u64) << 32 | index as u64)
+}
+
+fn kind_and_index(token: Token) -> (Kind, usize) {
+    let payload = token.payload();
+    (KINDS[(payload >> 32) as usize], (payload & 0xFFFF_FFFF) as usize)
+}
+
+/// A listening socket and its one pending accept.
+#[derive(Debug)]
+struct Listener {
+    id: ListenerId,
+    accept_pending: bool,
+    /// Not before this time, after a failure.
+    retry_at: Option<Mono>,
+}
+
+/// The transport of one shard.
+///
+/// Calling order in a turn: [`handle`](Self::handle) for every completion of [`Owner::Net`], [`tick`](Self::tick) once
+/// [`next_deadline`](Self::next_deadline) has passed, drain [`poll_event`](Self::poll_event), answer with
+/// [`reply`](Self::reply), [`no_reply`](Self::no_reply) or [`close`](Self::close), and last submit what
+/// [`poll_op`](Self::poll_op) gives: all answers of a turn to one connection leave in one send.
+#[derive(Debug)]
+pub struct TcpTransport {
+    limits: Limits,
+    admission: Arc<Admission>,
+    listeners: Vec<Listener>,
+    conns: Vec<Option<Conn>>,
+    free: Vec<usize>,
+    opened: u64,
+    /// Sum of what all connections hold, in bytes.
+    spent_bytes: usize,
+    /// Requests of all connections without an answer.
+    waiting: usize,
+    /// Somebody else's memory is short: start no new frame.
+    is_pressed: bool,
+    /// Takes no connection any more.
+    is_stopping: bool,
+    /// The one connection that may grow its frame past the budget, so that a budget spent on halves of frames frees itself.
+    favoured: Option<ConnId>,
+    dirty: Vec<usize>,
+    paused: VecDeque<usize>,
+    idle: BinaryHeap<Reverse<(Mono, ConnId)>>,
+    events: VecDeque<Event>,
+    ops: VecDeque<(Token, Op)>,
+    frames: Vec<Slice>,
+}
+
+impl TcpTransport {
+    /// A transport without listeners.
+    pub fn new(limits: Limits, admission: Arc<Admission>) -> TcpTransport {
+        TcpTransport {
+            limits,
+            admission,
+            listeners: Vec::new(),
+            conns: Vec::new(),
+            free: Vec::new(),
+            opened: 0,
+            spent_bytes: 0,
+            waiting: 0,
+            is_pressed: false,
+            is_stopping: false,
+            favoured: None,
+            dirty: Vec::new(),
+            paused: VecDeque::new(),
+            idle: BinaryHeap::new(),
+            events: VecDeque::new(),
+            ops: VecDeque::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Accepts connections of `listener` from now on.
+    pub fn listen(&mut self, listener: ListenerId) {
+        self.listeners.push(Listener { id: listener, accept_pending: false, retry_at: None });
+        self.accept(self.listeners.len() - 1);
+    }
+
+    /// Takes the completion of an op that [`TcpTransport::poll_op`] gave.
+    pub fn handle(&mut self, done: Done, now: Mono) {
+        let (kind, index) = kind_and_index(done.token);
+        match (kind, done.op) {
+            (Kind::Accept, Op::Accept { peer, local, .. }) => self.accepted(index, done.result, peer, local, now),
+            (Kind::Recv, Op::Recv { into, .. }) => self.received(index, done.result, into, now),
+            (Kind::Send, Op::Send { bufs, .. }) => self.sent(index, done.result, &bufs, now),
+            (Kind::Shutdown, _) => self.was_shut_down(index),
+            (Kind::Close, _) => self.closed(index),
+            (Kind::Refuse | Kind::Cancel, _) => {}
+            (kind, op) => unreachable!("a {kind:?} token came back with {op:?}"),
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Answers a request; `parts` start with the frame's length prefix.
+    pub fn reply(&mut self, conn: ConnId, seq: u64, parts: Vec<Slice>) {
+        self.answer(conn, seq, Answer::Send(parts));
+    }
+
+    /// The request gets no answer; later ones need not wait for it.
+    pub fn no_reply(&mut self, conn: ConnId, seq: u64) {
+        self.answer(conn, seq, Answer::Silence);
+    }
+
+    /// Closes the connection in place of an answer, after the answers before it were sent.
+    pub fn close(&mut self, conn: ConnId, seq: u64, reason: String) {
+        self.answer(conn, seq, Answer::Close(reason));
+    }
+
+    /// While on, no connection starts a new frame; those inside one go on.
+    pub fn set_read_pressure(&mut self, on: bool) {
+        self.is_pressed = on;
+    }
+
+    /// Accepts nothing any more and closes every connection as soon as its requests are answered.
+    pub fn stop(&mut self) {
+        self.is_stopping = true;
+        for (index, listener) in self.listeners.iter().enumerate() {
+            if listener.accept_pending {
+                self.ops.push_back((token(Kind::Cancel, index), Op::Cancel(token(Kind::Accept, index))));
+            }
+        }
+        (0..self.conns.len()).for_each(|slot| self.mark(slot));
+    }
+
+    /// Closes every connection now, whatever it waits for.
+    pub fn close_all(&mut self) {
+        (0..self.conns.len()).for_each(|slot| self.end(slot, CloseReason::Stopping));
+    }
+
+    /// Open or still closing connections.
+    pub fn connection_count(&self) -> usize {
+        self.conns.len() - self.free.len()
+    }
+
+    /// Bytes that all connections hold: requests without an answer and answers not taken.
+    pub fn spent_bytes(&self) -> usize {
+        self.spent_bytes
+    }
+
+    /// When [`TcpTransport::tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let idle = self.idle.peek().map(|Reverse((at, _))| *at);
+        self.listeners.iter().filter_map(|listener| listener.retry_at).chain(idle).min()
+    }
+
+    /// Acts on time that has passed: idle connections end, failed accepts are tried again.
+    pub fn tick(&mut self, now: Mono) {
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].retry_at.is_some_and(|at| at <= now) {
+                self.listeners[index].retry_at = None;
+                self.accept(index);
+            }
+        }
+        while let Some(Reverse((at, id))) = self.idle.peek().copied()
+            && at <= now
+        {
+            self.idle.pop();
+            self.check_idle(id, now);
+        }
+    }
+
+    /// The next op to submit.
+    pub fn poll_op(&mut self) -> Option<(Token, Op)> {
+        if self.ops.is_empty() {
+            self.resume();
+            while let Some(slot) = self.dirty.pop() {
+                self.advance(slot);
+            }
+        }
+        self.ops.pop_front()
+    }
+
+    fn accept(&mut self, index: usize) {
+        if self.is_stopping {
+            return;
+        }
+        let listener = &mut self.listeners[index];
+        listener.accept_pending = true;
+        let op = Op::Accept { listener: listener.id, peer: None, local: None };
+        self.ops.push_back((token(Kind::Accept, index), op));
+    }
+
+    fn accepted(
+        &mut self,
+        index: usize,
+        result: io::Result<u32>,
+        peer: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+        now: Mono,
+    ) {
+        self.listeners[index].accept_pending = false;
+        match result {
+            Ok(socket) => {
+                self.open(Socket(socket), peer, local, now);
+                self.accept(index);
+            }
+            Err(_) if self.is_stopping => {}
+            Err(error) if is_of_the_peer(&error) => self.accept(index),
+            Err(error) => {
+                self.listeners[index].retry_at = Some(now.plus_millis(ACCEPT_RETRY_MS));
+                self.events.push_back(Event::AcceptFailed(error));
+            }
+        }
+    }
+
+    fn open(&mut self, socket: Socket, peer: Option<SocketAddr>, local: Option<SocketAddr>, now: Mono) {
+        let (Some(peer), Some(local), false) = (peer, local, self.is_stopping) else {
+            return self.refuse(socket);
+        };
+        if let Err(reason) = self.admission.enter(peer.ip()) {
+            self.events.push_back(Event::Refused { peer, reason });
+            return self.refuse(socket);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.conns.push(None);
+            self.conns.len() - 1
+        });
+        assert!(slot < 1 << SLOT_BITS, "descriptors run out long before slots");
+        let id = ConnId(self.opened << SLOT_BITS | slot as u64);
+        self.opened += 1;
+        self.conns[slot] = Some(Conn::new(id, socket, peer, &self.limits, now));
+        if let Some(ms) = self.limits.idle_ms {
+            self.idle.push(Reverse((now.plus_millis(ms), id)));
+        }
+        self.events.push_back(Event::Opened { conn: id, peer, local });
+        self.mark(slot);
+    }
+
+    fn refuse(&mut self, socket: Socket) {
+        self.ops.push_back((token(Kind::Refuse, 0), Op::CloseConn { conn: socket }));
+    }
+
+    fn received(&mut self, slot: usize, result: io::Result<u32>, into: RecvInto, now: Mono) {
+        let Some(conn) = self.conns[slot].as_mut() else { unreachable!("a connection outlives its ops") };
+        conn.recv_pending = false;
+        self.mark(slot);
+        let outcome = match (result, into) {
+            (Ok(0), _) => Err(self.conn(slot).inbound.at_end()),
+            (Ok(_), RecvInto::Buf(buf) | RecvInto::Fill(buf)) => self.take_frames(slot, buf, now),
+            (Ok(_), RecvInto::Any) => unreachable!("the driver replaces Any by the buffer it picked"),
+            (Err(error), _) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.conn(slot).inbound.at_end()),
+            (Err(error), _) => Err(CloseReason::Io(error)),
+        };
+        if let Err(reason) = outcome {
+            self.end(slot, reason);
+        }
+    }
+
+    /// Cuts `buf` into frames. Good frames before a bad length are served first, as if they had come alone.
+    fn take_frames(&mut self, slot: usize, buf: Buf, now: Mono) -> Result<(), CloseReason> {
+        let mut frames = std::mem::take(&mut self.frames);
+        let (events, waiting) = (&mut self.events, &mut self.waiting);
+        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return Ok(()) };
+        let before = conn.cost_bytes();
+        conn.moved_at = now;
+        let outcome = conn.inbound.received(buf, &mut frames);
+        for frame in frames.drain(..) {
+            let seq = conn.replies.expect(frame.len());
+            *waiting += 1;
+            events.push_back(Event::Frame { conn: conn.id, seq, frame });
+        }
+        self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
+        if self.favoured == Some(conn.id) && !conn.inbound.is_in_body() {
+            self.favoured = None;
+        }
+        self.frames = frames;
+        outcome
+    }
+
+    fn sent(&mut self, slot: usize, result: io::Result<u32>, bufs: &[Slice], now: Mono) {
+        let Some(conn) = self.conns[slot].as_mut() else { unreachable!("a connection outlives its ops") };
+        conn.send_pending = false;
+        let bytes = bufs.iter().map(|part| part.len()).sum();
+        if matches!(conn.phase, Phase::Open | Phase::LastWords) {
+            conn.sent(bytes);
+            conn.moved_at = now;
+            self.spent_bytes -= bytes;
+        }
+        self.mark(slot);
+        if let Err(error) = result {
+            self.end(slot, if is_of_the_peer(&error) { CloseReason::PeerClosed } else { CloseReason::Io(error) });
+        }
+    }
+
+    fn answer(&mut self, id: ConnId, seq: u64, answer: Answer) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
+        let before = conn.cost_bytes();
+        let close = conn.answer(seq, answer);
+        self.waiting -= 1;
+        self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
+        if let Some(reason) = close {
+            conn.phase = Phase::LastWords;
+            self.waiting -= conn.replies.waiting();
+            let (conn, peer) = (conn.id, conn.peer);
+            self.events.push_back(Event::Closed { conn, peer, reason: CloseReason::Requested(reason) });
+        }
+        self.mark(slot);
+    }
+
+    /// Submits what the connection can do now.
+    fn advance(&mut self, slot: usize) {
+        let Some(conn) = self.conns[slot].as_mut() else { return };
+        conn.is_dirty = false;
+        if matches!(conn.phase, Phase::Open | Phase::LastWords) && !conn.send_pending {
+            let bufs = conn.next_send();
+            if !bufs.is_empty() {
+                conn.send_pending = true;
+                self.ops.push_back((token(Kind::Send, slot), Op::Send { conn: conn.socket, bufs }));
+            }
+        }
+        match conn.phase {
+            Phase::Open if self.is_stopping && conn.is_quiet() => self.end(slot, CloseReason::Stopping),
+            Phase::Open if !conn.recv_pending && !self.is_stopping => self.read(slot),
+            Phase::LastWords if conn.is_flushed() => self.shut_down(slot),
+            Phase::Ending if conn.is_idle_in_kernel() => {
+                conn.phase = Phase::Closing;
+                self.ops.push_back((token(Kind::Close, slot), Op::CloseConn { conn: conn.socket }));
+            }
+            Phase::Open | Phase::LastWords | Phase::Ending | Phase::Closing => {}
+        }
+    }
+
+    /// Starts the next receive, or lists the connection as paused if only the shard's memory forbids it.
+    fn read(&mut self, slot: usize) {
+        let allowed = self.may_read(slot);
+        let Some(conn) = self.conns[slot].as_mut() else { return };
+        if !conn.is_within(&self.limits) {
+            return;
+        }
+        if !allowed {
+            if !std::mem::replace(&mut conn.is_paused, true) {
+                self.paused.push_back(slot);
+            }
+            return;
+        }
+        let before = conn.inbound.held_bytes();
+        let into = conn.inbound.target();
+        self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
+        conn.recv_pending = true;
+        self.ops.push_back((token(Kind::Recv, slot), Op::Recv { conn: conn.socket, into }));
+    }
+
+    /// New frames start while the budget lasts. Frames under way use the room they have; more room is again the budget's,
+    /// except that one connection may always go on while nothing else could free memory.
+    fn may_read(&mut self, slot: usize) -> bool {
+        let conn = self.conn(slot);
+        let (id, growth_bytes) = (conn.id, conn.inbound.growth_bytes());
+        if !conn.inbound.is_in_body() {
+            return !self.is_pressed && self.spent_bytes < self.limits.budget_bytes;
+        }
+        if growth_bytes == 0 || self.spent_bytes + growth_bytes <= self.limits.budget_bytes {
+            return true;
+        }
+        if self.favoured.is_none() && self.waiting == 0 {
+            self.favoured = Some(id);
+        }
+        self.favoured == Some(id)
+    }
+
+    /// Looks at paused connections again once there is room.
+    fn resume(&mut self) {
+        let has_room = self.spent_bytes < self.limits.budget_bytes;
+        if !has_room && self.waiting > 0 {
+            return;
+        }
+        for _ in 0..self.paused.len() {
+            let Some(slot) = self.paused.pop_front() else { return };
+            if let Some(conn) = self.conns[slot].as_mut() {
+                conn.is_paused = false;
+                self.mark(slot);
+            }
+        }
+    }
+
+    fn check_idle(&mut self, id: ConnId, now: Mono) {
+        let (Some(slot), Some(ms)) = (self.slot_of(id), self.limits.idle_ms) else { return };
+        let conn = self.conn(slot);
+        // A request that waits for us is not the peer's idleness.
+        let active_at = if conn.phase == Phase::Open && conn.replies.waiting() > 0 && conn.is_flushed() {
+            now
+        } else {
+            conn.moved_at
+        };
+        let at = active_at.plus_millis(ms);
+        if at > now {
+            self.idle.push(Reverse((at, id)));
+        } else if conn.phase == Phase::LastWords {
+            self.shut_down(slot);
+        } else {
+            self.end(slot, CloseReason::Idle { ms });
+        }
+    }
+
+    /// Ends a connection now; answers that were not sent are dropped.
+    fn end(&mut self, slot: usize, reason: CloseReason) {
+        let Some(conn) = self.conns[slot].as_mut() else { return };
+        match conn.phase {
+            Phase::Open => {
+                self.waiting -= conn.replies.waiting();
+                let (conn, peer) = (conn.id, conn.peer);
+                self.events.push_back(Event::Closed { conn, peer, reason });
+            }
+            Phase::LastWords => {}
+            Phase::Ending | Phase::Closing => return,
+        }
+        self.shut_down(slot);
+    }
+
+    fn shut_down(&mut self, slot: usize) {
+        let Some(conn) = self.conns[slot].as_mut() else { return };
+        self.spent_bytes -= conn.cost_bytes();
+        conn.drop_answers();
+        self.spent_bytes += conn.cost_bytes();
+        conn.phase = Phase::Ending;
+        conn.shutdown_pending = true;
+        if self.favoured == Some(conn.id) {
+            self.favoured = None;
+        }
+        self.ops.push_back((token(Kind::Shutdown, slot), Op::Shutdown { conn: conn.socket }));
+        self.mark(slot);
+    }
+
+    fn was_shut_down(&mut self, slot: usize) {
+        if let Some(conn) = self.conns[slot].as_mut() {
+            conn.shutdown_pending = false;
+        }
+        self.mark(slot);
+    }
+
+    fn closed(&mut self, slot: usize) {
+        let Some(conn) = self.conns[slot].take() else { return };
+        self.spent_bytes -= conn.cost_bytes();
+        self.admission.leave(conn.peer.ip());
+        self.free.push(slot);
+    }
+
+    fn mark(&mut self, slot: usize) {
+        if let Some(conn) = self.conns[slot].as_mut()
+            && !std::mem::replace(&mut conn.is_dirty, true)
+        {
+            self.dirty.push(slot);
+        }
+    }
+
+    fn slot_of(&self, id: ConnId) -> Option<usize> {
+        let slot = (id.0 & ((1 << SLOT_BITS) - 1)) as usize;
+        self.conns.get(slot)?.as_ref().filter(|conn| conn.id == id).map(|_| slot)
+    }
+
+    fn conn(&self, slot: usize) -> &Conn {
+        #[expect(clippy::expect_used, reason = "a slot is taken until the last op of its connection has returned")]
+        self.conns[slot].as_ref().expect("a connection outlives its ops")
+    }
+}
+
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,102 @@
+//! Memory is bounded by not reading: without this, slow readers and fast writers take a shard's memory from everybody.
+
+mod world;
+
+use transport_tcp::Limits;
+use world::{ANY_BYTES, World, framed};
+
+#[test]
+fn a_connection_with_enough_requests_in_flight_is_not_read() {
+    let mut world = World::new(Limits { requests_in_flight_max: 2, ..Limits::default() });
+    let a = world.connect();
+    for i in 0..4 {
+        world.send(a, &framed(&[i; 10]));
+    }
+    assert_eq!((world.frames.len(), world.peer(a).outgoing.len()), (2, 28));
+    world.reply(a, 0, b"x");
+    world.run();
+    assert_eq!(world.frames.len(), 4, "both waiting frames fit one receive");
+}
+
+#[test]
+fn a_spent_budget_stops_new_frames_of_everybody_until_answers_leave() {
+    let mut world = World::new(Limits { budget_bytes: 10_000, ..Limits::default() });
+    let (a, b) = (world.connect(), world.connect());
+    world.send(a, &framed(&[1; 12_000]));
+    world.send(b, &framed(b"1"));
+    // The receive that was pending when the budget ran out still brings its bytes; the next one waits.
+    world.send(b, &framed(b"2"));
+    world.send(a, &framed(b"3"));
+    assert_eq!(world.frames.len(), 2);
+    world.reply(a, 0, b"x");
+    world.run();
+    assert_eq!(world.frames.len(), 4);
+}
+
+#[test]
+fn what_a_slow_reader_leaves_counts() {
+    let mut world = World::new(Limits { unsent_bytes_max: 5000, ..Limits::default() });
+    let a = world.connect();
+    world.peer(a).is_stalled = true;
+    world.send(a, &framed(b"r0"));
+    world.reply(a, 0, &[7; 6000]);
+    world.run();
+    world.send(a, &framed(b"r1"));
+    world.send(a, &framed(b"r2"));
+    assert_eq!(world.frames.len(), 2, "one receive was pending, the next does not start");
+    world.peer(a).is_stalled = false;
+    world.run();
+    assert_eq!((world.frames.len(), world.peer(a).incoming.len()), (3, 6004));
+}
+
+#[test]
+fn halves_of_frames_cannot_deadlock_the_budget() {
+    let mut world = World::new(Limits { budget_bytes: 100 << 10, ..Limits::default() });
+    let peers = [world.connect(), world.connect(), world.connect()];
+    let body = vec![5; 200 << 10];
+    for peer in peers {
+        world.send(peer, &framed(&body)[..60 << 10]);
+    }
+    for peer in peers {
+        world.send(peer, &framed(&body)[60 << 10..]);
+    }
+    for _ in 0..3 {
+        let (conn, seq, frame) = world.frames.pop().expect("one frame gets through at a time");
+        assert_eq!(frame.len(), body.len());
+        world.transport.no_reply(conn, seq);
+        drop(frame);
+        world.run();
+    }
+    assert_eq!(world.transport.spent_bytes(), 0);
+}
+
+#[test]
+fn pressure_from_outside_stops_new_frames_and_lets_halves_finish() {
+    let mut world = World::new(Limits::default());
+    let (a, b) = (world.connect(), world.connect());
+    world.send(a, &framed(&[1; 30_000])[..ANY_BYTES]);
+    world.transport.set_read_pressure(true);
+    world.send(a, &framed(&[1; 30_000])[ANY_BYTES..]);
+    world.send(b, &framed(b"pending already"));
+    world.send(b, &framed(b"new"));
+    assert_eq!(world.frames.iter().map(|(_, _, frame)| frame.len()).collect::<Vec<_>>(), [30_000, 15]);
+    world.transport.set_read_pressure(false);
+    world.run();
+    assert_eq!(world.frames.len(), 3);
+}
+
+#[test]
+fn a_claimed_length_costs_what_arrives() {
+    let mut world = World::new(Limits::default());
+    let a = world.connect();
+    world.send(a, &(100i32 << 20).to_be_bytes());
+    for _ in 0..1000 {
+        world.send(a, b"x");
+    }
+    assert!(world.room_max <= 64 << 10, "a crawling client holds {} bytes", world.room_max);
+    assert!(world.transport.spent_bytes() <= 64 << 10);
+    world.peer(a).is_closed = true;
+    world.run();
+    assert_eq!(world.log[1], "closed 0: the peer closed the connection after 1000 bytes of a frame of 104857600 bytes");
+    assert_eq!((world.transport.connection_count(), world.transport.spent_bytes()), (0, 0));
+}

@@ -1,13 +1,26 @@
-//! Kafka's semantics as a state machine: one `Broker` per shard, driven by [`Input`]s, answering with [`Effect`]s.
+//! Kafka's semantics as a state machine: one [`Broker`] per shard, driven by [`Input`]s, answering with [`Effect`]s.
 //!
 //! Calling order: build with `Broker::new`, adopt what recovery found, then for every turn call `Broker::handle` for
 //! each input, drain `Broker::poll_effect`, and wake it again at `Broker::next_deadline` with [`Input::Tick`].
 //! There is no clock, no I/O and no thread in here: time comes in with each call, effects go out as values, and storage
 //! is the synchronous [`Store`] trait. Sockets, files and mailboxes are the `node` crate's.
 
-pub mod front;
 pub mod io;
+pub mod limits;
+pub mod settings;
 pub mod store;
 
+pub mod api;
+pub mod broker;
+pub mod front;
+pub mod image;
+pub mod partition;
+pub mod request;
+
+pub use broker::Broker;
+pub use front::Message;
 pub use io::{ConnId, Effect, Input, Now, Origin, ShardId};
+pub use partition::PartitionKey;
+pub use request::{Header, Refusal, Request};
+pub use settings::BrokerSettings;
 pub use store::{Chunk, LogId, Store};

@@ -1,0 +1,221 @@
+//! What the brokers of two shards say to each other. Mailboxes keep the order of a pair, which is what keeps pipelined
+//! appends to one partition in order.
+
+use crate::image::MetadataImage;
+use crate::io::{Origin, ReplyPart, ShardId};
+use crate::partition::PartitionKey;
+use crate::store::Chunk;
+use protocol::ErrorCode;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where the answer to one part of a request belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    /// The shard that gathers.
+    pub shard: ShardId,
+    /// The gather, a number of that shard's.
+    pub gather: u64,
+    /// The part's place in the request.
+    pub slot: u32,
+}
+
+/// A message between the brokers of two shards.
+#[derive(Debug)]
+pub enum Message<C: Chunk> {
+    /// A whole request for the shard that owns its group, or for the controller's shard.
+    Forward {
+        /// Where the answer belongs.
+        origin: Origin,
+        /// The request frame.
+        frame: C,
+        /// Our address as the client reached it.
+        local: SocketAddr,
+        /// The client's address.
+        peer: SocketAddr,
+    },
+    /// The framed answer to a forwarded request.
+    Answer {
+        /// Whose it is.
+        origin: Origin,
+        /// The frame, with its length.
+        parts: Vec<ReplyPart<C>>,
+    },
+    /// A forwarded request ends its connection.
+    Close {
+        /// Whose it is.
+        origin: Origin,
+        /// For the log.
+        reason: String,
+    },
+    /// Parts of a request, for the shard that owns their partitions.
+    Ask {
+        /// The gather that wants the answers.
+        gather: u64,
+        /// Slot, partition and what to do there, in the request's order.
+        parts: Vec<(u32, PartitionKey, Ask<C>)>,
+    },
+    /// Answers to parts.
+    Tell {
+        /// Where each answer belongs, and the answer.
+        parts: Vec<(Ticket, Tell<C>)>,
+    },
+    /// The fetch that this gather waited with is answered: watch its partitions no longer.
+    Unwatch {
+        /// The gather.
+        gather: u64,
+    },
+    /// Shard 0 has a newer image of the metadata.
+    Image(Arc<MetadataImage>),
+    /// A shard has applied an image.
+    ImageApplied {
+        /// The image's version.
+        version: i64,
+    },
+}
+
+/// What one partition is asked to do.
+#[derive(Clone, Debug)]
+pub enum Ask<C> {
+    /// Append a record set.
+    Produce(ProduceAsk<C>),
+    /// Read batches, and watch for more if there are too few.
+    Fetch(FetchAsk),
+    /// Find an offset by time or by name.
+    ListOffset(ListAsk),
+    /// Raise the log's start.
+    DeleteRecords {
+        /// The new start; -1 is the high watermark.
+        offset: i64,
+    },
+    /// Find where an epoch ended.
+    EpochEnd {
+        /// The epoch that the client believes current, -1 for none.
+        current_epoch: i32,
+        /// The epoch asked about.
+        epoch: i32,
+    },
+}
+
+/// What one partition answers.
+#[derive(Clone, Debug)]
+pub enum Tell<C> {
+    /// To [`Ask::Produce`].
+    Produced(Result<Produced, Failure>),
+    /// To [`Ask::Fetch`]; comes again while the partition is watched.
+    Fetched(Fetched<C>),
+    /// To [`Ask::ListOffset`].
+    Listed(Result<Listed, ErrorCode>),
+    /// To [`Ask::DeleteRecords`]: the log's start.
+    Deleted(Result<i64, ErrorCode>),
+    /// To [`Ask::EpochEnd`]: the epoch and its exclusive end, both -1 where unknown.
+    EpochEnded(Result<(i32, i64), ErrorCode>),
+}
+
+/// One record set to append.
+#[derive(Clone, Debug)]
+pub struct ProduceAsk<C> {
+    /// The record set, shared with the request's frame.
+    pub records: C,
+    /// Answer once durable; otherwise once appended (acks=0).
+    pub durable: bool,
+    /// Whether zstd is allowed: from Produce 7 on.
+    pub zstd_allowed: bool,
+}
+
+/// An append that succeeded, now or earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Produced {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// The broker's time where the topic uses it, else -1.
+    pub append_time_ms: i64,
+    /// First offset of the log.
+    pub log_start: i64,
+}
+
+/// An append that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Kafka's code.
+    pub code: ErrorCode,
+    /// What was wrong, for a person.
+    pub message: Option<String>,
+    /// The record that was wrong, if it was one.
+    pub record: Option<i32>,
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Failure { code, message: None, record: None }
+    }
+}
+
+/// One partition of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchAsk {
+    /// First offset wanted.
+    pub offset: i64,
+    /// Most bytes wanted of this partition.
+    pub bytes_max: usize,
+    /// Bytes that the whole answer may still take, the same in every part of one message.
+    pub budget: usize,
+    /// The epoch that the client believes current, -1 for none.
+    pub current_epoch: i32,
+    /// The epoch of the last record that the client has, -1 for none.
+    pub last_epoch: i32,
+    /// Tell again when more becomes readable.
+    pub watch: bool,
+}
+
+/// What a partition had to read.
+#[derive(Clone, Debug)]
+pub struct Fetched<C> {
+    /// NONE, or why there is nothing.
+    pub code: ErrorCode,
+    /// Exclusive end of what may be read, -1 with an error.
+    pub high_watermark: i64,
+    /// First offset of the log, -1 with an error.
+    pub log_start: i64,
+    /// The client's last epoch ended here: it has records that this log has not.
+    pub diverging: Option<(i32, i64)>,
+    /// Whole batches.
+    pub pieces: Vec<C>,
+}
+
+impl<C: Chunk> Fetched<C> {
+    /// No records, for this reason.
+    pub fn failed(code: ErrorCode) -> Self {
+        Fetched { code, high_watermark: -1, log_start: -1, diverging: None, pieces: Vec::new() }
+    }
+
+    /// Bytes of all pieces.
+    pub fn size_bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum()
+    }
+}
+
+/// One partition of a ListOffsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListAsk {
+    /// Milliseconds, or one of Kafka's negative sentinels.
+    pub timestamp: i64,
+    /// The epoch that the client believes current, -1 for none.
+    pub current_epoch: i32,
+}
+
+/// An offset that was found; all -1 when there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The record's timestamp, -1 where a sentinel asked.
+    pub timestamp: i64,
+    /// The offset.
+    pub offset: i64,
+    /// The epoch of the record there.
+    pub epoch: i32,
+}
+
+impl Listed {
+    /// Nothing matches.
+    pub const NONE: Listed = Listed { timestamp: -1, offset: -1, epoch: -1 };
+}

@@ -1,0 +1,152 @@
+"""Starts a broker for the suite: ours, or Kafka 4.3.1 itself as the oracle that the suite is checked against."""
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import pathlib
+import shutil
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+CACHE = pathlib.Path(os.environ.get("RINGLOG_CACHE", ROOT / ".cache"))
+KAFKA_LIBS = CACHE / "kafka" / "libs"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for_port(port, process, seconds):
+    """Until something accepts on the port; fails at once when the process has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"the broker ended with {process.returncode} before it listened")
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError(f"nothing listens on {port} after {seconds} s")
+
+
+class Ringlog:
+    """One ringlog process on a free port with its own data folder."""
+
+    name = "ringlog"
+
+    def __init__(self, extra=(), data=None, port=None, io=None):
+        self.binary = os.environ.get("RINGLOG_BIN", str(ROOT / "target" / "release" / "ringlog"))
+        self.folder = pathlib.Path(data or tempfile.mkdtemp(prefix="ringlog-clients-"))
+        self.owns_folder = data is None
+        self.port = port or free_port()
+        self.extra = list(extra)
+        self.io = io or os.environ.get("RINGLOG_IO", "auto")
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.log = open(self.folder.parent / (self.folder.name + ".log"), "ab")
+        command = [self.binary, "start", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder),
+                   "--io", self.io, *self.extra]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        wait_for_port(self.port, self.process, 20)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log_path(self):
+        return pathlib.Path(self.log.name)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=10)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.terminate()
+        self.log.close()
+        if self.owns_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.log_path.unlink(missing_ok=True)
+
+
+class Kafka:
+    """Kafka 4.3.1 in KRaft combined mode on loopback."""
+
+    name = "kafka"
+
+    def __init__(self, extra=()):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kafka-clients-"))
+        self.port, controller = free_port(), free_port()
+        properties = {
+            "process.roles": "broker,controller", "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": str(self.folder / "data"),
+            "offsets.topic.replication.factor": "1", "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1", "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+        }
+        properties.update(dict(e.split("=", 1) for e in extra))
+        self.config = self.folder / "server.properties"
+        self.config.write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
+        self.log = open(self.folder / "log", "ab")
+        java("kafka.tools.StorageTool", "format", "-t", "Ringlog_client_suite_A", "-c", str(self.config))
+        self.process = subprocess.Popen(java_command("kafka.Kafka", str(self.config)), stdout=self.log, stderr=self.log)
+        wait_for_port(self.port, self.process, 60)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def java_command(main, *args):
+    return ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dlog4j2.level=WARN",
+            "-cp", f"{KAFKA_LIBS}/*", main, *map(str, args)]
+
+
+TOOLS = {
+    "topics": "org.apache.kafka.tools.TopicCommand",
+    "console-producer": "org.apache.kafka.tools.ConsoleProducer",
+    "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
+    "consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
+    "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+    "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
+    "dump-log": "org.apache.kafka.tools.DumpLogSegments",
+    "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+}
+
+
+def java(main, *args, stdin=None, timeout=90, check=True):
+    """Runs one of Kafka's own tools (a name of TOOLS, or a class) and returns (stdout, stderr)."""
+    done = subprocess.run(java_command(TOOLS.get(main, main), *args), input=stdin, capture_output=True, text=True,
+                          timeout=timeout)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{main} {' '.join(map(str, args))} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout, done.stderr

@@ -1,3 +1,60 @@
-//! Entry point.
+//! The project's own commands: `cargo xtask <command>`.
+//!
+//! Only the table of commands is here; each command has a file of its own.
 
-fn main() {}
+mod check;
+mod codegen;
+mod codegen_keys;
+mod codegen_model;
+mod codegen_parse;
+mod codegen_rust;
+mod codegen_samples;
+mod layering;
+mod tidy;
+mod validate_schema;
+mod validate_schema_jar;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask <command>
+  check                         format, text rules, layers, generated code, clippy, Rust tests, loom models; changes nothing
+  fix                           write what check would complain about: generated code, format
+  test                          check, then everything with real clients, after installing them into .cache/
+  clients [PYTEST ARGS]         only the client suite, e.g. `clients -k groups`, `clients --against kafka`
+  install                       install the clients and Kafka 4.3.1 into .cache/
+  loom                          only the models of the lock-free parts
+  fuzz SECONDS                  every fuzz target for that long
+  codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
+  validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.as_slice() {
+        ["check"] => check::check(&root()),
+        ["fix"] => check::fix(&root()),
+        ["test"] => check::test(&root()),
+        ["clients", rest @ ..] => check::clients(&root(), rest),
+        ["install"] => check::clients_install(&root()),
+        ["loom"] => check::loom(&root()),
+        ["fuzz", seconds] => check::fuzz(&root(), seconds),
+        ["codegen"] => codegen::write(&root()),
+        ["codegen", "--check"] => codegen::check(&root()),
+        ["validate-schema"] => validate_schema::run(&root(), None),
+        ["validate-schema", "--jar", jar] => validate_schema::run(&root(), Some(Path::new(jar))),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}

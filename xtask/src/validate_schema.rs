@@ -1,0 +1,214 @@
+//! `validate-schema`: our tables against the definitions inside Kafka's own jars, field by field, version by version.
+//!
+//! Both sides are turned into the same list of lines for each version of each message; the first line that differs is
+//! shown. Finding and opening jars is in `validate_schema_jar`.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::codegen::SCHEMA;
+use crate::codegen_model::{Field, File, KeyRow, Kind, Message, Range, Struct, Type};
+use crate::codegen_parse;
+use crate::validate_schema_jar::{self, Definitions};
+
+/// Advertised from 0 although nothing below 3 is served: librdkafka takes the minimum for a sign of what compression a
+/// broker knows (KAFKA-18659).
+const ADVERTISED_LOWER: &[&str] = &["Produce"];
+
+/// Compares everything; the error lists what differs.
+pub(crate) fn run(root: &Path, jar: Option<&Path>) -> Result<(), String> {
+    let (files, keys) = codegen_parse::read_all(&root.join(SCHEMA))?;
+    let theirs = validate_schema_jar::definitions(root, jar)?;
+    let mut faults = key_faults(&keys, &theirs);
+    let mut compared = 0;
+    for file in &files {
+        for message in &file.messages {
+            faults.extend(message_faults(file, message, &theirs));
+            compared += message.body.versions.iter().count();
+        }
+    }
+    if faults.is_empty() {
+        println!("validate-schema: {} keys and {compared} message versions agree with Kafka's", keys.len());
+        return Ok(());
+    }
+    Err(format!("{}\nvalidate-schema: {} differences", faults.join("\n"), faults.len()))
+}
+
+fn message_faults(file: &File, m: &Message, theirs: &Definitions) -> Vec<String> {
+    let name = &m.body.name;
+    let Some(json) = theirs.get(name) else { return vec![format!("{name}: Kafka has no such message")] };
+    let mut faults = Vec::new();
+    let mut same = |what: &str, ours: String, kafka: String| {
+        if ours != kafka {
+            faults.push(format!("{name}: {what}: ours {ours}, Kafka's {kafka}"));
+        }
+    };
+    let versions = their_range(json, "validVersions");
+    let flexible = their_range(json, "flexibleVersions").and_then(|f| f.intersect(m.body.versions)).map(|f| f.min);
+    same("versions", format!("{:?}", Some(m.body.versions)), format!("{versions:?}"));
+    same("flexible from", format!("{:?}", m.flexible), format!("{flexible:?}"));
+    same("key", format!("{:?}", our_key(file, m)), format!("{:?}", json["apiKey"].as_i64()));
+    if m.kind == Kind::Request {
+        let unstable = json["latestVersionUnstable"] == true;
+        let ours = file.api.as_ref().and_then(|a| a.unstable);
+        same("unstable", format!("{ours:?}"), format!("{:?}", unstable.then_some(m.body.versions.max)));
+    }
+    let structs = &json["commonStructs"];
+    for version in m.body.versions.iter() {
+        let mut ours = Vec::new();
+        our_lines(&mut ours, file, &m.body, version, 0);
+        let mut kafka = Vec::new();
+        their_lines(&mut kafka, &json["fields"], structs, version, 0);
+        let differs = (0..ours.len().max(kafka.len())).find(|&i| ours.get(i) != kafka.get(i));
+        if let Some(i) = differs {
+            same(&format!("v{version}"), format!("{:?}", ours.get(i)), format!("{:?}", kafka.get(i)));
+        }
+    }
+    faults
+}
+
+fn our_key(file: &File, m: &Message) -> Option<i64> {
+    match m.kind {
+        Kind::Data(record) => record.map(i64::from),
+        Kind::Request | Kind::Response => file.api.as_ref().map(|a| a.key.into()),
+    }
+}
+
+/// One line a field that exists in `version`, nested ones below.
+fn our_lines(out: &mut Vec<String>, file: &File, s: &Struct, version: i16, depth: usize) {
+    for f in s.fields.iter().filter(|f| f.versions.contains(version)) {
+        let nullable = f.nullable.is_some_and(|n| n.contains(version));
+        out.push(line(depth, &f.name, &our_type(&f.ty), nullable, f));
+        if let Some(nested) = f.ty.struct_name().and_then(|n| file.find(n)) {
+            our_lines(out, file, nested, version, depth + 1);
+        }
+    }
+}
+
+fn line(depth: usize, name: &str, ty: &str, nullable: bool, f: &Field) -> String {
+    facts(depth, name, ty, nullable, f.default.as_deref(), f.tag.map(i64::from), [f.key, f.ignorable, f.inflexible])
+}
+
+/// What both sides must say alike.
+fn facts(
+    depth: usize,
+    name: &str,
+    ty: &str,
+    nullable: bool,
+    default: Option<&str>,
+    tag: Option<i64>,
+    [key, ignorable, inflexible]: [bool; 3],
+) -> String {
+    let null = if nullable { "?" } else { "" };
+    format!(
+        "{:depth$}{name} {ty}{null} default {default:?} tag {tag:?} key {key} ignorable {ignorable} inflexible {inflexible}",
+        ""
+    )
+}
+
+fn our_type(ty: &Type) -> String {
+    match ty {
+        Type::Bool => "bool".into(),
+        Type::I8 => "int8".into(),
+        Type::I16 => "int16".into(),
+        Type::U16 => "uint16".into(),
+        Type::I32 => "int32".into(),
+        Type::I64 => "int64".into(),
+        Type::F64 => "float64".into(),
+        Type::Uuid => "uuid".into(),
+        Type::String => "string".into(),
+        Type::Bytes => "bytes".into(),
+        Type::Records => "records".into(),
+        Type::Struct(name) => name.clone(),
+        Type::Array(item) => format!("[]{}", our_type(item)),
+    }
+}
+
+fn their_lines(out: &mut Vec<String>, fields: &Value, structs: &Value, version: i16, depth: usize) {
+    for f in list(fields) {
+        let has = |what: &str| their_range(f, what).is_some_and(|r| r.contains(version));
+        if !has("versions") {
+            continue;
+        }
+        let (name, ty) = (capital(text(f, "name")), text(f, "type"));
+        let default = their_default(ty, &f["default"]);
+        let tag = f["tag"].as_i64().filter(|_| has("taggedVersions"));
+        let inflexible = f["flexibleVersions"] == "none";
+        let flags = [is_true(&f["mapKey"]), is_true(&f["ignorable"]), inflexible];
+        out.push(facts(depth, &name, ty, has("nullableVersions"), default.as_deref(), tag, flags));
+        let shared = list(structs).iter().find(|s| text(s, "name") == ty.trim_start_matches("[]"));
+        let nested = if f["fields"].is_array() { &f["fields"] } else { shared.map_or(&Value::Null, |s| &s["fields"]) };
+        their_lines(out, nested, structs, version, depth + 1);
+    }
+}
+
+/// A default as our tables write it.
+fn their_default(ty: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(s) if ty == "string" && s != "null" => Some(format!("{s:?}")),
+        Value::String(s) => Some(s.to_lowercase()),
+        other => Some(other.to_string()),
+    }
+}
+
+fn key_faults(keys: &[KeyRow], theirs: &Definitions) -> Vec<String> {
+    let mut faults = Vec::new();
+    let requests =
+        theirs.iter().filter(|(name, json)| name.ends_with("Request") && text(json, "validVersions") != "none");
+    let mut known = 0;
+    for (name, json) in requests {
+        known += 1;
+        let name = name.trim_end_matches("Request");
+        match keys.iter().find(|k| k.name == name) {
+            Some(row) => faults.extend(row_fault(row, json)),
+            None => faults.push(format!("api_keys.table: {name} is missing")),
+        }
+    }
+    if known != keys.len() {
+        faults.push(format!("api_keys.table: {} rows, Kafka has {known} APIs", keys.len()));
+    }
+    faults
+}
+
+fn row_fault(row: &KeyRow, json: &Value) -> Option<String> {
+    let mut versions = their_range(json, "validVersions")?;
+    versions.max -= i16::from(json["latestVersionUnstable"] == true);
+    if ADVERTISED_LOWER.contains(&row.name.as_str()) {
+        versions.min = 0;
+    }
+    let flexible = their_range(json, "flexibleVersions").map(|f| f.min.max(versions.min));
+    let on_broker = list(&json["listeners"]).iter().any(|l| l == "broker");
+    let ours = (row.key.into(), row.versions, row.flexible, row.group != "controller");
+    let kafka = (json["apiKey"].as_i64()?, versions, flexible, on_broker);
+    (ours != kafka).then(|| format!("api_keys.table: {}: ours {ours:?}, Kafka's {kafka:?}", row.name))
+}
+
+fn their_range(json: &Value, what: &str) -> Option<Range> {
+    let text = json[what].as_str()?;
+    let number = |t: &str| t.parse::<i16>().ok();
+    match (text.split_once('-'), text.strip_suffix('+')) {
+        (Some((min, max)), _) => Some(Range { min: number(min)?, max: number(max)? }),
+        (None, Some(min)) => Some(Range { min: number(min)?, max: i16::MAX }),
+        (None, None) => number(text).map(|only| Range { min: only, max: only }),
+    }
+}
+
+fn list(json: &Value) -> &[Value] {
+    json.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text<'j>(json: &'j Value, what: &str) -> &'j str {
+    json[what].as_str().unwrap_or_default()
+}
+
+/// Kafka writes flags both as booleans and as strings.
+fn is_true(json: &Value) -> bool {
+    *json == true || *json == "true"
+}
+
+fn capital(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + chars.as_str())
+}

@@ -1,0 +1,45 @@
+//! An allocator that counts what the current thread asks for, so that bounds on memory can be proven.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static GLOBAL: Counting = Counting;
+
+fn count(bytes: usize) {
+    // A thread that is being torn down has no counter any more, and nobody who would ask for it.
+    let _ = ALLOCATED.try_with(|total| total.set(total.get() + bytes));
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; the counter neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promises about `layout` are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System` by way of `alloc` or `realloc`, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size);
+        // SAFETY: `pointer` came from `System`, and the caller's promises about `layout` and `size` are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Bytes that `work` asked for in total, freed ones included.
+pub(crate) fn allocated_by<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = ALLOCATED.get();
+    let result = work();
+    (result, ALLOCATED.get() - before)
+}

@@ -4,6 +4,8 @@
 //!
 //! What a driver cannot do it says through [`Caps`]; the engine routes by capability and never by driver name.
 
+mod kernel;
+mod limits;
 pub mod posix;
 pub mod sim;
 pub mod uring;
@@ -165,6 +167,7 @@ pub enum Op {
     /// Wakes another shard out of its park.
     Wake(ShardId),
     /// Asks for an earlier completion of the op with this token ([`io::ErrorKind::Interrupted`] or its normal result);
+    /// bytes that an interrupted receive had taken stay in its buffer;
     /// completes itself with 0 either way.
     Cancel(Token),
 }

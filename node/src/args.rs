@@ -1,0 +1,153 @@
+//! The command line. What the values mean together is decided in [`boot`](crate::boot); properties are `config`'s.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Ringlog: a log broker that speaks the Apache Kafka protocol.
+///
+/// Without arguments it serves 127.0.0.1:9092 from ./ringlog-data; there is no format step.
+#[derive(Debug, Parser)]
+#[command(name = "ringlog", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do; starting a broker if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to start.
+    #[command(flatten)]
+    pub start: StartArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  ringlog                                       serve 127.0.0.1:9092 from ./ringlog-data
+  ringlog server.properties                     take a Kafka broker's settings
+  ringlog --listen 0.0.0.0:9092 --data-dir /var/lib/ringlog
+  ringlog --override num.partitions=8 --override log.retention.hours=24
+  ringlog dump-log ringlog-data/orders-0/00000000000000000000.log
+
+Settings are taken from flags first, then --override, then the file, then defaults.
+RUST_LOG sets what is logged to stderr, e.g. RUST_LOG=debug or RUST_LOG=node=debug.";
+
+/// The things the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a broker (the default).
+    Start(StartArgs),
+    /// Print the batches, records and indexes of log files, and the first bad byte if there is one.
+    DumpLog {
+        /// Files of a partition folder: .log and our indexes.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// How to start a broker.
+#[derive(Clone, Debug, Default, Args)]
+pub struct StartArgs {
+    /// A file with Kafka's property names (server.properties).
+    #[arg(value_name = "server.properties")]
+    pub properties: Option<PathBuf>,
+    /// One property, stronger than the file's; may be repeated.
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// What clients connect over.
+    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
+    pub transport: Transport,
+    /// Address to serve; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Folder of the logs; made if missing. A folder of Kafka's can be opened.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How to talk to the kernel; auto takes io_uring where it works.
+    #[arg(long, value_enum, default_value_t = IoChoice::Auto)]
+    pub io: IoChoice,
+    /// Cores to use; by default all that this process may run on.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub shards: Option<u16>,
+}
+
+/// Transports that clients can be served over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// Kafka's protocol over TCP.
+    #[default]
+    Tcp,
+}
+
+/// Which driver is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum IoChoice {
+    /// io_uring where the kernel allows it, else posix.
+    #[default]
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// epoll and a thread for files.
+    Posix,
+}
+
+impl Cli {
+    /// The one thing to do.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Start(self.start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn start(line: &str) -> StartArgs {
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"));
+        match cli.into_command() {
+            Command::Start(args) => args,
+            Command::DumpLog { .. } => panic!("{line} is a dump"),
+        }
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn start_is_the_default() {
+        for line in ["ringlog", "ringlog start"] {
+            let args = start(line);
+            assert_eq!((args.properties, args.listen, args.data_dir), (None, None, None), "{line}");
+            assert_eq!((args.io, args.shards, args.transport), (IoChoice::Auto, None, Transport::Tcp), "{line}");
+        }
+    }
+
+    #[test]
+    fn everything_with_and_without_the_word_start() {
+        let rest = "server.properties --override a=b --override c= --transport tcp --listen [::1]:0 --data-dir /d --io posix --shards 2";
+        for line in [format!("ringlog {rest}"), format!("ringlog start {rest}")] {
+            let args = start(&line);
+            assert_eq!(args.properties, Some("server.properties".into()), "{line}");
+            assert_eq!(args.overrides, ["a=b", "c="], "{line}");
+            assert_eq!((args.listen, args.data_dir), (Some("[::1]:0".into()), Some("/d".into())), "{line}");
+            assert_eq!((args.io, args.shards), (IoChoice::Posix, Some(2)), "{line}");
+        }
+    }
+
+    #[test]
+    fn refused_lines() {
+        for line in [
+            "ringlog --shards 0",
+            "ringlog --io glommio",
+            "ringlog --transport quic",
+            "ringlog a.properties b.properties",
+            "ringlog dump-log",
+        ] {
+            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn dump_log_takes_files() {
+        let cli = Cli::try_parse_from(["ringlog", "dump-log", "a.log", "b.ridx"]).expect("it is documented");
+        assert!(matches!(cli.into_command(), Command::DumpLog { files } if files.len() == 2));
+    }
+}

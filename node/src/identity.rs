@@ -1,0 +1,240 @@
+//! Who this broker is: `meta.properties` in each data folder, in Kafka's own format, so that Kafka's folders open here and
+//! ours open there.
+//!
+//! ```text
+//! cluster.id=MkU3OEVBNTcwNTJENDM2Qg
+//! directory.id=1i5-fIHAHEhVdUBZhQdmGQ
+//! node.id=1
+//! version=1
+//! ```
+
+use protocol::Uuid;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "meta.properties";
+/// Node id where neither a file nor the configuration names one.
+const NODE_ID_DEFAULT: i32 = 1;
+
+/// The broker's identity, the same in all its data folders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster's id, 22 characters where we made it.
+    pub cluster_id: String,
+    /// This node's id.
+    pub node_id: i32,
+}
+
+/// Why the data folders give no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file cannot be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        error: io::Error,
+    },
+    /// The file is not what Kafka or we write.
+    #[error("{path}: {key}={value} is not understood; expected {expected}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Its key.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        expected: &'static str,
+    },
+    /// Two sources name different ids.
+    #[error("{key} is {stored} in {path}, but {other} in {source_of_other}: this folder belongs to another broker")]
+    Conflict {
+        /// The key.
+        key: &'static str,
+        /// What the file says.
+        stored: String,
+        /// The file.
+        path: PathBuf,
+        /// What the other source says.
+        other: String,
+        /// Which source that is.
+        source_of_other: String,
+    },
+}
+
+/// What one file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Meta {
+    cluster_id: Option<String>,
+    node_id: Option<i32>,
+}
+
+/// Reads the identity from `dirs` and writes it where it is missing. `configured` is an explicit `node.id`.
+pub fn establish(dirs: &[PathBuf], configured: Option<i32>) -> Result<Identity, IdentityError> {
+    let mut cluster: Option<(String, String)> = None;
+    let mut node: Option<(i32, String)> = configured.map(|id| (id, "the configuration".to_owned()));
+    let mut missing = Vec::new();
+    for dir in dirs {
+        let path = dir.join(FILE);
+        let Some(meta) = read(&path)? else {
+            missing.push(dir);
+            continue;
+        };
+        agree("cluster.id", &mut cluster, meta.cluster_id, &path)?;
+        agree("node.id", &mut node, meta.node_id, &path)?;
+    }
+    let cluster_id = match cluster {
+        Some((id, _)) => id,
+        None => random_id()?,
+    };
+    let identity = Identity { cluster_id, node_id: node.map_or(NODE_ID_DEFAULT, |(id, _)| id) };
+    missing.into_iter().try_for_each(|dir| write(dir, &identity))?;
+    Ok(identity)
+}
+
+/// Takes `stored` as the value, or checks that it is the one that is known.
+fn agree<T: PartialEq + ToString>(
+    key: &'static str,
+    known: &mut Option<(T, String)>,
+    stored: Option<T>,
+    path: &Path,
+) -> Result<(), IdentityError> {
+    match (known.as_ref(), stored) {
+        (_, None) => Ok(()),
+        (None, Some(value)) => {
+            *known = Some((value, path.display().to_string()));
+            Ok(())
+        }
+        (Some((other, _)), Some(value)) if *other == value => Ok(()),
+        (Some((other, source)), Some(value)) => Err(IdentityError::Conflict {
+            key,
+            stored: value.to_string(),
+            path: path.to_owned(),
+            other: other.to_string(),
+            source_of_other: source.clone(),
+        }),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Meta>, IdentityError> {
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&text, path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(IdentityError::Io { path: path.to_owned(), error }),
+    }
+}
+
+/// Version 1 says `node.id`, version 0 (ZooKeeper's time) `broker.id`.
+fn parse(text: &str, path: &Path) -> Result<Meta, IdentityError> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let values: BTreeMap<&str, &str> =
+        lines.filter_map(|line| line.split_once('=')).map(|(key, value)| (key.trim(), value.trim())).collect();
+    let wrong =
+        |key, value: &str, expected| IdentityError::Value { path: path.to_owned(), key, value: value.into(), expected };
+    match values.get("version").copied() {
+        Some("0" | "1") => {}
+        other => return Err(wrong("version", other.unwrap_or("(missing)"), "0 or 1")),
+    }
+    let node_id = match values.get("node.id").or_else(|| values.get("broker.id")) {
+        None => None,
+        Some(value) => match value.parse::<i32>() {
+            Ok(id) if id >= 0 => Some(id),
+            _ => return Err(wrong("node.id", value, "a number from 0")),
+        },
+    };
+    Ok(Meta { cluster_id: values.get("cluster.id").map(|id| (*id).to_owned()), node_id })
+}
+
+fn write(dir: &Path, identity: &Identity) -> Result<(), IdentityError> {
+    let path = dir.join(FILE);
+    let Identity { cluster_id, node_id } = identity;
+    let text = format!("cluster.id={cluster_id}\ndirectory.id={}\nnode.id={node_id}\nversion=1\n", random_id()?);
+    replace(&path, text.as_bytes()).map_err(|error| IdentityError::Io { path, error })
+}
+
+/// The file has its old or its new content after any crash.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("properties.tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+/// A random id as Kafka prints them. None begins with a dash, which tools would take for an option.
+fn random_id() -> Result<String, IdentityError> {
+    let path = PathBuf::from("/dev/urandom");
+    let mut source = File::open(&path).map_err(|error| IdentityError::Io { path: path.clone(), error })?;
+    loop {
+        let mut bytes = [0; 16];
+        source.read_exact(&mut bytes).map_err(|error| IdentityError::Io { path: path.clone(), error })?;
+        let text = Uuid(bytes).to_string();
+        if !text.starts_with('-') {
+            return Ok(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders<const N: usize>() -> (tempfile::TempDir, [PathBuf; N]) {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let dirs = std::array::from_fn(|i| temp.path().join(i.to_string()));
+        dirs.iter().for_each(|dir| fs::create_dir(dir).expect("it is new"));
+        (temp, dirs)
+    }
+
+    #[test]
+    fn made_once_and_kept() {
+        let (_temp, dirs) = folders::<2>();
+        let first = establish(&dirs, None).expect("new folders");
+        assert_eq!((first.node_id, first.cluster_id.len()), (1, 22));
+        assert_eq!(establish(&dirs, None).expect("written before"), first);
+        assert_eq!(establish(&dirs, Some(1)).expect("the same id"), first);
+        let error = establish(&dirs, Some(2)).expect_err("another id").to_string();
+        assert!(error.contains("node.id is 1") && error.contains("but 2 in the configuration"), "{error}");
+    }
+
+    #[test]
+    fn files_of_kafka_are_understood() {
+        for (text, cluster_id, node_id) in [
+            ("#\n#Sat Nov 21\nnode.id=7\ndirectory.id=abc\nversion=1\ncluster.id=c\n", "c", 7),
+            ("version=0\nbroker.id=3\ncluster.id=old\n", "old", 3),
+        ] {
+            let (_temp, dirs) = folders::<1>();
+            fs::write(dirs[0].join(FILE), text).expect("writable");
+            let expect = Identity { cluster_id: cluster_id.into(), node_id };
+            assert_eq!(establish(&dirs, None).expect("Kafka wrote it"), expect);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (text, said) in [
+            ("version=2\n", "version=2 is not understood; expected 0 or 1"),
+            ("cluster.id=c\n", "version=(missing) is not understood"),
+            ("version=1\nnode.id=x\n", "node.id=x is not understood; expected a number from 0"),
+        ] {
+            let (_temp, dirs) = folders::<1>();
+            fs::write(dirs[0].join(FILE), text).expect("writable");
+            let error = establish(&dirs, None).expect_err(text).to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn folders_of_two_brokers_are_refused() {
+        let (_temp, dirs) = folders::<2>();
+        for (dir, id) in dirs.iter().zip([1, 2]) {
+            fs::write(dir.join(FILE), format!("version=1\nnode.id={id}\ncluster.id=c\n")).expect("writable");
+        }
+        assert!(matches!(establish(&dirs, None), Err(IdentityError::Conflict { key: "node.id", .. })));
+    }
+}

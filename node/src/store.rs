@@ -1,0 +1,192 @@
+//! The broker's [`Store`] over the engine's logs: two vocabularies side by side, and which data folder a new log gets.
+
+use broker::io::ReadFault;
+use broker::store::{
+    Append, AppendRefused, Chunk, Durability, LogId, LogOffsets, LogSettings, LogSpec, ReadRange, Store, StoreEvent,
+    StoreRead,
+};
+use engine::log::{self, AppendError, LogConfig, LogEvent, LogName, LogSet};
+use engine::mem::Slice;
+use std::ops::{Deref, Range};
+use std::path::PathBuf;
+
+/// Shared bytes of the engine, as the broker knows them.
+#[derive(Clone, Debug)]
+pub struct Mem(pub Slice);
+
+impl Deref for Mem {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Chunk for Mem {
+    fn slice(&self, range: Range<usize>) -> Mem {
+        Mem(self.0.slice(range))
+    }
+
+    fn from_vec(bytes: Vec<u8>) -> Mem {
+        Mem(Slice::from(bytes))
+    }
+}
+
+/// The logs of one shard.
+pub struct EngineStore {
+    /// The machine behind; the shard's loop drives it.
+    pub logs: LogSet,
+    /// Data folders, each with the number of logs this shard has there.
+    dirs: Vec<(PathBuf, usize)>,
+}
+
+impl EngineStore {
+    /// A store that puts new logs into `dirs`, of which there is at least one.
+    pub fn new(logs: LogSet, dirs: Vec<PathBuf>) -> EngineStore {
+        assert!(!dirs.is_empty(), "a broker has a data folder");
+        EngineStore { logs, dirs: dirs.into_iter().map(|dir| (dir, 0)).collect() }
+    }
+
+    /// Notes a log that recovery found in `dir`.
+    pub fn count(&mut self, dir: &std::path::Path) {
+        if let Some((_, count)) = self.dirs.iter_mut().find(|(path, _)| path == dir) {
+            *count += 1;
+        }
+    }
+
+    /// The folder with the fewest logs takes the next one, as in Kafka.
+    fn emptiest(&mut self) -> PathBuf {
+        #[expect(clippy::expect_used, reason = "EngineStore::new was given a folder")]
+        let (dir, count) = self.dirs.iter_mut().min_by_key(|(_, count)| *count).expect("a broker has a data folder");
+        *count += 1;
+        dir.clone()
+    }
+}
+
+impl Store for EngineStore {
+    type Chunk = Mem;
+
+    fn create(&mut self, spec: &LogSpec) -> LogId {
+        let dir = self.emptiest().join(format!("{}-{}", spec.topic, spec.partition));
+        let id = self.logs.create(LogName { dir }, spec.topic_id, spec.partition, config(&spec.settings), 0);
+        LogId(id.0)
+    }
+
+    fn configure(&mut self, log: LogId, settings: &LogSettings) {
+        self.logs.set_config(engine_id(log), config(settings));
+    }
+
+    fn delete(&mut self, log: LogId) {
+        self.logs.delete(engine_id(log));
+    }
+
+    fn append(&mut self, log: LogId, batch: Append<'_>) -> Result<(), AppendRefused> {
+        let append = log::Append {
+            bytes: batch.bytes,
+            base_offset: batch.base_offset,
+            last_offset: batch.last_offset,
+            leader_epoch: batch.leader_epoch,
+            max_timestamp: batch.max_timestamp,
+            offset_of_max_timestamp: batch.last_offset,
+        };
+        match self.logs.append(engine_id(log), append) {
+            Ok(_) => Ok(()),
+            Err(AppendError::Fenced | AppendError::Deleted) => Err(AppendRefused::Fenced),
+            Err(AppendError::Full) => Err(AppendRefused::Full),
+            Err(AppendError::Busy) => Err(AppendRefused::Busy),
+        }
+    }
+
+    fn read(&mut self, log: LogId, range: ReadRange) -> StoreRead<Mem> {
+        match self.logs.read(engine_id(log), engine_range(range)) {
+            log::ReadOutcome::Slices(slices) => StoreRead::Bytes(slices.into_iter().map(Mem).collect()),
+            log::ReadOutcome::NotCached => StoreRead::Disk,
+            log::ReadOutcome::End => StoreRead::End,
+            log::ReadOutcome::OutOfRange => StoreRead::OutOfRange,
+        }
+    }
+
+    fn offsets(&self, log: LogId) -> LogOffsets {
+        let log::LogOffsets { start, durable, end } = self.logs.offsets(engine_id(log));
+        LogOffsets { start, durable, end }
+    }
+
+    fn advance_start(&mut self, log: LogId, to: i64) {
+        self.logs.advance_start(engine_id(log), to);
+    }
+
+    fn end_of_epoch(&self, log: LogId, epoch: i32) -> Option<(i32, i64)> {
+        self.logs.end_offset_for_epoch(engine_id(log), epoch)
+    }
+
+    fn max_timestamp(&self, log: LogId) -> Option<(i64, i64)> {
+        self.logs.max_timestamp(engine_id(log))
+    }
+
+    fn size_bytes(&self, log: LogId) -> u64 {
+        self.logs.size_bytes(engine_id(log))
+    }
+
+    fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {
+        self.logs.put_snapshot(engine_id(log), upto, state);
+    }
+}
+
+/// The engine's name of a log.
+pub fn engine_id(log: LogId) -> log::LogId {
+    log::LogId(log.0)
+}
+
+/// The engine's form of a range.
+pub fn engine_range(range: ReadRange) -> log::ReadRange {
+    let ReadRange { from, upto, max_bytes, at_least_one } = range;
+    log::ReadRange { from, upto, max_bytes, at_least_one }
+}
+
+/// The engine's form of a topic's settings.
+pub fn config(settings: &LogSettings) -> LogConfig {
+    LogConfig {
+        segment_bytes: settings.segment_bytes,
+        segment_ms: settings.segment_ms,
+        segment_jitter_ms: settings.segment_jitter_ms,
+        retention_ms: settings.retention_ms,
+        retention_bytes: settings.retention_bytes,
+        delete_policy: settings.delete_policy,
+        index_interval_bytes: settings.index_interval_bytes,
+        durability: match settings.durability {
+            Durability::Fsync => log::Durability::Fsync,
+            Durability::Interval { ms } => log::Durability::Interval { ms },
+            Durability::None => log::Durability::None,
+        },
+        file_delete_delay_ms: settings.file_delete_delay_ms,
+        ..LogConfig::default()
+    }
+}
+
+/// What the broker is told of an event; the rest concerns files and the log file of the process only.
+pub fn store_event(event: &LogEvent) -> Option<StoreEvent> {
+    let broker_id = |id: &log::LogId| LogId(id.0);
+    match event {
+        LogEvent::Durable { id, upto } => Some(StoreEvent::Durable { log: broker_id(id), upto: *upto }),
+        LogEvent::Rejected { id, from } => Some(StoreEvent::Rejected { log: broker_id(id), from: *from }),
+        LogEvent::Fenced { id, .. } => Some(StoreEvent::Fenced { log: broker_id(id) }),
+        LogEvent::StartMoved { id, start } => Some(StoreEvent::StartMoved { log: broker_id(id), start: *start }),
+        LogEvent::Sealed { id, .. } => Some(StoreEvent::Sealed { log: broker_id(id) }),
+        LogEvent::Healed { .. } | LogEvent::Truncated { .. } | LogEvent::Deleted { .. } => None,
+    }
+}
+
+/// The broker's form of a failed read.
+pub fn fault(error: log::ReadError) -> ReadFault {
+    match error {
+        log::ReadError::Gone => ReadFault::Gone,
+        corrupt @ log::ReadError::Corrupt { .. } => {
+            tracing::error!("stored records are damaged: {corrupt}");
+            ReadFault::Corrupt(corrupt.to_string())
+        }
+        io @ log::ReadError::Io { .. } => {
+            tracing::error!("cannot read: {io}");
+            ReadFault::Io(io.to_string())
+        }
+    }
+}

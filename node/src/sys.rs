@@ -1,0 +1,103 @@
+//! The few system calls that boot needs and std has no name for: affinity, record locks, signals. Shards never come here;
+//! their calls are the drivers'.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+
+/// The cores that this thread may run on, in rising order.
+pub fn allowed_cores() -> io::Result<Vec<usize>> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: the kernel writes at most the given size into `set`, which lives across the call.
+    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) };
+    check(result)?;
+    // SAFETY: zeroed is a valid cpu_set_t, a plain array of words; the kernel only set bits in it.
+    let set = unsafe { set.assume_init() };
+    // SAFETY: CPU_ISSET only reads `set`, and every index is below its size in bits.
+    let is_allowed = |core: &usize| unsafe { libc::CPU_ISSET(*core, &set) };
+    Ok((0..libc::CPU_SETSIZE as usize).filter(is_allowed).collect())
+}
+
+/// Keeps this thread on one core.
+pub fn pin_to(core: usize) -> io::Result<()> {
+    assert!(core < libc::CPU_SETSIZE as usize, "core {core} came from allowed_cores");
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: zeroed is a valid, empty cpu_set_t, and `core` is below its size in bits.
+    let set = unsafe {
+        libc::CPU_SET(core, set.assume_init_mut());
+        set.assume_init()
+    };
+    // SAFETY: the kernel only reads `set`, which lives across the call.
+    check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })
+}
+
+/// Who holds a lock that we wanted.
+#[derive(Debug)]
+pub struct HeldBy {
+    /// Its process id, if the kernel knows it.
+    pub pid: Option<i32>,
+}
+
+/// Takes the whole file for this process, as Java's `FileChannel.tryLock` does: a POSIX record lock, which `flock` would
+/// not meet. It lasts until the process ends or closes any descriptor of the file.
+pub fn lock_whole(file: &File) -> io::Result<Result<(), HeldBy>> {
+    let mut lock = whole_file_lock();
+    // SAFETY: the kernel reads `lock`, which lives across the call; the descriptor is open.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw mut lock) };
+    let error = match check(result) {
+        Ok(()) => return Ok(Ok(())),
+        Err(error) => error,
+    };
+    if !matches!(error.raw_os_error(), Some(libc::EACCES | libc::EAGAIN)) {
+        return Err(error);
+    }
+    let mut holder = whole_file_lock();
+    // SAFETY: the kernel reads and writes `holder`, which lives across the call; the descriptor is open.
+    let asked = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut holder) });
+    let is_held = asked.is_ok() && i32::from(holder.l_type) != libc::F_UNLCK && holder.l_pid > 0;
+    Ok(Err(HeldBy { pid: is_held.then_some(holder.l_pid) }))
+}
+
+fn whole_file_lock() -> libc::flock {
+    // SAFETY: all fields of flock are integers, for which zero is valid.
+    let mut lock: libc::flock = unsafe { MaybeUninit::zeroed().assume_init() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock
+}
+
+/// SIGINT and SIGTERM, blocked in every thread that starts after this; to be waited for.
+#[derive(Clone, Copy)]
+pub struct StopSignals(libc::sigset_t);
+
+impl StopSignals {
+    /// Blocks them in this thread and those it starts.
+    pub fn block() -> io::Result<StopSignals> {
+        let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: sigemptyset initialises the set, sigaddset and pthread_sigmask use it afterwards; it lives across all.
+        let result = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut())
+        };
+        if result != 0 {
+            return Err(io::Error::from_raw_os_error(result));
+        }
+        // SAFETY: sigemptyset has initialised it.
+        Ok(StopSignals(unsafe { set.assume_init() }))
+    }
+
+    /// Waits for the next one and names it.
+    pub fn wait(&self) -> &'static str {
+        let mut signal = 0;
+        // SAFETY: both pointers are to live values of the right type.
+        while unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } != 0 {}
+        if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" }
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -13,6 +13,7 @@ pub mod store;
 pub mod api;
 pub mod broker;
 pub mod front;
+pub mod group;
 pub mod image;
 pub mod partition;
 pub mod request;

@@ -1,0 +1,192 @@
+//! What the coordinator wants done, and what it needs to remember until it is done. Groups write into it; they hold no
+//! timer and no output of their own.
+
+use super::commit::{CommitReply, Written};
+use super::delete::OffsetDeleteReply;
+use super::ids::{AppendToken, GroupId, Incarnation, MemberId, MemberIds, Ticket};
+use super::join::{JoinReply, Replaced};
+use super::offsets::TopicPartition;
+use super::records::Record;
+use super::settings::GroupSettings;
+use super::sync::SyncReply;
+use super::timers::{Timer, Timers};
+use crate::Now;
+use protocol::ErrorCode;
+use protocol::batch::HEADER_LEN;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// One thing to do, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Answer a request.
+    Reply {
+        /// Which.
+        to: Ticket,
+        /// With what.
+        reply: Reply,
+    },
+    /// Append the records as one batch; `Coordinator::appended` is called once they are durable or refused, in the
+    /// order of the appends of one partition.
+    Append {
+        /// Partition of `__consumer_offsets`.
+        partition: i32,
+        /// At least one.
+        records: Vec<Record>,
+        /// Comes back.
+        token: AppendToken,
+    },
+}
+
+/// An answer that had to wait. Answers that never wait are return values of the coordinator's methods.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// To JoinGroup.
+    Join(JoinReply),
+    /// To SyncGroup.
+    Sync(SyncReply),
+    /// To OffsetCommit.
+    Commit(CommitReply),
+    /// To one group of DeleteGroups.
+    Deleted(ErrorCode),
+    /// To OffsetDelete.
+    OffsetsDeleted(OffsetDeleteReply),
+}
+
+/// What happens when records are durable, or refused.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// Nothing waits for it: the record of a new or of an emptied group. A failure costs only what a restart would show.
+    Nothing,
+    /// The leader's assignment reaches the members.
+    Assign {
+        /// The generation it was made for.
+        generation: i32,
+        /// By member.
+        assignment: BTreeMap<MemberId, Arc<[u8]>>,
+    },
+    /// A static member that came back under a new id learns it; on failure its old self is restored.
+    Replace(Box<Replaced>),
+    /// Committed offsets become visible.
+    Commit {
+        /// The waiting OffsetCommit.
+        ticket: Ticket,
+        /// What was written.
+        written: Vec<Written>,
+        /// The answer if all goes well.
+        reply: CommitReply,
+    },
+    /// The group, already out of sight, is gone for good.
+    Forget {
+        /// The waiting DeleteGroups; none for expiry.
+        ticket: Option<Ticket>,
+    },
+    /// Offsets disappear.
+    Remove {
+        /// Which.
+        removed: Vec<TopicPartition>,
+        /// The waiting OffsetDelete; none for expiry and deleted topics.
+        ticket: Option<(Ticket, OffsetDeleteReply)>,
+    },
+}
+
+/// An append that is under way.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// Whose records.
+    pub(crate) group: GroupId,
+    /// Which group of that name.
+    pub(crate) incarnation: Incarnation,
+    /// What happens next.
+    pub(crate) then: Then,
+}
+
+/// Outputs, timers, pending appends, and the facts that every step needs.
+#[derive(Debug)]
+pub(crate) struct Effects {
+    /// Settings.
+    pub(crate) settings: GroupSettings,
+    /// As of the current call.
+    pub(crate) now: Now,
+    /// Deadlines.
+    pub(crate) timers: Timers,
+    /// Source of member ids.
+    pub(crate) ids: MemberIds,
+    out: VecDeque<Output>,
+    pending: HashMap<AppendToken, Pending>,
+    /// Appends whose records are larger than a batch may be.
+    oversized: VecDeque<AppendToken>,
+    next_token: u64,
+}
+
+impl Effects {
+    /// Nothing to do yet.
+    pub(crate) fn new(settings: GroupSettings, seed: u128) -> Self {
+        Self {
+            settings,
+            now: Now::default(),
+            timers: Timers::default(),
+            ids: MemberIds::new(seed),
+            out: VecDeque::new(),
+            pending: HashMap::new(),
+            oversized: VecDeque::new(),
+            next_token: 0,
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) fn reply(&mut self, to: Ticket, reply: Reply) {
+        self.out.push_back(Output::Reply { to, reply });
+    }
+
+    /// Appends records of a group and remembers what follows. Records that no batch can hold fail at once.
+    pub(crate) fn append(&mut self, partition: i32, records: Vec<Record>, pending: Pending) {
+        assert!(!records.is_empty(), "an append has records");
+        let token = AppendToken(self.next_token);
+        self.next_token += 1;
+        self.pending.insert(token, pending);
+        if HEADER_LEN + records.iter().map(Record::size_bytes_max).sum::<usize>() > self.settings.batch_bytes_max {
+            self.oversized.push_back(token);
+        } else {
+            self.out.push_back(Output::Append { partition, records, token });
+        }
+    }
+
+    /// Takes an append that failed at once.
+    pub(crate) fn pop_oversized(&mut self) -> Option<AppendToken> {
+        self.oversized.pop_front()
+    }
+
+    /// Takes what follows an append. Each token is good for once.
+    pub(crate) fn take_pending(&mut self, token: AppendToken) -> Option<Pending> {
+        self.pending.remove(&token)
+    }
+
+    /// Sets a timer relative to now.
+    pub(crate) fn set_timer(&mut self, timer: Timer, delay_ms: u64) {
+        self.timers.set(timer, self.now.mono_ms.saturating_add(delay_ms));
+    }
+
+    /// Takes the next output.
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+}
+
+/// A timeout of the wire; negative ones count as none.
+pub(crate) fn timeout_ms(wire: i32) -> u64 {
+    u64::try_from(wire).unwrap_or(0)
+}
+
+/// What a client is told when records of its group could not be appended: Kafka turns storage's codes into ones that
+/// make the client look for its coordinator again.
+pub(crate) fn append_error(error: ErrorCode, too_large: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => too_large,
+        other => other,
+    }
+}

@@ -1,0 +1,15 @@
+//! Bounds of the coordinator that Kafka does not have or does not make configurable.
+
+/// Bytes of one member's protocols (subscription, user data), all protocols together. Kafka Streams sends megabytes;
+/// Kafka itself has no bound but that of the request.
+pub(crate) const MEMBER_PROTOCOLS_BYTES_MAX: usize = 16 << 20;
+
+/// Member ids handed out by MEMBER_ID_REQUIRED that have not joined yet, a group. Each lives one session timeout.
+pub(crate) const PENDING_MEMBERS_MAX: usize = 10_000;
+
+/// Bytes that a record takes in a batch besides key and value: length, attributes, deltas and counts, at their longest.
+pub(crate) const RECORD_OVERHEAD_BYTES_MAX: usize = 32;
+
+/// Milliseconds that a new member's JoinGroup may wait before the member is taken for gone: it cannot send heartbeats
+/// before it knows its id. Kafka's `classicGroupNewMemberJoinTimeoutMs`.
+pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;

@@ -1,0 +1,37 @@
+//! What an operator can set about groups, under Kafka's names and defaults.
+
+/// Settings of the coordinator.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupSettings {
+    /// `group.min.session.timeout.ms`.
+    pub(crate) session_timeout_ms_min: i32,
+    /// `group.max.session.timeout.ms`.
+    pub(crate) session_timeout_ms_max: i32,
+    /// `group.initial.rebalance.delay.ms`.
+    pub(crate) initial_rebalance_delay_ms: u64,
+    /// `group.max.size`.
+    pub(crate) members_max: usize,
+    /// `offset.metadata.max.bytes`; UTF-16 units, as Kafka counts.
+    pub(crate) offset_metadata_units_max: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub(crate) offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub(crate) retention_check_interval_ms: u64,
+    /// Largest batch that `__consumer_offsets` takes (`max.message.bytes` of the topic).
+    pub(crate) batch_bytes_max: usize,
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self {
+            session_timeout_ms_min: 6_000,
+            session_timeout_ms_max: 1_800_000,
+            initial_rebalance_delay_ms: 3_000,
+            members_max: i32::MAX as usize,
+            offset_metadata_units_max: 4_096,
+            offsets_retention_ms: 10_080 * 60 * 1_000,
+            retention_check_interval_ms: 600_000,
+            batch_bytes_max: 1_048_588,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Random members, a random disk and random crashes, by seed.

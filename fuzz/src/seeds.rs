@@ -1,0 +1,84 @@
+//! Inputs that reach deep, for the mutator to damage.
+
+use protocol::compress::{Codec, compress};
+use protocol::{RequestHeader, Str, Writer, supported};
+
+use crate::requests::KEYS;
+use crate::targets::sample_batch;
+
+/// Every request in every version, over bodies whose repetition reads as something in most fields: zeros are empty arrays,
+/// `02` is a compact array of one or a string of one letter, `00 00 00 01` is a classic array of one.
+#[must_use]
+pub fn requests() -> Vec<Vec<u8>> {
+    let bodies: [&[u8]; 4] = [&[0], &[2], &[0, 0, 0, 1], &[0, 1]];
+    let mut seeds = Vec::new();
+    for key in KEYS {
+        for version in supported(*key).into_iter().flat_map(|range| range.iter()) {
+            for body in bodies {
+                let mut frame = header(*key as i16, version);
+                frame.extend(body.iter().cycle().take(120));
+                seeds.push(frame);
+            }
+        }
+    }
+    seeds
+}
+
+fn header(api_key: i16, api_version: i16) -> Vec<u8> {
+    let mut writer = Writer::new();
+    let header = RequestHeader { api_key, api_version, correlation_id: 1, client_id: Some(Str::from("fuzz")) };
+    header.encode(&mut writer).expect("a short client id fits");
+    writer.into_bytes().unwrap_or_default()
+}
+
+/// One batch of each codec, and two in a row.
+#[must_use]
+pub fn batches() -> Vec<Vec<u8>> {
+    let mut seeds: Vec<_> = Codec::ALL.map(sample_batch).into();
+    seeds.push([sample_batch(Codec::None), sample_batch(Codec::Lz4)].concat());
+    seeds
+}
+
+/// gzip: short, long and two members.
+#[must_use]
+pub fn gzip() -> Vec<Vec<u8>> {
+    streams(Codec::Gzip)
+}
+
+/// snappy in xerial framing, and a raw block.
+#[must_use]
+pub fn snappy() -> Vec<Vec<u8>> {
+    let mut seeds = streams(Codec::Snappy);
+    // The first block of a xerial stream, behind header and length, is a raw block.
+    let raw = seeds[0][20..].to_vec();
+    seeds.push(raw);
+    seeds
+}
+
+/// lz4 frames: ours, and the same with the flag of linked blocks and its header checksum.
+#[must_use]
+pub fn lz4() -> Vec<Vec<u8>> {
+    let mut seeds = streams(Codec::Lz4);
+    let mut linked = seeds[1].clone();
+    (linked[4], linked[6]) = (0x40, 0xc0);
+    seeds.push(linked);
+    seeds
+}
+
+/// zstd frames, at the default level and the highest.
+#[must_use]
+pub fn zstd() -> Vec<Vec<u8>> {
+    let mut seeds = streams(Codec::Zstd);
+    seeds.push(compress(Codec::Zstd, Some(22), &text(5_000)));
+    seeds
+}
+
+fn streams(codec: Codec) -> Vec<Vec<u8>> {
+    let [short, long, zeros] = [text(100), text(100_000), vec![0; 3 << 20]].map(|plain| compress(codec, None, &plain));
+    let two = [short.as_slice(), &short].concat();
+    vec![short, long, zeros, two]
+}
+
+fn text(len: usize) -> Vec<u8> {
+    (0..len).map(|index| b"offset partition leader epoch "[index * index % 30]).collect()
+}

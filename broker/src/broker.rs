@@ -39,8 +39,8 @@ impl<S: Store> Broker<S> {
             now: Now::default(),
             me,
             shards,
+            image: Arc::new(MetadataImage::new(Arc::clone(&settings))),
             settings,
-            image: Arc::default(),
             front: Front::new(),
             effects: VecDeque::new(),
         }

@@ -1,8 +1,518 @@
-//! The metadata of the cluster as every shard sees it: immutable, replaced whole.
+//! The metadata of the cluster as one immutable value: what every shard holds and every request reads.
+//!
+//! It changes only by [`Record`]s, which the [controller](crate::controller) alone writes; a shard that is given a newer
+//! image learns with [`diff`] which of its logs to make, configure or delete. Cloning shares everything; applying a
+//! record copies the maps it touches, once, and only while somebody else still holds them.
 
-/// Topics, brokers and settings as of one version of the metadata log.
-#[derive(Clone, Debug, Default)]
+mod id;
+
+use crate::config::{Layers, TopicSettings, Values};
+use crate::controller::record::{PartitionRecord, Record, Resource};
+use crate::io::ShardId;
+use crate::settings::BrokerSettings;
+use protocol::Uuid;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+pub use id::{cluster_id, random_uuid};
+
+/// Topics that the broker writes for itself.
+pub const INTERNAL_TOPICS: &[&str] = &["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+/// Where one partition lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionImage {
+    /// The broker that leads it; -1 when none does.
+    pub leader: i32,
+    /// Raised with every change of the leader.
+    pub leader_epoch: i32,
+    /// Brokers that hold a replica, the preferred leader first.
+    pub replicas: Vec<i32>,
+    /// Those of them that are in sync.
+    pub isr: Vec<i32>,
+}
+
+/// One topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicImage {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id; a topic made again under the same name has another.
+    pub id: Uuid,
+    /// Written by the broker for itself.
+    pub internal: bool,
+    /// By partition index.
+    pub partitions: Vec<PartitionImage>,
+    /// What was set on the topic itself.
+    pub overrides: Arc<Values>,
+    /// What all layers of configuration come to.
+    pub settings: Arc<TopicSettings>,
+}
+
+impl TopicImage {
+    /// The partition of that index.
+    pub fn partition(&self, index: i32) -> Option<&PartitionImage> {
+        self.partitions.get(usize::try_from(index).ok()?)
+    }
+}
+
+/// The whole cluster as of one point of the metadata log.
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataImage {
-    /// Offset in the metadata log that this image contains; -1 before anything was read.
-    pub version: i64,
+    version: i64,
+    cluster_id: Option<Arc<str>>,
+    settings: Arc<BrokerSettings>,
+    /// By name, in order: paging through topics needs it.
+    topics: Arc<BTreeMap<Arc<str>, Arc<TopicImage>>>,
+    /// Names by id. Every id here is that of the topic of that name, and the other way round.
+    ids: Arc<HashMap<Uuid, Arc<str>>>,
+    broker_configs: Arc<Values>,
+    default_configs: Arc<Values>,
+    next_producer_id: i64,
+}
+
+/// A record that does not fit the image: the log was written by something else, or is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// A topic of that name or id is there already.
+    #[error("the topic {0} is made a second time")]
+    TopicExists(String),
+    /// No topic has that id.
+    #[error("the record speaks of the topic id {0}, which no record made")]
+    NoSuchTopic(Uuid),
+    /// Partitions come in order, without gaps.
+    #[error("the topic {topic} has {have} partitions, and the record is for partition {got}")]
+    PartitionGap {
+        /// The topic.
+        topic: String,
+        /// Partitions it has.
+        have: usize,
+        /// Partition in the record.
+        got: i32,
+    },
+    /// Producer ids never go back.
+    #[error("producer ids go back from {have} to {got}")]
+    ProducerIdsBack {
+        /// Next id so far.
+        have: i64,
+        /// Next id in the record.
+        got: i64,
+    },
+}
+
+impl Default for MetadataImage {
+    fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
+impl MetadataImage {
+    /// An image without topics, as of the log's beginning.
+    pub fn new(settings: Arc<BrokerSettings>) -> Self {
+        Self {
+            version: 0,
+            cluster_id: None,
+            settings,
+            topics: Arc::default(),
+            ids: Arc::default(),
+            broker_configs: Arc::default(),
+            default_configs: Arc::default(),
+            next_producer_id: 0,
+        }
+    }
+
+    /// Offset in the metadata log of the next record that is not yet part of this image.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The cluster's id; `None` only before the very first start has recorded one.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
+    }
+
+    /// The static configuration that topic settings rest on.
+    pub fn settings(&self) -> &Arc<BrokerSettings> {
+        &self.settings
+    }
+
+    /// Ids of all brokers. One, until there is a cluster.
+    pub fn brokers(&self) -> Vec<i32> {
+        vec![self.settings.node_id]
+    }
+
+    /// The topic of that name.
+    pub fn topic(&self, name: &str) -> Option<&Arc<TopicImage>> {
+        self.topics.get(name)
+    }
+
+    /// The topic of that id.
+    pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<TopicImage>> {
+        self.topics.get(self.ids.get(&id)?)
+    }
+
+    /// All topics, by name.
+    pub fn topics(&self) -> impl DoubleEndedIterator<Item = &Arc<TopicImage>> {
+        self.topics.values()
+    }
+
+    /// The topics from that name on, by name.
+    pub fn topics_from(&self, name: &str) -> impl Iterator<Item = &Arc<TopicImage>> {
+        self.topics.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
+    }
+
+    /// Number of topics.
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The layers of broker configuration.
+    pub fn layers(&self) -> Layers<'_> {
+        Layers { broker: &self.broker_configs, cluster: &self.default_configs, statics: &self.settings.statics }
+    }
+
+    /// The first producer id that no block was handed out for.
+    pub fn next_producer_id(&self) -> i64 {
+        self.next_producer_id
+    }
+
+    /// Number of partitions of all topics.
+    pub fn partition_count(&self) -> usize {
+        self.topics().map(|topic| topic.partitions.len()).sum()
+    }
+
+    /// The image after these records, the last of which ends the log at `version`.
+    pub fn with(&self, records: &[Record], version: i64) -> Result<Self, ApplyError> {
+        let mut next = self.clone();
+        for record in records {
+            next.apply(record)?;
+        }
+        next.version = version;
+        Ok(next)
+    }
+
+    /// Applies one record in place and leaves the version as it is.
+    pub fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
+        match record {
+            Record::ClusterId(id) => self.cluster_id = Some(Arc::from(id.as_str())),
+            Record::Topic { name, id } => self.add_topic(name, *id)?,
+            Record::Partition(partition) => self.put_partition(partition)?,
+            Record::RemoveTopic { id } => self.remove_topic(*id)?,
+            Record::Config { resource, key, value } => self.configure(resource, key, value.as_deref())?,
+            Record::ProducerIds { next } => {
+                if *next < self.next_producer_id {
+                    return Err(ApplyError::ProducerIdsBack { have: self.next_producer_id, got: *next });
+                }
+                self.next_producer_id = *next;
+            }
+        }
+        Ok(())
+    }
+
+    /// The records that make this image out of an empty one.
+    pub fn records(&self) -> Vec<Record> {
+        let mut records: Vec<Record> = self.cluster_id.iter().map(|id| Record::ClusterId(id.to_string())).collect();
+        let configs = |resource: Resource, values: &Values| -> Vec<Record> {
+            let record = |(key, value): (&String, &String)| Record::Config {
+                resource: resource.clone(),
+                key: key.clone(),
+                value: Some(value.clone()),
+            };
+            values.iter().map(record).collect()
+        };
+        records.extend(configs(Resource::DefaultBroker, &self.default_configs));
+        records.extend(configs(Resource::Broker(self.settings.node_id), &self.broker_configs));
+        for topic in self.topics() {
+            records.push(Record::Topic { name: topic.name.to_string(), id: topic.id });
+            records.extend((0..).zip(&topic.partitions).map(|(partition, image)| {
+                Record::Partition(PartitionRecord {
+                    topic: topic.id,
+                    partition,
+                    leader: image.leader,
+                    leader_epoch: image.leader_epoch,
+                    replicas: image.replicas.clone(),
+                    isr: image.isr.clone(),
+                })
+            }));
+            records.extend(configs(Resource::Topic(topic.id), &topic.overrides));
+        }
+        records.push(Record::ProducerIds { next: self.next_producer_id });
+        records
+    }
+
+    fn add_topic(&mut self, name: &str, id: Uuid) -> Result<(), ApplyError> {
+        if self.topics.contains_key(name) || self.ids.contains_key(&id) {
+            return Err(ApplyError::TopicExists(name.to_owned()));
+        }
+        let name: Arc<str> = Arc::from(name);
+        let internal = INTERNAL_TOPICS.contains(&&*name);
+        let overrides = Arc::new(Values::new());
+        let settings = Arc::new(TopicSettings::resolve(self.layers(), &overrides, internal));
+        let topic = TopicImage { name: Arc::clone(&name), id, internal, partitions: Vec::new(), overrides, settings };
+        Arc::make_mut(&mut self.topics).insert(Arc::clone(&name), Arc::new(topic));
+        Arc::make_mut(&mut self.ids).insert(id, name);
+        Ok(())
+    }
+
+    fn remove_topic(&mut self, id: Uuid) -> Result<(), ApplyError> {
+        let name = Arc::make_mut(&mut self.ids).remove(&id).ok_or(ApplyError::NoSuchTopic(id))?;
+        Arc::make_mut(&mut self.topics).remove(&name);
+        Ok(())
+    }
+
+    fn topic_mut(&mut self, id: Uuid) -> Result<&mut TopicImage, ApplyError> {
+        let name = self.ids.get(&id).ok_or(ApplyError::NoSuchTopic(id))?;
+        let topic = Arc::make_mut(&mut self.topics).get_mut(name).ok_or(ApplyError::NoSuchTopic(id))?;
+        Ok(Arc::make_mut(topic))
+    }
+
+    fn put_partition(&mut self, record: &PartitionRecord) -> Result<(), ApplyError> {
+        let topic = self.topic_mut(record.topic)?;
+        let image = PartitionImage {
+            leader: record.leader,
+            leader_epoch: record.leader_epoch,
+            replicas: record.replicas.clone(),
+            isr: record.isr.clone(),
+        };
+        let have = topic.partitions.len();
+        match usize::try_from(record.partition) {
+            Ok(index) if index < have => topic.partitions[index] = image,
+            Ok(index) if index == have => topic.partitions.push(image),
+            _ => {
+                let (topic, got) = (topic.name.to_string(), record.partition);
+                return Err(ApplyError::PartitionGap { topic, have, got });
+            }
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, resource: &Resource, key: &str, value: Option<&str>) -> Result<(), ApplyError> {
+        match resource {
+            Resource::Topic(id) => {
+                set(Arc::make_mut(&mut self.topic_mut(*id)?.overrides), key, value);
+                let topic = self.topic_by_id(*id).ok_or(ApplyError::NoSuchTopic(*id))?;
+                let settings = TopicSettings::resolve(self.layers(), &topic.overrides, topic.internal);
+                self.topic_mut(*id)?.settings = Arc::new(settings);
+            }
+            Resource::Broker(id) if *id != self.settings.node_id => {}
+            Resource::Broker(_) => {
+                set(Arc::make_mut(&mut self.broker_configs), key, value);
+                self.resolve_all();
+            }
+            Resource::DefaultBroker => {
+                set(Arc::make_mut(&mut self.default_configs), key, value);
+                self.resolve_all();
+            }
+        }
+        Ok(())
+    }
+
+    /// Broker configuration changed: every topic's settings may have.
+    fn resolve_all(&mut self) {
+        let mut topics = Arc::clone(&self.topics);
+        for topic in Arc::make_mut(&mut topics).values_mut() {
+            let settings = TopicSettings::resolve(self.layers(), &topic.overrides, topic.internal);
+            if settings != *topic.settings {
+                Arc::make_mut(topic).settings = Arc::new(settings);
+            }
+        }
+        self.topics = topics;
+    }
+}
+
+fn set(values: &mut Values, key: &str, value: Option<&str>) {
+    match value {
+        Some(value) => values.insert(key.to_owned(), value.to_owned()),
+        None => values.remove(key),
+    };
+}
+
+/// What happened to one partition between two images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionChange {
+    /// The topic; the old one where the partition was removed.
+    pub topic: Arc<TopicImage>,
+    /// The partition.
+    pub partition: i32,
+    /// What happened.
+    pub what: Change,
+}
+
+/// What happened to a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Created,
+    /// It is gone, with its topic.
+    Removed,
+    /// Its topic's settings, its leader or its replicas are others.
+    Changed,
+}
+
+/// What changed from `old` to `new`. Removals come first, so that a topic made again under its name finds it free.
+pub fn diff(old: &MetadataImage, new: &MetadataImage) -> Vec<PartitionChange> {
+    if Arc::ptr_eq(&old.topics, &new.topics) {
+        return Vec::new();
+    }
+    let mut changes = Vec::new();
+    for topic in old.topics().filter(|topic| !new.ids.contains_key(&topic.id)) {
+        push_all(&mut changes, topic, 0, |_| Some(Change::Removed));
+    }
+    for topic in new.topics() {
+        match old.topic_by_id(topic.id) {
+            None => push_all(&mut changes, topic, 0, |_| Some(Change::Created)),
+            Some(before) if Arc::ptr_eq(before, topic) => {}
+            Some(before) => {
+                let settings_differ = before.settings != topic.settings;
+                push_all(&mut changes, topic, 0, |index| match before.partitions.get(index) {
+                    None => Some(Change::Created),
+                    Some(was) if settings_differ || *was != topic.partitions[index] => Some(Change::Changed),
+                    Some(_) => None,
+                });
+            }
+        }
+    }
+    changes
+}
+
+fn push_all(
+    changes: &mut Vec<PartitionChange>,
+    topic: &Arc<TopicImage>,
+    from: i32,
+    what: impl Fn(usize) -> Option<Change>,
+) {
+    for (partition, index) in (from..).zip(0..topic.partitions.len()) {
+        if let Some(what) = what(index) {
+            changes.push(PartitionChange { topic: Arc::clone(topic), partition, what });
+        }
+    }
+}
+
+/// The shard that owns a partition. Neighbouring partitions of a topic lie on neighbouring shards, so that a topic with
+/// as many partitions as there are shards uses all of them. Nothing on disk depends on it.
+pub fn shard_of(topic: Uuid, partition: i32, shards: u16) -> ShardId {
+    assert!(shards > 0, "there is at least one shard");
+    let hash = topic
+        .0
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let place = (hash >> 16).wrapping_add(u64::from(partition.unsigned_abs())) % u64::from(shards);
+    ShardId(u16::try_from(place).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Uuid = Uuid([7; 16]);
+
+    fn partition(topic: Uuid, partition: i32) -> Record {
+        Record::Partition(PartitionRecord {
+            topic,
+            partition,
+            leader: 1,
+            leader_epoch: 0,
+            replicas: vec![1],
+            isr: vec![1],
+        })
+    }
+
+    fn topic(name: &str, id: Uuid) -> Record {
+        Record::Topic { name: name.to_owned(), id }
+    }
+
+    fn config(resource: Resource, key: &str, value: Option<&str>) -> Record {
+        Record::Config { resource, key: key.to_owned(), value: value.map(str::to_owned) }
+    }
+
+    fn image(records: &[Record]) -> MetadataImage {
+        let empty = MetadataImage::new(Arc::new(BrokerSettings::default()));
+        empty.with(records, records.len() as i64).expect("records fit")
+    }
+
+    fn seen(changes: &[PartitionChange]) -> Vec<(&str, i32, Change)> {
+        changes.iter().map(|change| (&*change.topic.name, change.partition, change.what)).collect()
+    }
+
+    #[test]
+    fn topics_are_found_by_name_and_id() {
+        let image = image(&[topic("t", ID), partition(ID, 0), partition(ID, 1)]);
+        assert_eq!(image.version(), 3);
+        assert_eq!(image.topic("t").expect("by name").partitions.len(), 2);
+        assert_eq!(&*image.topic_by_id(ID).expect("by id").name, "t");
+        assert!(image.topic("u").is_none());
+        assert!(image.topic("t").expect("there").partition(2).is_none());
+        assert!(image.topic("t").expect("there").partition(-1).is_none());
+    }
+
+    #[test]
+    fn records_that_do_not_fit_are_refused() {
+        let there = [topic("t", ID), Record::ProducerIds { next: 1000 }];
+        for (record, expect) in [
+            (topic("t", Uuid([8; 16])), ApplyError::TopicExists("t".to_owned())),
+            (topic("u", ID), ApplyError::TopicExists("u".to_owned())),
+            (partition(Uuid([8; 16]), 0), ApplyError::NoSuchTopic(Uuid([8; 16]))),
+            (partition(ID, 1), ApplyError::PartitionGap { topic: "t".to_owned(), have: 0, got: 1 }),
+            (partition(ID, -1), ApplyError::PartitionGap { topic: "t".to_owned(), have: 0, got: -1 }),
+            (Record::RemoveTopic { id: Uuid([8; 16]) }, ApplyError::NoSuchTopic(Uuid([8; 16]))),
+            (Record::ProducerIds { next: 999 }, ApplyError::ProducerIdsBack { have: 1000, got: 999 }),
+        ] {
+            assert_eq!(image(&there).apply(&record), Err(expect));
+        }
+    }
+
+    #[test]
+    fn a_diff_names_every_partition_that_changed() {
+        let old = image(&[topic("a", ID), partition(ID, 0), topic("b", Uuid([8; 16])), partition(Uuid([8; 16]), 0)]);
+        let again = Uuid([9; 16]);
+        let new = old
+            .with(
+                &[partition(ID, 1), Record::RemoveTopic { id: Uuid([8; 16]) }, topic("b", again), partition(again, 0)],
+                8,
+            )
+            .expect("records fit");
+        assert_eq!(
+            seen(&diff(&old, &new)),
+            [("b", 0, Change::Removed), ("a", 1, Change::Created), ("b", 0, Change::Created)]
+        );
+        assert_eq!(diff(&new, &new.clone()), []);
+    }
+
+    #[test]
+    fn configuration_reaches_the_topics_it_touches() {
+        let other = Uuid([8; 16]);
+        let old = image(&[topic("a", ID), partition(ID, 0), topic("b", other), partition(other, 0)]);
+        let own = old.with(&[config(Resource::Topic(ID), "retention.ms", Some("5"))], 5).expect("fits");
+        assert_eq!(seen(&diff(&old, &own)), [("a", 0, Change::Changed)]);
+        assert_eq!(own.topic("a").expect("there").settings.retention_ms, 5);
+        let both = own.with(&[config(Resource::DefaultBroker, "log.retention.ms", Some("9"))], 6).expect("fits");
+        assert_eq!(seen(&diff(&own, &both)), [("b", 0, Change::Changed)]);
+        let back = both.with(&[config(Resource::Topic(ID), "retention.ms", None)], 7).expect("fits");
+        assert_eq!(back.topic("a").expect("there").settings.retention_ms, 9);
+    }
+
+    #[test]
+    fn the_records_of_an_image_make_it_again() {
+        let there = image(&[
+            Record::ClusterId("MkU3OEVBNTcwNTJENDM2Qg".to_owned()),
+            topic("t", ID),
+            partition(ID, 0),
+            config(Resource::Topic(ID), "cleanup.policy", Some("compact")),
+            config(Resource::Broker(1), "log.retention.ms", Some("1")),
+            config(Resource::DefaultBroker, "message.max.bytes", Some("2")),
+            Record::ProducerIds { next: 3000 },
+        ]);
+        let again = MetadataImage::new(Arc::clone(there.settings())).with(&there.records(), there.version());
+        assert_eq!(again, Ok(there));
+    }
+
+    #[test]
+    fn a_topic_spreads_over_all_shards() {
+        for shards in [1, 2, 3, 8] {
+            let mut owners: Vec<u16> = (0..i32::from(shards)).map(|p| shard_of(ID, p, shards).0).collect();
+            owners.sort_unstable();
+            assert_eq!(owners, (0..shards).collect::<Vec<_>>());
+        }
+    }
 }

@@ -12,6 +12,8 @@ pub mod store;
 
 pub mod api;
 pub mod broker;
+pub mod config;
+pub mod controller;
 pub mod front;
 pub mod group;
 pub mod image;

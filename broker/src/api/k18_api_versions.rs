@@ -49,10 +49,10 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
         return Ok(());
     }
     let body = request.body(ApiVersionsRequest::decode)?;
-    let named = request.header.version < 3
-        || (is_valid(&body.client_software_name) && is_valid(&body.client_software_version));
+    let named =
+        request.header.version < 3 || (is_valid(&body.client_software_name) && is_valid(&body.client_software_version));
     let response = if named {
-        response(ErrorCode::None, request.header.version, broker.image.version)
+        response(ErrorCode::None, request.header.version, broker.image.version())
     } else {
         ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() }
     };

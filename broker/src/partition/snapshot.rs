@@ -89,7 +89,13 @@ fn decode_batch(rest: &mut &[u8]) -> Option<Remembered> {
     let base_offset = i64::from_be_bytes(take(rest)?);
     let timestamp = i64::from_be_bytes(take(rest)?);
     let last_offset = base_offset.checked_add(i64::from(last.wrapping_sub(first) & i32::MAX))?;
-    (first >= 0 && last >= 0 && base_offset >= 0).then_some(Remembered { first, last, base_offset, last_offset, timestamp })
+    (first >= 0 && last >= 0 && base_offset >= 0).then_some(Remembered {
+        first,
+        last,
+        base_offset,
+        last_offset,
+        timestamp,
+    })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -106,7 +112,8 @@ mod tests {
     fn sample() -> Producers {
         let mut producers = Producers::default();
         for i in 0..20 {
-            let batch = Sequenced { producer_id: i % 4, epoch: 3, first: 10 * (i / 4) as i32, last: 10 * (i / 4) as i32 + 9 };
+            let batch =
+                Sequenced { producer_id: i % 4, epoch: 3, first: 10 * (i / 4) as i32, last: 10 * (i / 4) as i32 + 9 };
             producers.record(&batch, 100 * i, 5, 1000 + i);
         }
         producers

@@ -1,1 +1,50 @@
-//! Partition logs: append, read, flush, recovery, retention.
+//! Partition logs: append, read, flush, recovery, retention. What lies on disk is stated in `engine/FORMAT.md`.
+//!
+//! Reading order: [`LogConfig`] and the events are the vocabulary; `chunk` is a log's memory, `writer` its way to the
+//! device, `index` and `scan` what is known and proven of a segment, `reader` the cold reads; [`LogSet`] puts them
+//! together for one shard, and `recovery` brings logs back. Offsets, epochs and producer state are decided by the owner
+//! above; nothing here knows a Kafka request.
+
+mod config;
+mod event;
+mod limits;
+
+mod names;
+
+mod envelope;
+
+mod epochs;
+mod floor;
+mod index;
+mod kafka_files;
+mod peek;
+mod scan;
+
+mod chunk;
+mod space;
+mod writer;
+
+mod files;
+mod reader;
+mod tasks;
+
+mod retention;
+mod state;
+
+mod set;
+
+mod recovery;
+
+pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
+pub use envelope::EnvelopeError;
+pub use epochs::Epochs;
+pub use event::{Append, AppendError, AppendInfo, LogEvent, LogOffsets, ReadError};
+pub use floor::{FloorEntry, FloorFile};
+pub use index::{IndexEntry, SegmentIndex};
+pub use kafka_files::base64_url;
+pub use reader::{Read, ReadPlan, TimeHit};
+pub use recovery::{
+    Action, DataDir, DataDirError, FoundLog, RecoverError, RecoverHints, RecoveredLog, Repair, recover, scan_data_dir,
+};
+pub use scan::{Damage, Stop};
+pub use set::{LogSet, ShardDir, ShutdownError};

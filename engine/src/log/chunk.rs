@@ -1,0 +1,281 @@
+//! One chunk of a log's tail memory, and the list of them.
+//!
+//! ```text
+//!   segment position   start                                             start + len
+//!   chunk              | carried block | batch | batch | batch ......... |   room    |
+//! ```
+//! A chunk begins at a block boundary of its segment. The bytes of the block that was already begun are carried over
+//! from the chunk before, so that every block of the file can be written from one chunk. A batch never straddles chunks.
+
+use super::event::Append;
+use super::limits::{BLOCK_BYTES, CHUNK_MARK_BYTES, CHUNK_MAX, CHUNK_MIN, WRITE_SLICES_MAX};
+use super::peek::Peek;
+use crate::mem::{Buf, Slice, Tail};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+struct Chunk {
+    /// Base offset of the segment it belongs to.
+    segment: i64,
+    /// Position in the segment's file of its first byte; a multiple of the block.
+    start: u64,
+    tail: Tail,
+    /// Bytes that belong to batches of earlier chunks; never read from here.
+    carried: usize,
+    len: usize,
+    base_offset: i64,
+    end_offset: i64,
+    /// Base offset and place of some batches, ascending; the first batch is always among them.
+    marks: Vec<(i64, usize)>,
+}
+
+/// Recent batches of one log, oldest first. Consecutive chunks continue each other in offsets.
+#[derive(Default)]
+pub(super) struct TailMemory {
+    chunks: VecDeque<Chunk>,
+    /// The begun block of the active segment while no chunk holds it.
+    carry: Vec<u8>,
+    /// What the next chunk should hold, in bytes: follows the log's rate.
+    next_len: usize,
+}
+
+/// What a read from memory found.
+pub(super) enum Found {
+    /// Whole batches from the one that contains the offset on.
+    Bytes(Vec<Slice>),
+    /// The offset lies below what is in memory.
+    Below,
+    /// No batch at or past the offset ends at or below the limit.
+    Nothing,
+}
+
+impl Chunk {
+    fn end(&self) -> u64 {
+        self.start + self.len as u64
+    }
+
+    fn valid(&self) -> Slice {
+        self.tail.slice(0..self.len)
+    }
+
+    /// Place of the first batch whose last offset is at or past `offset`.
+    fn place_of(&self, bytes: &[u8], offset: i64) -> Option<usize> {
+        let after = self.marks.partition_point(|&(base, _)| base <= offset);
+        let mut at = self.marks.get(after.saturating_sub(1))?.1;
+        while let Some(batch) = Peek::at(bytes.get(at..)?) {
+            if batch.last_offset >= offset {
+                return Some(at);
+            }
+            at += batch.len;
+        }
+        None
+    }
+}
+
+impl TailMemory {
+    /// Memory whose active segment ends inside a block that holds `carry`.
+    pub(super) fn with_carry(carry: Vec<u8>) -> TailMemory {
+        assert!((carry.len() as u64) < BLOCK_BYTES, "only a begun block is carried");
+        TailMemory { chunks: VecDeque::new(), carry, next_len: CHUNK_MIN }
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.tail.capacity()).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// First offset that is in memory.
+    pub(super) fn first_offset(&self) -> Option<i64> {
+        self.chunks.front().map(|chunk| chunk.base_offset)
+    }
+
+    /// Copies a batch to `position` of `segment`, which is where the log ends, and patches the copy. Returns how much
+    /// more memory is held.
+    pub(super) fn append(&mut self, segment: i64, position: u64, batch: &Append<'_>) -> usize {
+        let mut grown = 0;
+        let fits = self.chunks.back().is_some_and(|chunk| {
+            chunk.segment == segment && chunk.end() == position && chunk.tail.room() >= batch.bytes.len()
+        });
+        if !fits {
+            grown = self.begin_chunk(segment, position, batch);
+        }
+        let Some(chunk) = self.chunks.back_mut() else { unreachable!("there is a chunk that fits now") };
+        let placed = chunk.tail.append(batch.bytes);
+        protocol::batch::patch(chunk.tail.unpublished_mut(), batch.base_offset, batch.leader_epoch);
+        chunk.tail.publish();
+        if chunk.marks.last().is_none_or(|&(_, at)| placed.start - at >= CHUNK_MARK_BYTES) {
+            chunk.marks.push((batch.base_offset, placed.start));
+        }
+        chunk.len = placed.end;
+        chunk.end_offset = batch.last_offset + 1;
+        grown
+    }
+
+    fn begin_chunk(&mut self, segment: i64, position: u64, batch: &Append<'_>) -> usize {
+        let begun = (position % BLOCK_BYTES) as usize;
+        let carried = self.begun_block(segment, position, begun);
+        let len = (begun + batch.bytes.len()).next_multiple_of(BLOCK_BYTES as usize).max(self.next_len);
+        // Whoever fills a chunk gets a larger one next; `shrink` forgets that when the log falls idle.
+        self.next_len = (self.next_len.max(CHUNK_MIN) * 2).min(CHUNK_MAX);
+        let mut tail = Tail::new(len);
+        tail.append(&carried);
+        tail.publish();
+        self.chunks.push_back(Chunk {
+            segment,
+            start: position - begun as u64,
+            tail,
+            carried: begun,
+            len: begun,
+            base_offset: batch.base_offset,
+            end_offset: batch.base_offset,
+            marks: Vec::new(),
+        });
+        self.carry = Vec::new();
+        len
+    }
+
+    fn begun_block(&self, segment: i64, position: u64, begun: usize) -> Vec<u8> {
+        if begun == 0 {
+            return Vec::new();
+        }
+        match self.chunks.back().filter(|last| last.segment == segment) {
+            Some(last) => {
+                assert!(last.end() == position, "a segment is appended to at its end");
+                last.valid()[last.len - begun..].to_vec()
+            }
+            None => {
+                assert!(self.carry.len() == begun, "{} bytes carried, {begun} begun", self.carry.len());
+                self.carry.clone()
+            }
+        }
+    }
+
+    /// Whole batches from the one that contains `from`, up to `max_bytes`, none that ends past `upto`.
+    pub(super) fn read(&self, from: i64, upto: i64, max_bytes: usize, at_least_one: bool) -> Found {
+        let Some(first) = self.first_offset() else { return Found::Below };
+        if from < first {
+            return Found::Below;
+        }
+        let begin = self.chunks.partition_point(|chunk| chunk.end_offset <= from);
+        let mut found = Vec::new();
+        let mut room = max_bytes;
+        for chunk in self.chunks.iter().skip(begin) {
+            let bytes = chunk.valid();
+            let start = if found.is_empty() { chunk.place_of(&bytes, from) } else { Some(chunk.carried) };
+            let Some(start) = start else { continue };
+            let whole = whole_batches(chunk, &bytes, start, upto, room, at_least_one && found.is_empty());
+            let complete = whole.end == chunk.len;
+            if whole.start < whole.end {
+                room = room.saturating_sub(whole.len());
+                found.push(bytes.slice(whole));
+            }
+            if !complete || room == 0 {
+                break;
+            }
+        }
+        if found.is_empty() { Found::Nothing } else { Found::Bytes(found) }
+    }
+
+    /// The first batch in memory that reaches `from` and whose largest timestamp is at or past `timestamp`.
+    pub(super) fn first_at_or_after(&self, from: i64, timestamp: i64) -> Option<(Peek, Slice)> {
+        self.chunks.iter().find_map(|chunk| {
+            let bytes = chunk.valid();
+            let mut at = chunk.carried;
+            while let Some(batch) = Peek::at(&bytes[at..]) {
+                if batch.last_offset >= from && batch.max_timestamp >= timestamp {
+                    return Some((batch, bytes.slice(at..at + batch.len)));
+                }
+                at += batch.len;
+            }
+            None
+        })
+    }
+
+    /// The bytes `range` of `segment` as slices for a write. `range.start` is a block boundary. With `pad`, a begun
+    /// block at the end is copied and filled up with zeros.
+    pub(super) fn write_slices(&self, segment: i64, range: Range<u64>, pad: bool) -> (Vec<Slice>, u64) {
+        let mut slices = Vec::new();
+        let mut at = range.start;
+        while at < range.end && slices.len() < WRITE_SLICES_MAX - 1 {
+            let Some(chunk) = self.chunks.iter().rev().find(|c| c.segment == segment && c.start <= at) else {
+                panic!("bytes {at}.. of segment {segment} left memory before they were written")
+            };
+            let next = self.chunks.iter().find(|c| c.segment == segment && c.start > at).map_or(u64::MAX, |c| c.start);
+            let end = range.end.min(chunk.end()).min(next);
+            assert!(at < end, "bytes {at}..{} of segment {segment} are not in memory", range.end);
+            push_for_write(&mut slices, chunk, at, end, pad);
+            at = end;
+        }
+        (slices, at)
+    }
+
+    /// Replaces everything by a begun block; returns what was freed.
+    pub(super) fn reset(&mut self, carry: Vec<u8>) -> usize {
+        let held = self.held_bytes();
+        *self = TailMemory::with_carry(carry);
+        held
+    }
+
+    /// Gives back the oldest chunk if it is not the last and `is_written` agrees; returns its size.
+    pub(super) fn evict_oldest(&mut self, is_written: impl Fn(i64, u64) -> bool) -> Option<usize> {
+        let oldest = self.chunks.front()?;
+        if self.chunks.len() < 2 || !is_written(oldest.segment, oldest.end()) {
+            return None;
+        }
+        self.chunks.pop_front().map(|chunk| chunk.tail.capacity())
+    }
+
+    /// Gives back everything; the caller knows that all of it is written. The begun block stays. Returns what was freed.
+    pub(super) fn evict_all(&mut self) -> usize {
+        self.next_len = CHUNK_MIN;
+        let Some(last) = self.chunks.back() else { return 0 };
+        let begun = last.len % BLOCK_BYTES as usize;
+        let carry = last.valid()[last.len - begun..].to_vec();
+        let held = self.held_bytes();
+        self.chunks.clear();
+        self.carry = carry;
+        held
+    }
+}
+
+/// The longest run of whole batches from `start` that the limits allow, as a range of the chunk.
+fn whole_batches(
+    chunk: &Chunk,
+    bytes: &[u8],
+    start: usize,
+    upto: i64,
+    room: usize,
+    at_least_one: bool,
+) -> Range<usize> {
+    if chunk.end_offset <= upto && chunk.len - start <= room {
+        return start..chunk.len;
+    }
+    let mut end = start;
+    while let Some(batch) = Peek::at(&bytes[end..chunk.len]) {
+        let first = end == start && at_least_one;
+        if batch.last_offset >= upto || (!first && end + batch.len - start > room) {
+            break;
+        }
+        end += batch.len;
+    }
+    start..end
+}
+
+fn push_for_write(slices: &mut Vec<Slice>, chunk: &Chunk, at: u64, end: u64, pad: bool) {
+    let from = (at - chunk.start) as usize;
+    let to = (end - chunk.start) as usize;
+    let whole = if pad { to - to % BLOCK_BYTES as usize } else { to };
+    if from < whole {
+        slices.push(chunk.tail.slice(from..whole));
+    }
+    if whole < to {
+        let mut bounce = Buf::with_capacity(BLOCK_BYTES as usize);
+        bounce.extend_from_slice(&chunk.tail.slice(whole..to));
+        bounce.fill_zero(BLOCK_BYTES as usize - (to - whole));
+        slices.push(bounce.freeze());
+    }
+}

@@ -1,0 +1,123 @@
+//! What a log is told: its name, its topic's settings, and the shard's bounds.
+
+use std::path::{Path, PathBuf};
+
+/// One log of a [`LogSet`](super::LogSet). Never reused within a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogId(pub u32);
+
+/// Where a log lies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LogName {
+    /// `<data>/<topic>-<partition>`.
+    pub dir: PathBuf,
+}
+
+impl LogName {
+    /// The data folder that holds the log.
+    pub fn data_dir(&self) -> &Path {
+        self.dir.parent().unwrap_or(Path::new("."))
+    }
+}
+
+/// When an append counts as durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The device has it.
+    Fsync,
+    /// The write completed; a flush follows within this many milliseconds.
+    Interval {
+        /// Longest time between a write and its flush, in milliseconds.
+        ms: u64,
+    },
+    /// The write completed: survives kill -9, not a power cut.
+    None,
+}
+
+/// The settings of a topic that its logs act on. Names and meaning are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// A segment is rolled before it would grow past this many bytes; at most 2^31 - 1.
+    pub segment_bytes: u64,
+    /// A segment is rolled when an append is this much younger than its first batch, in milliseconds.
+    pub segment_ms: i64,
+    /// Upper bound of the random part taken off `segment_ms`, in milliseconds.
+    pub segment_jitter_ms: i64,
+    /// Segments whose newest record is older are deleted, in milliseconds; -1 keeps them.
+    pub retention_ms: i64,
+    /// The oldest segments are deleted while the log is larger than this many bytes; -1 keeps them.
+    pub retention_bytes: i64,
+    /// Whether retention deletes at all (`cleanup.policy` contains `delete`). DeleteRecords works either way.
+    pub delete_policy: bool,
+    /// Bytes between two index entries.
+    pub index_interval_bytes: u32,
+    /// When an append counts as durable.
+    pub durability: Durability,
+    /// Delay between taking a file out of service and removing it, in milliseconds.
+    pub file_delete_delay_ms: u64,
+    /// Reserve a whole segment at once (`preallocate`) instead of growing by rate.
+    pub preallocate: bool,
+}
+
+impl Default for LogConfig {
+    /// Kafka 4.3's topic defaults, with our durability.
+    fn default() -> LogConfig {
+        LogConfig {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            segment_jitter_ms: 0,
+            retention_ms: 7 * 24 * 3_600_000,
+            retention_bytes: -1,
+            delete_policy: true,
+            index_interval_bytes: 4096,
+            durability: Durability::Fsync,
+            file_delete_delay_ms: 60_000,
+            preallocate: false,
+        }
+    }
+}
+
+/// Bounds of all logs of one shard.
+#[derive(Clone, Debug)]
+pub struct LogLimits {
+    /// Memory of recent batches, in bytes; what is not yet written may exceed it.
+    pub tail_cache_bytes: usize,
+    /// Appended and not yet written, in bytes, before appends are refused as busy.
+    pub unwritten_bytes_max: usize,
+    /// Most bytes of one write.
+    pub write_bytes_max: usize,
+    /// Writes in flight a log.
+    pub writes_in_flight_max: usize,
+    /// Files kept open for reading.
+    pub read_files_max: usize,
+    /// A file and tail memory unused for this long are given back, in milliseconds.
+    pub idle_ms: u64,
+    /// Between two looks at retention (`log.retention.check.interval.ms`).
+    pub retention_check_ms: u64,
+    /// Between two durable-offset checkpoints while something changes, in milliseconds.
+    pub checkpoint_ms: u64,
+    /// Zero-written spares kept a data folder; 0 makes none.
+    pub spares_max: usize,
+    /// A log that writes fewer bytes a second gets no spare.
+    pub spare_rate_min: u64,
+    /// Background ops in flight: spares, indexes, snapshots, checkpoints.
+    pub background_ops: usize,
+}
+
+impl Default for LogLimits {
+    fn default() -> LogLimits {
+        LogLimits {
+            tail_cache_bytes: 64 << 20,
+            unwritten_bytes_max: 64 << 20,
+            write_bytes_max: 4 << 20,
+            writes_in_flight_max: 4,
+            read_files_max: 256,
+            idle_ms: 10_000,
+            retention_check_ms: 300_000,
+            checkpoint_ms: 5_000,
+            spares_max: 2,
+            spare_rate_min: 8 << 20,
+            background_ops: 2,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Bounds of the log, and why they fit together.
+
+use crate::mem::BLOCK;
+use protocol::batch::layout::HEADER_LEN;
+
+/// The unit of direct writes, in bytes.
+pub(super) const BLOCK_BYTES: u64 = BLOCK as u64;
+
+/// Most slices of one vectored write: the kernel's IOV_MAX.
+pub(super) const WRITE_SLICES_MAX: usize = 1024;
+
+/// Smallest chunk of tail memory, in bytes: what an idle partition holds.
+pub(super) const CHUNK_MIN: usize = 4 * BLOCK;
+
+/// Largest chunk of tail memory unless one batch is larger, in bytes; also the buffer pool's largest class.
+pub(super) const CHUNK_MAX: usize = 4 << 20;
+
+/// Batches closer together than this share an entry of a chunk's index, in bytes: finding one walks at most that far.
+pub(super) const CHUNK_MARK_BYTES: usize = 2048;
+
+/// First step in which a segment reserves space, in bytes.
+pub(super) const GROW_MIN: u64 = 16 << 10;
+
+/// Largest step in which a segment reserves space, in bytes.
+pub(super) const GROW_MAX: u64 = 64 << 20;
+
+/// Bytes of one read of a recovery scan or a cold read.
+pub(super) const READ_BYTES: usize = 1 << 20;
+
+/// Bytes of one zero-write that prepares a spare.
+pub(super) const ZERO_BYTES: usize = 1 << 20;
+
+/// Largest sealed index that is loaded, in bytes: one entry a block of a segment of 2 GiB, with room to spare.
+pub(super) const INDEX_BYTES_MAX: u64 = 64 << 20;
+
+/// Sealed indexes kept in memory a shard.
+pub(super) const INDEXES_CACHED: usize = 64;
+
+/// Largest producer snapshot or checkpoint that is loaded, in bytes.
+pub(super) const STATE_BYTES_MAX: u64 = 256 << 20;
+
+/// Segments that one cold read may look into before it finds a batch.
+pub(super) const PLAN_SEGMENTS_MAX: usize = 8;
+
+/// Positions and relative offsets of an index are 32 bits, as Kafka's are.
+pub(super) const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
+
+/// Milliseconds between two looks at a full disk.
+pub(super) const FULL_PROBE_MS: u64 = 1000;
+
+/// Free bytes that end a log's "disk full", beyond what its next step needs.
+pub(super) const FULL_RESERVE_BYTES: u64 = 1 << 20;
+
+/// Snapshots kept a log: the newest may lie above what a crash leaves.
+pub(super) const SNAPSHOTS_KEPT: usize = 2;
+
+/// Room behind the end in which recovery of a recycled file must find zeros, in bytes: less would let old bytes
+/// complete a header.
+pub(super) const STOPPER_BYTES: u64 = HEADER_LEN as u64;
+
+const _: () = assert!(CHUNK_MIN >= 2 * BLOCK, "a chunk holds a carried block and something new");
+const _: () = assert!(CHUNK_MIN.is_power_of_two() && CHUNK_MAX.is_power_of_two(), "chunks double from min to max");
+const _: () = assert!(GROW_MIN.is_multiple_of(BLOCK_BYTES) && GROW_MAX.is_multiple_of(BLOCK_BYTES), "whole blocks");
+const _: () = assert!(READ_BYTES.is_multiple_of(BLOCK) && ZERO_BYTES.is_multiple_of(BLOCK), "whole blocks");
+const _: () = assert!(CHUNK_MARK_BYTES < BLOCK, "a mark a block at least");
+const _: () = assert!(STOPPER_BYTES < BLOCK_BYTES, "one more block is always enough");

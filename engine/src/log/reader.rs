@@ -1,0 +1,334 @@
+//! Cold reads: large aligned reads of a segment, every batch proven before it is handed out. A plan is made on the
+//! shard's state and carried out without it; what it reads is believed only if the segment is still in service.
+
+use super::config::LogId;
+use super::event::ReadError;
+use super::files::{OpenFile, ReadFiles, read_mode};
+use super::index::SegmentIndex;
+use super::limits::{BLOCK_BYTES, INDEX_BYTES_MAX, INDEXES_CACHED, READ_BYTES};
+use super::names;
+use super::scan::{Next, Stop, judge};
+use super::tasks::read_whole;
+use crate::mem::Slice;
+use crate::shard::Io;
+use protocol::batch::BatchView;
+use protocol::batch::layout::HEADER_LEN;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// The answer to a read.
+#[derive(Debug)]
+pub enum Read {
+    /// Whole batches, the first one containing the wanted offset.
+    Bytes(Vec<Slice>),
+    /// Not in memory: pass this to [`LogSet::read_disk`](super::LogSet::read_disk).
+    Disk(ReadPlan),
+    /// Below the log's start or above its end.
+    OutOfRange,
+    /// No batch at or past the wanted offset ends below the limit.
+    End,
+}
+
+/// How to read what is not in memory.
+#[derive(Debug)]
+pub struct ReadPlan {
+    pub(super) id: LogId,
+    pub(super) segments: Vec<PlanSegment>,
+    pub(super) from: i64,
+    pub(super) upto: i64,
+    pub(super) max_bytes: usize,
+    pub(super) at_least_one: bool,
+}
+
+/// The first batch that may hold a record at or past a timestamp.
+#[derive(Clone, Debug)]
+pub struct TimeHit {
+    /// Offset of its first record.
+    pub base_offset: i64,
+    /// Offset of its last record.
+    pub last_offset: i64,
+    /// Its largest timestamp, in milliseconds.
+    pub max_timestamp: i64,
+    /// The batch.
+    pub bytes: Slice,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PlanSegment {
+    pub(super) base: i64,
+    pub(super) path: PathBuf,
+    /// Bytes of it that are on the device and valid.
+    pub(super) limit: u64,
+    pub(super) alive: Rc<Cell<bool>>,
+    /// Where to begin, where the index is in memory.
+    pub(super) start: Option<u64>,
+}
+
+/// Sealed indexes in memory, least recently used first out.
+#[derive(Default)]
+pub(super) struct IndexCache {
+    clock: u64,
+    loaded: BTreeMap<(LogId, i64), (u64, Rc<SegmentIndex>)>,
+}
+
+impl IndexCache {
+    pub(super) fn find(&mut self, log: LogId, segment: i64) -> Option<Rc<SegmentIndex>> {
+        self.clock += 1;
+        let (used, index) = self.loaded.get_mut(&(log, segment))?;
+        *used = self.clock;
+        Some(Rc::clone(index))
+    }
+
+    pub(super) fn keep(&mut self, log: LogId, segment: i64, index: Rc<SegmentIndex>) {
+        self.clock += 1;
+        if self.loaded.len() >= INDEXES_CACHED {
+            let oldest = self.loaded.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
+            oldest.and_then(|key| self.loaded.remove(&key));
+        }
+        self.loaded.insert((log, segment), (self.clock, index));
+    }
+
+    pub(super) fn forget(&mut self, log: LogId, segment: i64) {
+        self.loaded.remove(&(log, segment));
+    }
+
+    pub(super) fn forget_log(&mut self, log: LogId) {
+        self.loaded.retain(|&(of, _), _| of != log);
+    }
+}
+
+/// What a cold read works with; it holds no state of the set.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) io: Io,
+    pub(super) files: Rc<RefCell<ReadFiles>>,
+    pub(super) indexes: Rc<RefCell<IndexCache>>,
+}
+
+impl Reader {
+    /// Whole batches from the one that contains `plan.from` on, from the first segment that has one.
+    pub(super) async fn read(self, plan: ReadPlan) -> Result<Vec<Slice>, ReadError> {
+        for segment in &plan.segments {
+            let found = self.read_segment(&plan, segment).await?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn read_segment(&self, plan: &ReadPlan, segment: &PlanSegment) -> Result<Vec<Slice>, ReadError> {
+        let start = match segment.start {
+            Some(start) => start,
+            None => self.index(plan.id, segment).await.map_or(0, |index| index.position_before(plan.from)),
+        };
+        let mut walk = Walk::new(segment, start);
+        let mut found: Vec<Slice> = Vec::new();
+        let mut taken = 0;
+        let mut full = false;
+        while !full {
+            let room = plan.max_bytes.saturating_sub(taken);
+            let wanted = room.saturating_add(2 * BLOCK_BYTES as usize);
+            let Some(block) = self.next_block(plan.id, &mut walk, wanted).await? else { break };
+            let mut run: Option<std::ops::Range<usize>> = None;
+            let end = walk.each(&block, plan.from, |view, range| {
+                let first = taken == 0 && plan.at_least_one;
+                full = view.last_offset() >= plan.upto || (!first && taken + range.len() > plan.max_bytes);
+                if !full {
+                    taken += range.len();
+                    run = Some(run.take().map_or(range.clone(), |run| run.start..range.end));
+                }
+                !full
+            });
+            found.extend(run.map(|run| block.slice(run)));
+            match end {
+                Ok(()) => {}
+                Err(_) if !found.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if segment.alive.get() { Ok(found) } else { Err(ReadError::Gone) }
+    }
+
+    /// The first batch that reaches `from` and whose largest timestamp is at or past `timestamp`.
+    pub(super) async fn find_time(
+        &self,
+        id: LogId,
+        segment: &PlanSegment,
+        from: i64,
+        timestamp: i64,
+    ) -> Result<Option<TimeHit>, ReadError> {
+        let start = match segment.start {
+            Some(start) => start,
+            None => self.index(id, segment).await.map_or(0, |index| index.position_before_time(timestamp)),
+        };
+        let mut walk = Walk::new(segment, start);
+        let mut hit = None;
+        while hit.is_none() {
+            let Some(block) = self.next_block(id, &mut walk, READ_BYTES / 4).await? else { break };
+            walk.each(&block, from, |view, range| {
+                if view.max_timestamp() >= timestamp {
+                    hit = Some(TimeHit {
+                        base_offset: view.base_offset(),
+                        last_offset: view.last_offset(),
+                        max_timestamp: view.max_timestamp(),
+                        bytes: block.slice(range),
+                    });
+                }
+                hit.is_none()
+            })?;
+        }
+        if segment.alive.get() { Ok(hit) } else { Err(ReadError::Gone) }
+    }
+
+    /// The bytes at the walk's position; `None` past the limit.
+    async fn next_block(&self, id: LogId, walk: &mut Walk<'_>, wanted: usize) -> Result<Option<Slice>, ReadError> {
+        if walk.position >= walk.segment.limit {
+            return Ok(None);
+        }
+        let file = self.file(id, walk.segment).await?;
+        let at = walk.position - walk.position % BLOCK_BYTES;
+        let left = (walk.segment.limit - at).next_multiple_of(BLOCK_BYTES);
+        let skip = (walk.position - at) as usize;
+        let least = (skip + walk.needed).next_multiple_of(BLOCK_BYTES as usize);
+        let len = wanted.next_multiple_of(BLOCK_BYTES as usize).min(READ_BYTES).max(least) as u64;
+        let failed = |message: String| ReadError::Io { file: walk.segment.path.clone(), message };
+        let open = OpenLen { file: &file, len: walk.segment.limit };
+        let buf = open.read(&self.io, at, len.min(left) as usize).await.map_err(|error| failed(error.to_string()))?;
+        if buf.len() <= skip {
+            return Err(walk.corrupt(-1, "the file is shorter than its batches".to_owned()));
+        }
+        walk.block_at = at;
+        Ok(Some(buf.freeze()))
+    }
+
+    async fn file(&self, id: LogId, segment: &PlanSegment) -> Result<Rc<OpenFile>, ReadError> {
+        if let Some(file) = self.files.borrow_mut().find(id, segment.base) {
+            return Ok(file);
+        }
+        match OpenFile::open(&self.io, &segment.path, read_mode(&self.io)).await {
+            Ok(file) => {
+                if segment.alive.get() {
+                    self.files.borrow_mut().keep(id, segment.base, &file);
+                }
+                Ok(file)
+            }
+            Err(_) if !segment.alive.get() => Err(ReadError::Gone),
+            Err(error) => Err(ReadError::Io { file: segment.path.clone(), message: error.to_string() }),
+        }
+    }
+
+    /// The sealed index; `None` when it is missing or cannot be believed, and the segment is then walked from its start.
+    async fn index(&self, id: LogId, segment: &PlanSegment) -> Option<Rc<SegmentIndex>> {
+        if let Some(index) = self.indexes.borrow_mut().find(id, segment.base) {
+            return Some(index);
+        }
+        let dir = segment.path.parent().unwrap_or(Path::new("."));
+        let path = names::index(dir, segment.base);
+        let file = read_whole(&self.io, &path, INDEX_BYTES_MAX).await;
+        let index = file.map_err(|error| error.to_string()).and_then(|file| {
+            let index = SegmentIndex::from_file(&file).map_err(|error| error.to_string())?;
+            (index.base_offset == segment.base).then_some(index).ok_or("it belongs to another segment".to_owned())
+        });
+        match index {
+            Ok(index) => {
+                let index = Rc::new(index);
+                if segment.alive.get() {
+                    self.indexes.borrow_mut().keep(id, segment.base, Rc::clone(&index));
+                }
+                Some(index)
+            }
+            Err(reason) => {
+                tracing::warn!(file = %path.display(), reason, "index unusable: the segment is read from its start");
+                None
+            }
+        }
+    }
+}
+
+/// A file that may have grown since it was opened.
+struct OpenLen<'a> {
+    file: &'a OpenFile,
+    len: u64,
+}
+
+impl OpenLen<'_> {
+    async fn read(&self, io: &Io, at: u64, len: usize) -> std::io::Result<crate::mem::Buf> {
+        use crate::io::Op;
+        let done = io.call(Op::Read { file: self.file.id, at, buf: crate::mem::Buf::with_capacity(len) }).await;
+        done.result?;
+        let Op::Read { mut buf, .. } = done.op else { unreachable!("a completion returns its op") };
+        buf.truncate((self.len - at).min(usize::MAX as u64) as usize);
+        Ok(buf)
+    }
+}
+
+/// A position that moves through a segment, batch by batch.
+struct Walk<'a> {
+    segment: &'a PlanSegment,
+    position: u64,
+    /// Bytes wanted at `position` at least.
+    needed: usize,
+    /// Where the last block was read from.
+    block_at: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(segment: &'a PlanSegment, position: u64) -> Walk<'a> {
+        Walk { segment, position, needed: HEADER_LEN, block_at: 0 }
+    }
+
+    /// Passes over the batches of `block`, showing those that reach `from` to `each` until it says no.
+    fn each(
+        &mut self,
+        block: &Slice,
+        from: i64,
+        mut each: impl FnMut(&BatchView<'_>, std::ops::Range<usize>) -> bool,
+    ) -> Result<(), ReadError> {
+        loop {
+            let place = (self.position - self.block_at) as usize;
+            let rest = &block[place..];
+            let remaining = self.segment.limit - self.position;
+            if remaining == 0 || ((rest.len() < HEADER_LEN) && (rest.len() as u64) < remaining) {
+                self.needed = HEADER_LEN;
+                return Ok(());
+            }
+            match judge_fast(rest, remaining, from) {
+                Next::Partial(needed) => {
+                    self.needed = needed;
+                    return Ok(());
+                }
+                Next::Bad(stop) => {
+                    let base = rest.first_chunk().map_or(-1, |raw| i64::from_be_bytes(*raw));
+                    return Err(self.corrupt(base, stop.to_string()));
+                }
+                Next::Batch(view) => {
+                    let range = place..place + view.size_bytes();
+                    if view.last_offset() >= from && !each(&view, range.clone()) {
+                        return Ok(());
+                    }
+                    self.position += range.len() as u64;
+                }
+            }
+        }
+    }
+
+    fn corrupt(&self, base_offset: i64, reason: String) -> ReadError {
+        ReadError::Corrupt { file: self.segment.path.clone(), position: self.position, base_offset, reason }
+    }
+}
+
+/// As [`judge`], but a batch that ends below `from` is passed over without its checksum.
+fn judge_fast(bytes: &[u8], remaining: u64, from: i64) -> Next<'_> {
+    if let Ok((view, _)) = BatchView::parse(bytes)
+        && view.last_offset() < from
+    {
+        return Next::Batch(view);
+    }
+    match judge(bytes, remaining, i64::MIN, true) {
+        Next::Bad(Stop::EndOfFile) => Next::Bad(Stop::Short),
+        judged => judged,
+    }
+}

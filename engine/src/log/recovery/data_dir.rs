@@ -1,0 +1,170 @@
+//! What a data folder holds, and what its checkpoints promise.
+
+use super::RecoverHints;
+use super::table::{JournalAction, JournalSeen, decide_journal};
+use crate::io::{DirEntry, Op};
+use crate::log::config::LogName;
+use crate::log::floor::{FloorEntry, FloorFile};
+use crate::log::limits::STATE_BYTES_MAX;
+use crate::log::{kafka_files, names, set, tasks};
+use crate::shard::Io;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A data folder as found.
+#[derive(Debug)]
+pub struct DataDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// Number of this start of it, for [`ShardDir`](crate::log::ShardDir).
+    pub incarnation: u64,
+    /// The logs in it, by folder name.
+    pub logs: Vec<FoundLog>,
+    /// Folders that are no logs, left alone.
+    pub ignored: Vec<String>,
+}
+
+/// A log's folder, not yet opened.
+#[derive(Clone, Debug)]
+pub struct FoundLog {
+    /// Where it lies.
+    pub name: LogName,
+    /// Topic name, from the folder's.
+    pub topic: String,
+    /// Partition, from the folder's name.
+    pub partition: i32,
+    /// Topic id from `partition.metadata`, where there is one.
+    pub uid: Option<[u8; 16]>,
+    /// For [`recover`](super::recover).
+    pub hints: RecoverHints,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The device or file system answered with an error.
+    #[error("{path}: {error}")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// There is a journal with records that only the version that wrote it can put in place.
+    #[error("{0}: a journal with records; start the version of ringlog that wrote it once and stop it cleanly")]
+    Journal(PathBuf),
+}
+
+/// Lists a data folder, removes what was abandoned, and takes the clean mark: a crash from here on is one.
+pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError> {
+    let failed = |error| DataDirError::Io { path: path.to_owned(), error };
+    let entries = list(io, path).await.map_err(failed)?;
+    check_journal(io, path).await?;
+    tasks::make_private(io, path).await.map_err(failed)?;
+    let floors = Floors::take(io, path).await.map_err(failed)?;
+    for spare in list(io, &names::spares(path)).await.map_err(failed)? {
+        tasks::unlink(io, &names::spares(path).join(spare.name)).await.map_err(failed)?;
+    }
+    let starts = kafka_starts(io, path).await;
+    let mut found =
+        DataDir { path: path.to_owned(), incarnation: floors.incarnation + 1, logs: Vec::new(), ignored: Vec::new() };
+    for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != names::PRIVATE) {
+        let dir = path.join(&entry.name);
+        if entry.name.ends_with(names::DELETE_FOLDER) {
+            set::remove_folder(io, &dir).await.map_err(failed)?;
+            continue;
+        }
+        let Some((topic, partition)) = names::topic_partition(&entry.name) else {
+            found.ignored.push(entry.name);
+            continue;
+        };
+        let metadata = tasks::read_whole(io, &dir.join(names::PARTITION_METADATA), STATE_BYTES_MAX).await;
+        let uid = metadata.ok().and_then(|text| kafka_files::topic_id(&String::from_utf8(text).ok()?));
+        let mut hints = floors.hints(uid.unwrap_or_default(), partition);
+        hints.start = hints.start.or_else(|| starts.get(&(topic.to_owned(), partition)).copied());
+        found.logs.push(FoundLog { topic: topic.to_owned(), partition, uid, hints, name: LogName { dir } });
+    }
+    Ok(found)
+}
+
+async fn list(io: &Io, path: &Path) -> io::Result<Vec<DirEntry>> {
+    let done = io.call(Op::List { path: path.to_owned(), entries: Vec::new() }).await;
+    done.result?;
+    let Op::List { entries, .. } = done.op else { unreachable!("a completion returns its op") };
+    Ok(entries)
+}
+
+async fn check_journal(io: &Io, data: &Path) -> Result<(), DataDirError> {
+    let entries = list(io, &names::private(data)).await.unwrap_or_default();
+    let journal = entries.iter().find(|entry| entry.name.ends_with(names::JOURNAL));
+    let seen = match journal {
+        None => JournalSeen::Absent,
+        Some(entry) if entry.len == 0 => JournalSeen::Drained,
+        Some(_) => JournalSeen::Undrained,
+    };
+    match (decide_journal(seen), journal) {
+        (JournalAction::Refuse, Some(entry)) => Err(DataDirError::Journal(names::private(data).join(&entry.name))),
+        _ => Ok(()),
+    }
+}
+
+async fn kafka_starts(io: &Io, data: &Path) -> BTreeMap<(String, i32), i64> {
+    let text = tasks::read_whole(io, &data.join(names::KAFKA_STARTS), STATE_BYTES_MAX).await;
+    let offsets = text.ok().and_then(|text| kafka_files::offsets(&String::from_utf8(text).ok()?));
+    offsets.into_iter().flatten().map(|(topic, partition, start)| ((topic, partition), start)).collect()
+}
+
+/// The checkpoints of all shards that ever wrote here, merged: the latest start of the folder wins.
+struct Floors {
+    incarnation: u64,
+    entries: BTreeMap<([u8; 16], i32), (u64, bool, FloorEntry)>,
+}
+
+impl Floors {
+    /// Reads and merges them into one file without the clean mark.
+    async fn take(io: &Io, data: &Path) -> io::Result<Floors> {
+        let dir = names::private(data);
+        let mut floors = Floors { incarnation: 0, entries: BTreeMap::new() };
+        let mut merged = Vec::new();
+        for entry in list(io, &dir).await?.into_iter().filter(|entry| entry.name.ends_with(names::FLOOR)) {
+            let path = dir.join(&entry.name);
+            let file = tasks::read_whole(io, &path, STATE_BYTES_MAX).await?;
+            match FloorFile::from_file(&file) {
+                Ok(file) => floors.add(file),
+                Err(error) => tracing::warn!(file = %path.display(), %error, "checkpoint unusable: more is verified"),
+            }
+            merged.push(path);
+        }
+        let entries = floors.entries.values().map(|&(_, _, entry)| FloorEntry { active_bytes: 0, ..entry }).collect();
+        // Not this start's number: what its shards write is newer than the merger.
+        let file = FloorFile { incarnation: floors.incarnation, clean: false, entries };
+        let path = names::merged_floor(data);
+        tasks::replace(io, &path, file.to_file()).await?;
+        for old in merged.into_iter().filter(|old| *old != path) {
+            tasks::unlink(io, &old).await?;
+        }
+        tasks::sync_dir(io, &dir).await?;
+        Ok(floors)
+    }
+
+    fn add(&mut self, file: FloorFile) {
+        self.incarnation = self.incarnation.max(file.incarnation);
+        for entry in file.entries {
+            let key = (entry.uid, entry.partition);
+            if self.entries.get(&key).is_none_or(|&(known, _, _)| known <= file.incarnation) {
+                self.entries.insert(key, (file.incarnation, file.clean, entry));
+            }
+        }
+    }
+
+    fn hints(&self, uid: [u8; 16], partition: i32) -> RecoverHints {
+        let known = self.entries.get(&(uid, partition)).filter(|_| uid != [0; 16]);
+        known.map_or_else(RecoverHints::default, |&(incarnation, clean, entry)| RecoverHints {
+            clean: clean && incarnation == self.incarnation,
+            durable_floor: Some(entry.durable),
+            start: Some(entry.start),
+            ..RecoverHints::default()
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! Opening a log from its files: observe, decide by the table, repair, and hand back what the owner needs to go on.
+
+mod data_dir;
+mod segments;
+mod table;
+
+pub use data_dir::{DataDir, DataDirError, FoundLog, scan_data_dir};
+pub use table::Action;
+
+use super::config::{LogConfig, LogName};
+use super::envelope::{self, Kind};
+use super::epochs::Epochs;
+use super::files::OpenFile;
+use super::limits::STATE_BYTES_MAX;
+use super::names::{self, FileKind};
+use super::scan::Damage;
+use super::state::{Health, Log, Segment, SegmentIndexState};
+use super::writer::{Mark, Writer};
+use super::{kafka_files, tasks};
+use crate::io::{Op, OpenMode};
+use crate::shard::Io;
+use crate::time::Wall;
+use protocol::batch::BatchHeader;
+use segments::Found;
+use std::cell::Cell;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// What is known of a log from elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct RecoverHints {
+    /// The log was closed cleanly: lengths and indexes are believed.
+    pub clean: bool,
+    /// Everything below was durable; `None` when there is no checkpoint, as in a folder that Kafka wrote.
+    pub durable_floor: Option<i64>,
+    /// First readable offset, where a checkpoint has one.
+    pub start: Option<i64>,
+    /// Bytes between index entries.
+    pub index_interval_bytes: u32,
+}
+
+impl Default for RecoverHints {
+    fn default() -> RecoverHints {
+        RecoverHints { clean: false, durable_floor: None, start: None, index_interval_bytes: 4096 }
+    }
+}
+
+/// One thing that recovery did or found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// The file.
+    pub file: PathBuf,
+    /// What was done about it.
+    pub action: Action,
+    /// What was seen, with positions in bytes.
+    pub reason: String,
+}
+
+/// A log that was opened, ready for [`LogSet::adopt`](super::LogSet::adopt).
+pub struct RecoveredLog {
+    /// Where it lies.
+    pub name: LogName,
+    /// Topic id, zeros where the folder does not say.
+    pub uid: [u8; 16],
+    /// Partition.
+    pub partition: i32,
+    /// First readable offset.
+    pub start: i64,
+    /// Next offset.
+    pub end: i64,
+    /// The newest usable snapshot: everything below the offset, and the owner's bytes.
+    pub snapshot: Option<(i64, Vec<u8>)>,
+    /// Header and position in its segment of every batch of an idempotent producer behind the snapshot, in order.
+    pub batches_after_snapshot: Vec<(BatchHeader, u64)>,
+    /// Which leader epoch began where.
+    pub epochs: Epochs,
+    /// What was repaired or has to be reported.
+    pub report: Vec<Repair>,
+    /// Batches below what was durable that are not what was written. The log takes no appends then.
+    pub damage: Vec<(PathBuf, Damage)>,
+    /// True when appends would be wrong: damage, or a segment that must not be touched.
+    pub read_only: bool,
+    found: Vec<Found>,
+    carry: Vec<u8>,
+    has_metadata: bool,
+    snapshots: Vec<i64>,
+    ours: bool,
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The device or file system answered with an error.
+    #[error("{file}: {error}")]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The folder's name is not that of a partition.
+    #[error("{0}: not named <topic>-<partition>")]
+    Name(PathBuf),
+}
+
+/// Opens the log in `name`. Repairs what a crash leaves; reports what only rot explains and touches nothing of it.
+pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<RecoveredLog, RecoverError> {
+    let folder = name.dir.file_name().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some((_, partition)) = names::topic_partition(&folder) else { return Err(RecoverError::Name(name.dir)) };
+    let failed = |error| RecoverError::Io { file: name.dir.clone(), error };
+    let listing = Listing::read(io, &name).await.map_err(failed)?;
+    let mut opened = segments::open_all(io, &name, &listing, &hints).await?;
+    let end = opened.found.last().map_or(hints.start.unwrap_or(0), |last| last.index.end_offset);
+    let first = opened.found.first().map_or(end, |first| first.index.base_offset);
+    let start = hints.start.unwrap_or(first).clamp(first, end);
+    let mut epochs = Epochs::default();
+    opened.found.iter().for_each(|found| found.index.add_epochs(&mut epochs));
+    if epochs.entries().is_empty() {
+        epochs = listing.kafka_epochs.clone();
+        epochs.truncate_suffix(end.max(1));
+    }
+    epochs.truncate_prefix(start);
+    let (snapshot, snapshots) = newest_snapshot(io, &name, &listing.snapshots, end).await.map_err(failed)?;
+    let upto = snapshot.as_ref().map_or(start, |(upto, _)| *upto);
+    let batches_after_snapshot = opened.batches_from(io, upto, &hints).await?;
+    for repair in &opened.report {
+        tracing::warn!(file = %repair.file.display(), action = ?repair.action, reason = repair.reason, "recovery");
+    }
+    Ok(RecoveredLog {
+        uid: listing.uid.unwrap_or_default(),
+        partition,
+        start,
+        end,
+        snapshot,
+        batches_after_snapshot,
+        epochs,
+        read_only: opened.read_only || !opened.damage.is_empty(),
+        report: opened.report,
+        damage: opened.damage,
+        found: opened.found,
+        carry: opened.carry,
+        has_metadata: listing.uid.is_some(),
+        snapshots,
+        ours: hints.durable_floor.is_some() && listing.uid.is_some(),
+        name,
+    })
+}
+
+/// What a log's folder holds.
+struct Listing {
+    /// Base offset and bytes of each segment, ascending.
+    segments: Vec<(i64, u64)>,
+    snapshots: Vec<i64>,
+    uid: Option<[u8; 16]>,
+    kafka_epochs: Epochs,
+}
+
+impl Listing {
+    /// Lists the folder and removes what was abandoned in it.
+    async fn read(io: &Io, name: &LogName) -> io::Result<Listing> {
+        let mut listing =
+            Listing { segments: Vec::new(), snapshots: Vec::new(), uid: None, kafka_epochs: Epochs::default() };
+        let done = io.call(Op::List { path: name.dir.clone(), entries: Vec::new() }).await;
+        done.result?;
+        let Op::List { entries, .. } = done.op else { unreachable!("a completion returns its op") };
+        for entry in entries.iter().filter(|entry| !entry.is_dir) {
+            let path = name.dir.join(&entry.name);
+            match FileKind::of(&entry.name) {
+                FileKind::Segment(base) => listing.segments.push((base, entry.len)),
+                FileKind::Snapshot(upto) => listing.snapshots.push(upto),
+                FileKind::Leftover => tasks::unlink(io, &path).await?,
+                FileKind::Metadata => listing.uid = text(io, &path).await?.as_deref().and_then(kafka_files::topic_id),
+                FileKind::KafkaEpochs => {
+                    let epochs = text(io, &path).await?.as_deref().and_then(kafka_files::leader_epochs);
+                    listing.kafka_epochs = epochs.unwrap_or_default();
+                }
+                FileKind::Index(_) | FileKind::Foreign => {}
+            }
+        }
+        listing.segments.sort_unstable();
+        listing.snapshots.sort_unstable();
+        Ok(listing)
+    }
+}
+
+/// A small text file; `None` where it is no text.
+async fn text(io: &Io, path: &std::path::Path) -> io::Result<Option<String>> {
+    let bytes = tasks::read_whole(io, path, STATE_BYTES_MAX).await?;
+    Ok(String::from_utf8(bytes).ok())
+}
+
+/// The newest valid snapshot not above `end`, and the offsets of all that stay. Those above the end are removed: other
+/// records will reach their offset.
+async fn newest_snapshot(
+    io: &Io,
+    name: &LogName,
+    offsets: &[i64],
+    end: i64,
+) -> io::Result<(Option<(i64, Vec<u8>)>, Vec<i64>)> {
+    let mut newest = None;
+    let mut kept = Vec::new();
+    for &upto in offsets.iter().rev() {
+        let path = names::snapshot(&name.dir, upto);
+        if upto > end {
+            tasks::unlink(io, &path).await?;
+            continue;
+        }
+        kept.insert(0, upto);
+        if newest.is_some() {
+            continue;
+        }
+        let file = tasks::read_whole(io, &path, STATE_BYTES_MAX).await?;
+        match envelope::open(Kind::Snapshot, &file).map(|payload| payload.split_first_chunk::<8>()) {
+            Ok(Some((offset, state))) if i64::from_le_bytes(*offset) == upto => newest = Some((upto, state.to_vec())),
+            Ok(_) => tracing::warn!(file = %path.display(), "snapshot of another offset ignored"),
+            Err(error) => tracing::warn!(file = %path.display(), %error, "snapshot unusable: an older one is taken"),
+        }
+    }
+    Ok((newest, kept))
+}
+
+impl RecoveredLog {
+    /// Base offset, exclusive end and bytes of each segment, oldest first.
+    pub fn segments(&self) -> Vec<(i64, i64, u64)> {
+        let found = self.found.iter();
+        found.map(|found| (found.index.base_offset, found.index.end_offset, found.index.bytes)).collect()
+    }
+
+    pub(super) fn into_log(self, config: LogConfig) -> Log {
+        let mut log = Log::new(self.name, self.uid, self.partition, config, self.start);
+        log.end = self.end;
+        log.durable = self.end;
+        log.epochs = self.epochs;
+        log.has_folder = self.has_metadata;
+        log.snapshots = self.snapshots;
+        log.damaged = self.read_only;
+        if self.read_only {
+            log.health = Health::Fenced;
+        }
+        let last = self.found.len().saturating_sub(1);
+        for (at, found) in self.found.into_iter().enumerate() {
+            let (base, end, bytes) = (found.index.base_offset, found.index.end_offset, found.index.bytes);
+            log.segments.push_back(Segment {
+                base,
+                end,
+                bytes,
+                max_timestamp: found.index.max_timestamp,
+                offset_of_max_timestamp: found.index.offset_of_max_timestamp,
+                created: Wall(found.index.max_timestamp),
+                path: found.path,
+                is_sealed: at != last,
+                index: if at == last || !found.has_index_file {
+                    SegmentIndexState::Memory(Rc::new(found.index))
+                } else {
+                    SegmentIndexState::File
+                },
+                alive: Rc::new(Cell::new(true)),
+                ours: self.ours,
+            });
+            if at == last {
+                log.writers.push_back(Writer::new(base, Mark { position: bytes, offset: end }));
+            }
+        }
+        log.tail = super::chunk::TailMemory::with_carry(self.carry);
+        log
+    }
+}
+
+/// Cuts a segment to `len` bytes, durably.
+async fn cut(io: &Io, path: &std::path::Path, len: u64) -> io::Result<()> {
+    let file = OpenFile::open(io, path, OpenMode::Write).await?;
+    if file.len != len {
+        tasks::set_len(io, &file, len).await?;
+    }
+    tasks::sync_data(io, &file).await
+}

@@ -1,0 +1,229 @@
+//! Opening the segments of one log: which are believed, which are walked, and carrying out what the table decides.
+
+use super::table::{self, Action, Observed, Place, decide};
+use super::{Listing, RecoverError, RecoverHints, Repair, cut};
+use crate::log::config::LogName;
+use crate::log::files::{OpenFile, read_mode};
+use crate::log::index::SegmentIndex;
+use crate::log::limits::INDEX_BYTES_MAX;
+use crate::log::scan::{Damage, ScanLimits, Scanned, Stop, read_begun, scan_segment};
+use crate::log::{names, tasks};
+use crate::shard::Io;
+use protocol::batch::BatchHeader;
+use std::path::PathBuf;
+
+/// One segment that stays.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) index: SegmentIndex,
+    pub(super) has_index_file: bool,
+    /// Where the walk began; batches before it were not seen.
+    walked_from: u64,
+}
+
+/// All segments, and what was done to them.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) found: Vec<Found>,
+    /// The begun block of the last segment.
+    pub(super) carry: Vec<u8>,
+    pub(super) report: Vec<Repair>,
+    pub(super) damage: Vec<(PathBuf, Damage)>,
+    pub(super) read_only: bool,
+    /// Batches of idempotent producers that the walks passed: segment, header, position.
+    batches: Vec<(i64, BatchHeader, u64)>,
+}
+
+pub(super) async fn open_all(
+    io: &Io,
+    name: &LogName,
+    listing: &Listing,
+    hints: &RecoverHints,
+) -> Result<Opened, RecoverError> {
+    let mut opened = Opened::default();
+    let mut rest = listing.segments.iter().enumerate();
+    while let Some((at, &(base, len))) = rest.next() {
+        let next = listing.segments.get(at + 1).map(|&(base, _)| base);
+        let path = names::segment(&name.dir, base);
+        let failed = |error| RecoverError::Io { file: path.clone(), error };
+        let walk = Walk { io, name, hints, base, len, next };
+        let action = walk.run(&mut opened).await.map_err(failed)?;
+        if action == Action::CutAndDropLater {
+            for (_, &(later, _)) in rest.by_ref() {
+                let doomed = names::segment(&name.dir, later);
+                tasks::unlink(io, &names::index(&name.dir, later)).await.map_err(failed)?;
+                tasks::unlink(io, &doomed).await.map_err(failed)?;
+            }
+            tasks::sync_dir(io, &name.dir).await.map_err(failed)?;
+        }
+    }
+    Ok(opened)
+}
+
+/// One segment to look at.
+struct Walk<'a> {
+    io: &'a Io,
+    name: &'a LogName,
+    hints: &'a RecoverHints,
+    base: i64,
+    len: u64,
+    /// Base offset of the segment behind it.
+    next: Option<i64>,
+}
+
+impl Walk<'_> {
+    async fn run(&self, opened: &mut Opened) -> std::io::Result<Action> {
+        let path = names::segment(&self.name.dir, self.base);
+        let known = self.known_index().await;
+        let whole = known.as_ref().is_some_and(|index| index.bytes == self.len);
+        if whole && (self.hints.clean || self.next.is_some()) {
+            let index = known.unwrap_or_else(|| SegmentIndex::new(self.base));
+            return self.believe(opened, path, index).await;
+        }
+        let start = known.filter(|index| index.bytes <= self.len).unwrap_or_else(|| SegmentIndex::new(self.base));
+        let walked_from = start.bytes;
+        let scanned = self.scan(&path, start, opened).await?;
+        let action = decide(self.observe(&scanned));
+        self.report(opened, &path, &scanned, action);
+        let mut index = scanned.index;
+        match action {
+            // A segment of another format is served by its length: reads then say what it is.
+            Action::Keep | Action::ReadOnly if index.bytes < self.len => index.bytes = self.len,
+            Action::ReadOnly => {}
+            Action::Keep | Action::Cut | Action::CutAndDropLater => cut(self.io, &path, index.bytes).await?,
+        }
+        if action == Action::ReadOnly {
+            opened.read_only = true;
+            // What was promised stays addressable; reading it says what is wrong.
+            let promised = self.hints.durable_floor.unwrap_or(index.end_offset);
+            index.end_offset = index.end_offset.max(self.next.unwrap_or(promised));
+        }
+        if matches!(scanned.stop, Stop::OldFormat { .. }) {
+            index.end_offset = index.end_offset.max(self.next.unwrap_or(index.end_offset));
+        }
+        let last = self.next.is_none() || action == Action::CutAndDropLater;
+        let has_index_file = !last && opened.damage.is_empty() && action != Action::ReadOnly;
+        if has_index_file {
+            let file = index.to_file().map_err(|error| std::io::Error::other(error.to_string()))?;
+            tasks::replace(self.io, &names::index(&self.name.dir, self.base), file).await?;
+        } else if last && action == Action::Cut && walked_from > index.bytes {
+            tasks::unlink(self.io, &names::index(&self.name.dir, self.base)).await?;
+        }
+        opened.carry = scanned.carry;
+        opened.found.push(Found { path, index, has_index_file, walked_from });
+        Ok(action)
+    }
+
+    async fn believe(&self, opened: &mut Opened, path: PathBuf, index: SegmentIndex) -> std::io::Result<Action> {
+        if self.next.is_none() {
+            let file = OpenFile::open(self.io, &path, read_mode(self.io)).await?;
+            opened.carry = read_begun(self.io, &file, index.bytes).await?;
+        }
+        let walked_from = index.bytes;
+        opened.found.push(Found { path, index, has_index_file: true, walked_from });
+        Ok(Action::Keep)
+    }
+
+    /// The segment's index file, if there is one that can be believed.
+    async fn known_index(&self) -> Option<SegmentIndex> {
+        let path = names::index(&self.name.dir, self.base);
+        let file = tasks::read_whole(self.io, &path, INDEX_BYTES_MAX).await.ok()?;
+        match SegmentIndex::from_file(&file) {
+            Ok(index) if index.base_offset == self.base => Some(index),
+            Ok(index) => {
+                tracing::warn!(file = %path.display(), base = index.base_offset, "index of another segment: rebuilt");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "index unusable: rebuilt");
+                None
+            }
+        }
+    }
+
+    async fn scan(&self, path: &std::path::Path, start: SegmentIndex, opened: &mut Opened) -> std::io::Result<Scanned> {
+        let file = OpenFile::open(self.io, path, read_mode(self.io)).await?;
+        let limits = ScanLimits {
+            interval_bytes: self.hints.index_interval_bytes,
+            floor: self.hints.durable_floor.unwrap_or(i64::MIN),
+            // Our own segments have no gaps; in a recycled file one would be somebody's old bytes.
+            gaps: self.hints.durable_floor.is_none(),
+            ..ScanLimits::default()
+        };
+        let (base, batches) = (self.base, &mut opened.batches);
+        let scanned = scan_segment(self.io, &file, start, &limits, |header, position| {
+            if header.producer_id >= 0 {
+                batches.push((base, *header, position));
+            }
+        })
+        .await?;
+        opened.damage.extend(scanned.damage.iter().map(|damage| (path.to_owned(), damage.clone())));
+        Ok(scanned)
+    }
+
+    fn observe(&self, scanned: &Scanned) -> Observed {
+        let end = scanned.index.end_offset;
+        Observed {
+            end: table::end_of(&scanned.stop),
+            place: match self.next {
+                None => Place::Last,
+                Some(next) if next == end => Place::Joins,
+                Some(next) if next > end => Place::Hole,
+                Some(_) => Place::Overlaps,
+            },
+            below_floor: self.hints.durable_floor.is_some_and(|floor| end < floor),
+            ours: self.hints.durable_floor.is_some(),
+        }
+    }
+
+    fn report(&self, opened: &mut Opened, path: &std::path::Path, scanned: &Scanned, action: Action) {
+        let position = scanned.index.bytes;
+        if action != Action::Keep && !(action == Action::Cut && scanned.stop == Stop::Zeros) {
+            let (stop, end) = (&scanned.stop, scanned.index.end_offset);
+            let reason = format!("byte {position}, offset {end}: {stop}");
+            opened.report.push(Repair { file: path.to_owned(), action, reason });
+        }
+        for damage in &scanned.damage {
+            let Damage { position, base_offset, reason } = damage;
+            let reason = format!("byte {position}, offset {base_offset}: {reason}");
+            opened.report.push(Repair { file: path.to_owned(), action: Action::ReadOnly, reason });
+        }
+        let below =
+            self.hints.durable_floor.filter(|&floor| action == Action::ReadOnly && scanned.index.end_offset < floor);
+        if below.is_some() {
+            let reason = scanned.stop.to_string();
+            let base_offset = scanned.index.end_offset;
+            opened.damage.push((path.to_owned(), Damage { position, base_offset, reason }));
+        }
+    }
+}
+
+impl Opened {
+    /// Header and position of every producer's batch that reaches `upto` or more. Segments that were believed are
+    /// walked now, from their index on.
+    pub(super) async fn batches_from(
+        &mut self,
+        io: &Io,
+        upto: i64,
+        hints: &RecoverHints,
+    ) -> Result<Vec<(BatchHeader, u64)>, RecoverError> {
+        let mut batches = std::mem::take(&mut self.batches);
+        for found in self.found.iter().filter(|found| found.walked_from > 0 && found.index.end_offset > upto) {
+            let base = found.index.base_offset;
+            let failed = |error| RecoverError::Io { file: found.path.clone(), error };
+            let file = OpenFile::open(io, &found.path, read_mode(io)).await.map_err(failed)?;
+            let limits = ScanLimits { interval_bytes: hints.index_interval_bytes, ..ScanLimits::default() };
+            let mut seen = Vec::new();
+            let scan = scan_segment(io, &file, SegmentIndex::new(base), &limits, |header, position| {
+                if header.producer_id >= 0 && position < found.walked_from {
+                    seen.push((base, *header, position));
+                }
+            });
+            scan.await.map_err(failed)?;
+            batches.extend(seen);
+        }
+        batches.retain(|(_, header, _)| header.last_offset() >= upto);
+        batches.sort_by_key(|&(base, header, _)| (base, header.base_offset));
+        Ok(batches.into_iter().map(|(_, header, position)| (header, position)).collect())
+    }
+}

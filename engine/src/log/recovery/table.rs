@@ -1,0 +1,157 @@
+//! What recovery does about what it sees: one table, tested over every input. The scan observes, this decides, and
+//! `recovery` carries it out.
+//!
+//! | the valid part of a segment is followed by | last segment | earlier segment |
+//! |---|---|---|
+//! | its end of file, and joins the next segment | keep | keep |
+//! | zeros, a torn or stale batch, and joins the next | – | cut: its seal was interrupted |
+//! | zeros, a torn or stale batch, at or above the floor | cut: a torn tail | cut, drop what follows: none of it was promised |
+//! | zeros, a torn or stale batch, below the floor | read-only: rot | read-only: rot |
+//! | a hole before the next segment, above the floor | – | drop what follows |
+//! | a hole before the next segment, below the floor | – | foreign: keep (compaction); ours: read-only |
+//! | batches of an old format | read-only | keep: reads of it fail with the reason |
+
+use crate::log::scan::Stop;
+
+/// What recovery knows when a segment's walk has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Observed {
+    pub(super) end: End,
+    pub(super) place: Place,
+    /// The first offset behind the valid part is promised to be durable.
+    pub(super) below_floor: bool,
+    /// The log was written by ringlog: it has a floor.
+    pub(super) ours: bool,
+}
+
+/// What follows the valid part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    EndOfFile,
+    /// Zeros, a torn batch, or one that belonged to what was in the file before.
+    Torn,
+    OldFormat,
+}
+
+/// Where the segment stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Last,
+    /// The next segment begins exactly where this one ends.
+    Joins,
+    /// Offsets are missing before the next segment.
+    Hole,
+    /// The next segment begins before this one ends.
+    Overlaps,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Keep,
+    /// Cut the file to its valid part.
+    Cut,
+    /// Cut the file and remove every later segment.
+    CutAndDropLater,
+    /// Touch nothing, serve what is readable, accept no appends.
+    ReadOnly,
+}
+
+pub(super) fn end_of(stop: &Stop) -> End {
+    match stop {
+        Stop::EndOfFile | Stop::Limit => End::EndOfFile,
+        Stop::OldFormat { .. } => End::OldFormat,
+        Stop::Zeros | Stop::Short | Stop::BadHeader(_) | Stop::BadCrc | Stop::WrongOffset { .. } => End::Torn,
+    }
+}
+
+pub(super) fn decide(seen: Observed) -> Action {
+    match (seen.end, seen.place) {
+        (End::OldFormat, Place::Last) => Action::ReadOnly,
+        (End::OldFormat, _) => Action::Keep,
+        (_, Place::Overlaps) => Action::ReadOnly,
+        (End::EndOfFile, Place::Joins) => Action::Keep,
+        (End::Torn, Place::Joins) => Action::Cut,
+        (End::EndOfFile, Place::Last) if seen.below_floor => Action::ReadOnly,
+        (End::EndOfFile, Place::Last) => Action::Keep,
+        (End::Torn, Place::Last) if seen.below_floor => Action::ReadOnly,
+        (End::Torn, Place::Last) => Action::Cut,
+        (End::EndOfFile, Place::Hole) if !seen.ours => Action::Keep,
+        (_, Place::Hole) if seen.below_floor || !seen.ours => Action::ReadOnly,
+        (_, Place::Hole) => Action::CutAndDropLater,
+    }
+}
+
+/// What a start finds of a shard's journal (`FORMAT.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JournalSeen {
+    Absent,
+    /// Present, and drained by a clean shutdown.
+    Drained,
+    /// Present with records that may not have reached their segments.
+    Undrained,
+}
+
+/// What to do about a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JournalAction {
+    Ignore,
+    /// Refuse to start and touch nothing: this version does not write journals, so another one did, and its records
+    /// exist nowhere else.
+    Refuse,
+}
+
+pub(super) fn decide_journal(seen: JournalSeen) -> JournalAction {
+    match seen {
+        JournalSeen::Absent | JournalSeen::Drained => JournalAction::Ignore,
+        JournalSeen::Undrained => JournalAction::Refuse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every input, in the order end, place, below_floor, ours. K keep, C cut, D cut and drop, R read-only.
+    #[test]
+    fn every_row() {
+        let ends = [(End::EndOfFile, "eof"), (End::Torn, "torn"), (End::OldFormat, "old")];
+        let places = [Place::Last, Place::Joins, Place::Hole, Place::Overlaps];
+        // A line an end; groups are places; in a group: above/foreign, above/ours, below/foreign, below/ours.
+        let expected = ["KKRR KKKK KDKR RRRR", "CCRR CCCC RDRR RRRR", "RRRR KKKK KKKK KKKK"];
+        for ((end, name), expected) in ends.into_iter().zip(expected) {
+            let mut got = Vec::new();
+            for place in places {
+                let group =
+                    [(false, false), (false, true), (true, false), (true, true)].map(
+                        |(below_floor, ours)| match decide(Observed { end, place, below_floor, ours }) {
+                            Action::Keep => 'K',
+                            Action::Cut => 'C',
+                            Action::CutAndDropLater => 'D',
+                            Action::ReadOnly => 'R',
+                        },
+                    );
+                got.push(String::from_iter(group));
+            }
+            assert_eq!(got.join(" "), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_promised_is_ever_cut() {
+        for end in [End::EndOfFile, End::Torn, End::OldFormat] {
+            for place in [Place::Last, Place::Hole, Place::Overlaps] {
+                let action = decide(Observed { end, place, below_floor: true, ours: true });
+                assert!(matches!(action, Action::ReadOnly | Action::Keep), "{end:?} {place:?} {action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_journal_that_holds_records_stops_the_start() {
+        assert_eq!(decide_journal(JournalSeen::Absent), JournalAction::Ignore);
+        assert_eq!(decide_journal(JournalSeen::Drained), JournalAction::Ignore);
+        assert_eq!(decide_journal(JournalSeen::Undrained), JournalAction::Refuse);
+    }
+}

@@ -1,0 +1,262 @@
+//! Walks the batches of a segment file and proves each: what recovery, truncation and verification stand on. It says
+//! where the valid part ends and why; what to do about it is the decision table's business.
+
+use super::files::OpenFile;
+use super::index::{Indexed, SegmentIndex};
+use super::limits::{BLOCK_BYTES, READ_BYTES};
+use crate::io::Op;
+use crate::mem::Buf;
+use crate::shard::Io;
+use protocol::batch::layout::HEADER_LEN;
+use protocol::batch::{BatchHeader, BatchView};
+use std::fmt;
+use std::io;
+
+/// How far and how strictly to walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScanLimits {
+    pub(super) interval_bytes: u32,
+    /// Stop before the first batch that reaches this offset.
+    pub(super) upto: i64,
+    /// A bad batch below this offset is damage to report and step over, not the end.
+    pub(super) floor: i64,
+    /// Whether a batch may begin past the expected offset, as compaction leaves them.
+    pub(super) gaps: bool,
+}
+
+impl Default for ScanLimits {
+    fn default() -> ScanLimits {
+        ScanLimits { interval_bytes: 4096, upto: i64::MAX, floor: i64::MIN, gaps: true }
+    }
+}
+
+/// What a walk found.
+#[derive(Clone, Debug)]
+pub(super) struct Scanned {
+    /// Index of the valid part.
+    pub(super) index: SegmentIndex,
+    /// Bytes of the block that the valid part has begun.
+    pub(super) carry: Vec<u8>,
+    /// Why it ended at `index.bytes`.
+    pub(super) stop: Stop,
+    /// Bad batches that were stepped over.
+    pub(super) damage: Vec<Damage>,
+}
+
+/// A batch that is not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where it begins in its file, in bytes.
+    pub position: u64,
+    /// Its base offset as expected or as it says.
+    pub base_offset: i64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// Why a walk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The file ends with a batch.
+    EndOfFile,
+    /// Zeros follow: space that was never written.
+    Zeros,
+    /// The file ends inside a batch.
+    Short,
+    /// No header can look like this.
+    BadHeader(String),
+    /// The checksum does not match.
+    BadCrc,
+    /// A batch of another place: what was in the file before, or what a cut left behind.
+    WrongOffset {
+        /// What its header says.
+        got: i64,
+        /// What follows the batch before it.
+        expected: i64,
+    },
+    /// A message format before v2.
+    OldFormat {
+        /// Its magic byte, 0 or 1.
+        magic: i8,
+    },
+    /// The offset to stop at was reached.
+    Limit,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stop::EndOfFile => f.write_str("end of file"),
+            Stop::Zeros => f.write_str("zeros"),
+            Stop::Short => f.write_str("the file ends inside a batch"),
+            Stop::BadHeader(reason) => f.write_str(reason),
+            Stop::BadCrc => f.write_str("the checksum does not match"),
+            Stop::WrongOffset { got, expected } => write!(f, "base offset {got}, expected {expected}"),
+            Stop::OldFormat { magic } => write!(f, "message format {magic}; only format 2 is supported"),
+            Stop::Limit => f.write_str("limit reached"),
+        }
+    }
+}
+
+/// What the bytes at one position are.
+pub(super) enum Next<'a> {
+    Batch(BatchView<'a>),
+    /// A header that may be right, whose batch needs this many bytes.
+    Partial(usize),
+    Bad(Stop),
+}
+
+/// Judges the bytes at a position where `remaining` bytes of the file are left and `expected` is the next offset.
+pub(super) fn judge(bytes: &[u8], remaining: u64, expected: i64, gaps: bool) -> Next<'_> {
+    let Some(raw) = bytes.first_chunk::<HEADER_LEN>() else {
+        if bytes.iter().all(|&byte| byte == 0) {
+            return Next::Bad(if bytes.is_empty() { Stop::EndOfFile } else { Stop::Zeros });
+        }
+        return Next::Bad(Stop::Short);
+    };
+    let header = BatchHeader::decode(raw);
+    if raw.iter().all(|&byte| byte == 0) {
+        return Next::Bad(Stop::Zeros);
+    }
+    if header.magic == 0 || header.magic == 1 {
+        return Next::Bad(Stop::OldFormat { magic: header.magic });
+    }
+    if header.magic != 2 {
+        return Next::Bad(Stop::BadHeader(format!("magic {}", header.magic)));
+    }
+    if header.base_offset < expected || (header.base_offset > expected && !gaps) {
+        return Next::Bad(Stop::WrongOffset { got: header.base_offset, expected });
+    }
+    let Some(size) = header.size_bytes().filter(|_| header.last_offset_delta >= 0) else {
+        return Next::Bad(Stop::BadHeader(format!(
+            "length {}, last offset delta {}",
+            header.batch_length, header.last_offset_delta
+        )));
+    };
+    if size as u64 > remaining {
+        return Next::Bad(Stop::Short);
+    }
+    if size > bytes.len() {
+        return Next::Partial(size);
+    }
+    match BatchView::parse(&bytes[..size]) {
+        Err(error) => Next::Bad(Stop::BadHeader(error.to_string())),
+        Ok((view, _)) if view.check_crc().is_err() => Next::Bad(Stop::BadCrc),
+        Ok((view, _)) => Next::Batch(view),
+    }
+}
+
+/// Walks `file` from where `index` ends, telling `each` the header and position of every good batch.
+pub(super) async fn scan_segment(
+    io: &Io,
+    file: &OpenFile,
+    index: SegmentIndex,
+    limits: &ScanLimits,
+    mut each: impl FnMut(&BatchHeader, u64),
+) -> io::Result<Scanned> {
+    let mut scan = Scan { index, limits, damage: Vec::new(), len: file.len };
+    let mut wanted = READ_BYTES;
+    loop {
+        let at = scan.index.bytes - scan.index.bytes % BLOCK_BYTES;
+        let buf = read_at(io, file, at, wanted).await?;
+        let skip = (scan.index.bytes - at) as usize;
+        match scan.walk(buf.as_slice().get(skip..).unwrap_or(&[]), &mut each) {
+            Walked::More(needed) => wanted = (skip + needed).next_multiple_of(BLOCK_BYTES as usize).max(READ_BYTES),
+            Walked::Stopped(stop) => {
+                let carry = read_begun(io, file, scan.index.bytes).await?;
+                return Ok(Scanned { index: scan.index, carry, stop, damage: scan.damage });
+            }
+        }
+        io.yield_now().await;
+    }
+}
+
+struct Scan<'a> {
+    index: SegmentIndex,
+    limits: &'a ScanLimits,
+    damage: Vec<Damage>,
+    len: u64,
+}
+
+enum Walked {
+    /// Continue at `index.bytes` with at least this many bytes.
+    More(usize),
+    Stopped(Stop),
+}
+
+impl Scan<'_> {
+    fn walk(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&BatchHeader, u64)) -> Walked {
+        loop {
+            let remaining = self.len.saturating_sub(self.index.bytes);
+            if bytes.len() < HEADER_LEN && (bytes.len() as u64) < remaining {
+                return Walked::More(HEADER_LEN);
+            }
+            let step = match judge(bytes, remaining, self.index.end_offset, self.limits.gaps) {
+                Next::Partial(needed) => return Walked::More(needed),
+                Next::Bad(stop) => match self.step_over(bytes, &stop) {
+                    Some(step) => step,
+                    None => return Walked::Stopped(stop),
+                },
+                Next::Batch(view) if view.last_offset() >= self.limits.upto => return Walked::Stopped(Stop::Limit),
+                Next::Batch(view) => {
+                    each(view.header(), self.index.bytes);
+                    self.note(bytes, view.header());
+                    view.size_bytes()
+                }
+            };
+            bytes = &bytes[step..];
+        }
+    }
+
+    /// Rot below the floor whose header still says where the next batch begins.
+    fn step_over(&mut self, bytes: &[u8], stop: &Stop) -> Option<usize> {
+        let header = BatchHeader::decode(bytes.first_chunk()?);
+        let size = header.size_bytes()?;
+        let in_place = header.base_offset == self.index.end_offset && header.last_offset_delta >= 0;
+        if *stop != Stop::BadCrc || !in_place || header.base_offset >= self.limits.floor || size > bytes.len() {
+            return None;
+        }
+        let reason = stop.to_string();
+        self.damage.push(Damage { position: self.index.bytes, base_offset: header.base_offset, reason });
+        self.note(bytes, &header);
+        Some(size)
+    }
+
+    fn note(&mut self, bytes: &[u8], header: &BatchHeader) {
+        let (Some(raw), Some(len)) = (bytes.first_chunk(), header.size_bytes()) else { return };
+        let indexed = Indexed {
+            header: raw,
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            leader_epoch: header.leader_epoch,
+            max_timestamp: header.max_timestamp,
+            offset_of_max_timestamp: header.last_offset(),
+            len,
+        };
+        self.index.note(&indexed, self.limits.interval_bytes);
+    }
+}
+
+/// Up to `len` bytes from `at`, which is a block boundary; fewer only at the end of the file.
+pub(super) async fn read_at(io: &Io, file: &OpenFile, at: u64, len: usize) -> io::Result<Buf> {
+    let left = file.len.saturating_sub(at).next_multiple_of(BLOCK_BYTES);
+    let len = left.min(len as u64) as usize;
+    if len == 0 {
+        return Ok(Buf::with_capacity(0));
+    }
+    let done = io.call(Op::Read { file: file.id, at, buf: Buf::with_capacity(len) }).await;
+    done.result?;
+    let Op::Read { mut buf, .. } = done.op else { unreachable!("a completion returns its op") };
+    buf.truncate(file.len.saturating_sub(at).min(usize::MAX as u64) as usize);
+    Ok(buf)
+}
+
+/// The bytes of the block that a file of `end` valid bytes has begun.
+pub(super) async fn read_begun(io: &Io, file: &OpenFile, end: u64) -> io::Result<Vec<u8>> {
+    let begun = (end % BLOCK_BYTES) as usize;
+    if begun == 0 {
+        return Ok(Vec::new());
+    }
+    let buf = read_at(io, file, end - begun as u64, BLOCK_BYTES as usize).await?;
+    buf.as_slice().get(..begun).map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}

@@ -1,0 +1,148 @@
+//! Appending in memory, and rolling the active segment.
+
+use super::LogSet;
+use crate::log::config::{LogId, LogLimits};
+use crate::log::event::{Append, AppendError, AppendInfo};
+use crate::log::index::Indexed;
+use crate::log::space::{RollQuestion, should_roll};
+use crate::log::state::{Cut, Health, Log, SegmentIndexState};
+use crate::time::Wall;
+use protocol::batch::layout::HEADER_LEN;
+
+impl LogSet {
+    /// Copies one validated batch to the log's end and patches base offset and leader epoch in the copy. Synchronous;
+    /// [`LogEvent::Durable`](crate::log::LogEvent::Durable) or `Rejected` follows.
+    pub fn append(&mut self, id: LogId, batch: Append<'_>) -> Result<AppendInfo, AppendError> {
+        let (unwritten, wall, now) = (self.unwritten, self.wall, self.now);
+        let Some(log) = self.log_mut(id) else { return Err(AppendError::Deleted) };
+        log.accepts()?;
+        assert!(batch.base_offset == log.end, "append at {} of a log that ends at {}", batch.base_offset, log.end);
+        assert!(batch.last_offset >= batch.base_offset, "a batch has offsets");
+        if unwritten + batch.bytes.len() as u64 > busy_above(&self.limits, batch.bytes.len()) {
+            return Err(AppendError::Busy);
+        }
+        let Some(log) = self.log_mut(id) else { return Err(AppendError::Deleted) };
+        let rolled = log.make_room(&batch, wall);
+        let info = log.place(&batch, rolled);
+        log.last_used = now;
+        let grown = log.remember(&batch, &info);
+        self.unwritten += batch.bytes.len() as u64;
+        self.account_chunk(id, grown);
+        self.mark_dirty(id);
+        Ok(info)
+    }
+
+    fn account_chunk(&mut self, id: LogId, grown: usize) {
+        if grown == 0 {
+            return;
+        }
+        self.held += grown;
+        self.evict.push_back(id);
+        self.evict_over_budget();
+        self.idle_at.get_or_insert(self.now.plus_millis(self.limits.idle_ms));
+    }
+
+    /// Gives back the oldest written chunks while the tails hold more than their budget.
+    pub(super) fn evict_over_budget(&mut self) {
+        for _ in 0..self.evict.len() {
+            if self.held <= self.limits.tail_cache_bytes {
+                return;
+            }
+            let Some(id) = self.evict.pop_front() else { return };
+            let Some(log) = self.any_log_mut(id) else { continue };
+            let Log { tail, writers, .. } = log;
+            let freed = tail.evict_oldest(|segment, end| {
+                writers.iter().find(|writer| writer.base == segment).is_none_or(|writer| writer.written() >= end)
+            });
+            match freed {
+                Some(freed) => self.held -= freed,
+                None if log.tail.is_empty() => {}
+                None => self.evict.push_back(id),
+            }
+        }
+    }
+}
+
+/// One batch is always taken, however small the budget.
+fn busy_above(limits: &LogLimits, batch: usize) -> u64 {
+    limits.unwritten_bytes_max.max(batch) as u64
+}
+
+impl Log {
+    fn accepts(&self) -> Result<(), AppendError> {
+        match self.health {
+            Health::Good => Ok(()),
+            Health::Draining { .. } | Health::Full { .. } => Err(AppendError::Full),
+            Health::Fenced => Err(AppendError::Fenced),
+            Health::Cutting { why: Cut::Asked, .. } => Err(AppendError::Busy),
+            Health::Cutting { why: Cut::Full { .. }, .. } => Err(AppendError::Full),
+            Health::Deleting { .. } => Err(AppendError::Deleted),
+        }
+    }
+
+    /// Makes sure that the active segment takes the batch; true when that meant a new one.
+    fn make_room(&mut self, batch: &Append<'_>, wall: Wall) -> bool {
+        let Some(active) = self.segments.back() else {
+            self.begin_segment(wall);
+            return true;
+        };
+        let or_wall = |timestamp: i64, wall: Wall| if timestamp >= 0 { timestamp } else { wall.0 };
+        let first = match &active.index {
+            SegmentIndexState::Memory(index) => index.first_timestamp,
+            SegmentIndexState::File => panic!("the active segment's index is in memory"),
+        };
+        let ask = RollQuestion {
+            bytes: active.bytes,
+            base_offset: active.base,
+            first_timestamp: or_wall(first, active.created),
+            batch_bytes: batch.bytes.len() as u64,
+            last_offset: batch.last_offset,
+            timestamp: if first >= 0 { or_wall(batch.max_timestamp, wall) } else { wall.0 },
+            jitter_ms: self.jitter_ms,
+        };
+        let roll = should_roll(&ask, &self.config);
+        if roll {
+            self.close_active();
+            self.begin_segment(wall);
+        }
+        roll
+    }
+
+    fn place(&self, batch: &Append<'_>, rolled: bool) -> AppendInfo {
+        let Some(active) = self.segments.back() else { unreachable!("make_room left an active segment") };
+        assert!(batch.bytes.len() >= HEADER_LEN, "a validated batch has a header");
+        AppendInfo { segment: active.base, position: active.bytes, rolled }
+    }
+
+    fn remember(&mut self, batch: &Append<'_>, info: &AppendInfo) -> usize {
+        let grown = self.tail.append(info.segment, info.position, batch);
+        let mut header = [0; HEADER_LEN];
+        header.copy_from_slice(&batch.bytes[..HEADER_LEN]);
+        protocol::batch::patch(&mut header, batch.base_offset, batch.leader_epoch);
+        let len = batch.bytes.len();
+        let indexed = Indexed {
+            header: &header,
+            base_offset: batch.base_offset,
+            last_offset: batch.last_offset,
+            leader_epoch: batch.leader_epoch,
+            max_timestamp: batch.max_timestamp,
+            offset_of_max_timestamp: batch.offset_of_max_timestamp,
+            len,
+        };
+        self.end = batch.last_offset + 1;
+        self.epochs.note(batch.leader_epoch, batch.base_offset);
+        if let Some(writer) = self.writers.back_mut() {
+            writer.appended(len as u64, self.end);
+        }
+        let interval = self.config.index_interval_bytes;
+        let Some(active) = self.segments.back_mut() else { unreachable!("make_room left an active segment") };
+        active.index_mut().note(&indexed, interval);
+        active.bytes += len as u64;
+        active.end = self.end;
+        if batch.max_timestamp > active.max_timestamp {
+            active.max_timestamp = batch.max_timestamp;
+            active.offset_of_max_timestamp = batch.offset_of_max_timestamp;
+        }
+        grown
+    }
+}

@@ -1,0 +1,92 @@
+//! Writing the durable-offset checkpoint, a file a shard and data folder.
+
+use super::LogSet;
+use crate::log::config::LogId;
+use crate::log::floor::{FloorEntry, FloorFile};
+use crate::log::state::{Health, Log};
+use crate::log::{names, tasks};
+use crate::shard::Class;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+impl LogSet {
+    /// The log's durable offset or start changed.
+    pub(super) fn note_checkpoint(&mut self, id: LogId) {
+        let Some(data) = self.any_log_mut(id).map(|log| log.name.data_dir().to_owned()) else { return };
+        let due = self.now.plus_millis(self.limits.checkpoint_ms);
+        self.dirs.get_mut(&data).into_iter().for_each(|dir| _ = dir.checkpoint_at.get_or_insert(due));
+    }
+
+    /// As [`LogSet::note_checkpoint`] for a log that the caller holds.
+    pub(super) fn note_checkpoint_of(&mut self, log: &Log) {
+        let due = self.now.plus_millis(self.limits.checkpoint_ms);
+        self.dirs.get_mut(log.name.data_dir()).into_iter().for_each(|dir| _ = dir.checkpoint_at.get_or_insert(due));
+    }
+
+    /// The change should not wait.
+    pub(super) fn checkpoint_now(&mut self, id: LogId) {
+        let Some(data) = self.any_log_mut(id).map(|log| log.name.data_dir().to_owned()) else { return };
+        let now = self.now;
+        self.dirs.get_mut(&data).into_iter().for_each(|dir| dir.checkpoint_at = Some(now));
+    }
+
+    /// Starts every checkpoint that is due.
+    pub(super) fn write_checkpoints(&mut self) {
+        let due =
+            |dir: &super::DirState| dir.checkpoint_at.is_some_and(|at| at <= self.now) && !dir.checkpointing.get();
+        let due: Vec<_> = self.dirs.iter().filter(|(_, dir)| due(dir)).map(|(data, _)| data.clone()).collect();
+        for data in due {
+            self.write_checkpoint(data);
+        }
+    }
+
+    fn write_checkpoint(&mut self, data: PathBuf) {
+        let bytes = self.encode_floor(&data, None, false);
+        let path = self.floor_path(&data);
+        let Some(dir) = self.dirs.get_mut(&data) else { return };
+        dir.checkpoint_at = None;
+        dir.checkpointing.set(true);
+        let (ready, flag, lock) =
+            (std::mem::replace(&mut dir.ready, true), Rc::clone(&dir.checkpointing), dir.lock.clone());
+        let io = self.io.clone();
+        self.io.spawn(async move {
+            let _turn = lock.acquire().await;
+            let written = async {
+                if !ready {
+                    tasks::make_private(&io, &data).await?;
+                }
+                tasks::replace(&io, &path, bytes).await
+            };
+            if let Err(error) = written.await {
+                tracing::warn!(file = %path.display(), %error, "checkpoint not written: a restart will verify more");
+            }
+            flag.set(false);
+        });
+    }
+
+    /// The checkpoint with `log`, which the caller holds, for somebody who must have it durable first.
+    pub(super) fn floor_file(&self, log: &Log) -> Option<(Class, PathBuf, Vec<u8>)> {
+        let data = log.name.data_dir();
+        let lock = self.dirs.get(data)?.lock.clone();
+        Some((lock, self.floor_path(data), self.encode_floor(data, Some(log), false)))
+    }
+
+    pub(super) fn floor_path(&self, data: &Path) -> PathBuf {
+        names::floor(data, self.shard)
+    }
+
+    pub(super) fn encode_floor(&self, data: &Path, held: Option<&Log>, clean: bool) -> Vec<u8> {
+        let here = |log: &&Log| log.name.data_dir() == data && !matches!(log.health, Health::Deleting { .. });
+        let entry = |log: &Log| FloorEntry {
+            uid: log.uid,
+            partition: log.partition,
+            start: log.start,
+            durable: log.floor(),
+            active_bytes: if clean { log.segments.back().map_or(0, |active| active.bytes) } else { 0 },
+        };
+        let logs = self.logs.iter().filter_map(Option::as_deref).chain(held);
+        let entries = logs.filter(here).map(entry).collect();
+        let incarnation = self.dirs.get(data).map_or(0, |dir| dir.incarnation);
+        FloorFile { incarnation, clean, entries }.to_file()
+    }
+}

@@ -1,0 +1,168 @@
+//! A clean end: everything flushed, files cut to their length, indexes and the clean mark written.
+
+use super::LogSet;
+use crate::io::OpenMode;
+use crate::io::{Done, Owner};
+use crate::log::config::LogId;
+use crate::log::files::OpenFile;
+use crate::log::index::SegmentIndex;
+use crate::log::state::{Health, SegmentIndexState};
+use crate::log::{names, tasks};
+use crate::shard::{Class, Io};
+use crate::time::Mono;
+use std::cell::RefCell;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// Segments that are cut side by side at shutdown.
+const CLOSING_AT_ONCE: usize = 32;
+
+/// Why a shutdown was not clean; the next start verifies what is there.
+#[derive(Debug, thiserror::Error)]
+pub enum ShutdownError {
+    /// It took longer than allowed.
+    #[error("the logs were not drained in time")]
+    Late,
+    /// A log was fenced, so it has to be verified.
+    #[error("a log was fenced after an I/O error")]
+    Fenced,
+    /// Cutting, indexing or marking failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl LogSet {
+    /// Ends the set: turns the shard's loop until everything is flushed and marked clean, or `deadline` passes. The
+    /// completions of other owners go to `other`.
+    pub fn shutdown(mut self, deadline: Mono, mut other: impl FnMut(Done)) -> Result<(), ShutdownError> {
+        self.closing = true;
+        for at in 0..self.logs.len() {
+            self.mark_dirty(LogId(at as u32));
+        }
+        while !self.is_drained() {
+            self.turn(deadline, &mut other)?;
+        }
+        if self.logs.iter().flatten().any(|log| matches!(log.health, Health::Fenced) && !log.damaged) {
+            return Err(ShutdownError::Fenced);
+        }
+        let result = Rc::new(RefCell::new(None));
+        let slot = Rc::clone(&result);
+        let job = self.closing_job();
+        self.io.spawn(async move {
+            let closed = job.run().await;
+            slot.replace(Some(closed));
+        });
+        loop {
+            self.turn(deadline, &mut other)?;
+            if let Some(closed) = result.take() {
+                return Ok(closed?);
+            }
+        }
+    }
+
+    fn turn(&mut self, deadline: Mono, other: &mut impl FnMut(Done)) -> Result<(), ShutdownError> {
+        let mut dones = Vec::new();
+        self.io.turn(&mut dones);
+        for done in dones {
+            match done.token.owner() {
+                Owner::Log => self.handle(done),
+                _ => other(done),
+            }
+        }
+        let (now, wall) = (self.io.now(), self.io.wall());
+        if now >= deadline {
+            return Err(ShutdownError::Late);
+        }
+        self.pump(now, wall);
+        while self.poll_event().is_some() {}
+        let wake = self.next_deadline().map_or(deadline, |at| at.min(deadline));
+        self.io.park(Some(wake));
+        Ok(())
+    }
+
+    fn is_drained(&self) -> bool {
+        let settled = |log: &super::Log| match log.health {
+            Health::Good => {
+                log.is_quiet() && log.writers.iter().all(|w| !w.has_unsubmitted() && (w.is_synced() || w.appended == 0))
+            }
+            Health::Full { .. } | Health::Fenced => log.writers.iter().all(|w| w.is_quiet()),
+            Health::Deleting { started } => started,
+            Health::Draining { .. } | Health::Cutting { .. } => false,
+        };
+        self.ops.pending() == 0
+            && self.outcomes.borrow().is_empty()
+            && self.logs.iter().filter_map(Option::as_deref).all(settled)
+            && self.dirs.values().all(|dir| !dir.checkpointing.get())
+    }
+
+    fn closing_job(&mut self) -> ClosingJob {
+        let mut segments = Vec::new();
+        let mut obsolete = Vec::new();
+        for log in self.logs.iter_mut().flatten().filter(|log| matches!(log.health, Health::Good | Health::Full { .. }))
+        {
+            obsolete.extend(log.recycled.drain(..).chain(log.prepared.take().map(|made| made.path)));
+            for writer in log.writers.drain(..).filter(|writer| writer.reserved > 0 && !writer.unnamed) {
+                let Some(segment) = log.segments.iter().find(|segment| segment.base == writer.base) else { continue };
+                let SegmentIndexState::Memory(index) = &segment.index else { continue };
+                segments.push((segment.path.clone(), names::index(&log.name.dir, segment.base), Rc::clone(index)));
+            }
+        }
+        obsolete.extend(self.dirs.values_mut().flat_map(|dir| dir.spares.drain(..)).map(|(path, _)| path));
+        self.files.borrow_mut().clear();
+        let floors = self.dirs.keys();
+        let floors =
+            floors.map(|data| (data.clone(), self.floor_path(data), self.encode_floor(data, None, true))).collect();
+        ClosingJob { io: self.io.clone(), segments, obsolete, floors }
+    }
+}
+
+/// What is left to do once nothing is in flight.
+struct ClosingJob {
+    io: Io,
+    /// Segment file, index file and index of every segment that was written.
+    segments: Vec<(PathBuf, PathBuf, Rc<SegmentIndex>)>,
+    obsolete: Vec<PathBuf>,
+    /// Data folder, checkpoint file and its contents.
+    floors: Vec<(PathBuf, PathBuf, Vec<u8>)>,
+}
+
+impl ClosingJob {
+    async fn run(self) -> io::Result<()> {
+        let class = Class::new(&self.io, CLOSING_AT_ONCE);
+        let left = Rc::new(RefCell::new((self.segments.len(), Ok(()))));
+        for (segment, index_file, index) in self.segments {
+            let (io, class, left) = (self.io.clone(), class.clone(), Rc::clone(&left));
+            self.io.spawn(async move {
+                let _turn = class.acquire().await;
+                let closed = close_segment(&io, &segment, &index_file, &index).await;
+                let mut left = left.borrow_mut();
+                left.0 -= 1;
+                if closed.is_err() {
+                    left.1 = closed;
+                }
+            });
+        }
+        while left.borrow().0 > 0 {
+            // One op a round: the executor has no join, and this runs once in a process.
+            self.io.sleep_until(self.io.now().plus_millis(1)).await;
+        }
+        left.replace((0, Ok(()))).1?;
+        for path in self.obsolete {
+            tasks::unlink(&self.io, &path).await?;
+        }
+        for (data, path, bytes) in self.floors {
+            tasks::make_private(&self.io, &data).await?;
+            tasks::replace(&self.io, &path, bytes).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn close_segment(io: &Io, segment: &PathBuf, index_file: &PathBuf, index: &SegmentIndex) -> io::Result<()> {
+    let file = OpenFile::open(io, segment, OpenMode::Write).await?;
+    tasks::set_len(io, &file, index.bytes).await?;
+    tasks::sync_data(io, &file).await?;
+    let archived = index.to_file().map_err(|error| io::Error::other(error.to_string()))?;
+    tasks::replace(io, index_file, archived).await
+}

@@ -1,0 +1,258 @@
+//! One log as the set holds it: its segments, writers, memory and health.
+
+use super::chunk::TailMemory;
+use super::config::{Durability, LogConfig, LogName};
+use super::epochs::Epochs;
+use super::index::SegmentIndex;
+use super::names;
+use super::writer::{Mark, Writer, WriterFile};
+use crate::time::{Mono, Wall};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+pub(super) struct Log {
+    pub(super) name: LogName,
+    /// Topic id.
+    pub(super) uid: [u8; 16],
+    pub(super) partition: i32,
+    pub(super) config: LogConfig,
+    /// First readable offset.
+    pub(super) start: i64,
+    /// Next offset.
+    pub(super) end: i64,
+    /// Everything below is durable by the log's setting.
+    pub(super) durable: i64,
+    pub(super) health: Health,
+    /// Oldest first; consecutive in offsets. Empty until the first append.
+    pub(super) segments: VecDeque<Segment>,
+    /// Write sides of the youngest segments; the last one is the active segment's.
+    pub(super) writers: VecDeque<Writer>,
+    pub(super) tail: TailMemory,
+    pub(super) epochs: Epochs,
+    /// A file made ahead for the next segment.
+    pub(super) prepared: Option<Prepared>,
+    /// Files of ours that retention took out of service, to be written again.
+    pub(super) recycled: Vec<PathBuf>,
+    pub(super) preparing: bool,
+    /// True once the folder and its metadata are durable.
+    pub(super) has_folder: bool,
+    /// Tasks that touch the log's files; deletion waits for them.
+    pub(super) tasks: u32,
+    /// True while the id lies in the set's queue.
+    pub(super) is_dirty: bool,
+    pub(super) last_used: Mono,
+    pub(super) rate: Rate,
+    /// When the next interval flush is due.
+    pub(super) flush_at: Option<Mono>,
+    /// Bad batches that recovery found below what was durable.
+    pub(super) damaged: bool,
+    pub(super) snapshot: Option<(i64, Vec<u8>)>,
+    pub(super) snapshot_writing: bool,
+    /// Offsets of the snapshots on disk, ascending.
+    pub(super) snapshots: Vec<i64>,
+    pub(super) jitter_ms: i64,
+}
+
+/// What a log may do.
+pub(super) enum Health {
+    Good,
+    /// The disk is full; what is in flight finishes before the rest is dropped.
+    Draining {
+        needed: u64,
+    },
+    /// The disk is full; looked at again at this time.
+    Full {
+        probe_at: Mono,
+        probing: bool,
+        needed: u64,
+    },
+    /// An I/O error; nothing is written any more.
+    Fenced,
+    /// A suffix is being removed, once nothing is in flight.
+    Cutting {
+        to: i64,
+        why: Cut,
+        started: bool,
+    },
+    /// Its files are being removed, once nothing is in flight.
+    Deleting {
+        started: bool,
+    },
+}
+
+/// Why a suffix is removed, and so what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The disk is full; this many bytes were wanted.
+    Full { needed: u64 },
+    /// The owner said so.
+    Asked,
+}
+
+pub(super) struct Segment {
+    pub(super) base: i64,
+    /// Exclusive end.
+    pub(super) end: i64,
+    pub(super) bytes: u64,
+    pub(super) max_timestamp: i64,
+    pub(super) offset_of_max_timestamp: i64,
+    /// Wall clock at its creation, for batches without timestamps.
+    pub(super) created: Wall,
+    pub(super) path: PathBuf,
+    pub(super) index: SegmentIndexState,
+    /// False once the file is out of service; readers look before they believe what they read.
+    pub(super) alive: Rc<Cell<bool>>,
+    /// True for a file that we wrote from its first byte on and never cut: it may be recycled.
+    pub(super) ours: bool,
+    /// Complete, flushed, cut to its length, and indexed in a file of its own.
+    pub(super) is_sealed: bool,
+}
+
+pub(super) enum SegmentIndexState {
+    /// In memory, growing or just sealed.
+    Memory(Rc<SegmentIndex>),
+    /// In its own file, loaded when wanted.
+    File,
+}
+
+/// An open file under a private name.
+pub(super) struct Prepared {
+    pub(super) path: PathBuf,
+    pub(super) file: Rc<super::files::OpenFile>,
+    pub(super) reserved: u64,
+    pub(super) stale: bool,
+}
+
+/// Bytes a second, smoothed over seconds.
+#[derive(Default)]
+pub(super) struct Rate {
+    since: Mono,
+    bytes: u64,
+    pub(super) bytes_per_s: u64,
+}
+
+impl Rate {
+    pub(super) fn note(&mut self, now: Mono, bytes: u64) {
+        self.bytes += bytes;
+        let elapsed_ms = now.since(self.since).as_millis() as u64;
+        if elapsed_ms >= 500 {
+            self.bytes_per_s = self.bytes.saturating_mul(1000) / elapsed_ms;
+            self.bytes = 0;
+            self.since = now;
+        }
+    }
+}
+
+impl Log {
+    pub(super) fn new(name: LogName, uid: [u8; 16], partition: i32, config: LogConfig, start: i64) -> Log {
+        Log {
+            name,
+            uid,
+            partition,
+            config,
+            start,
+            end: start,
+            durable: start,
+            health: Health::Good,
+            segments: VecDeque::new(),
+            writers: VecDeque::new(),
+            tail: TailMemory::with_carry(Vec::new()),
+            epochs: Epochs::default(),
+            prepared: None,
+            recycled: Vec::new(),
+            preparing: false,
+            has_folder: false,
+            tasks: 0,
+            is_dirty: false,
+            last_used: Mono(0),
+            rate: Rate::default(),
+            flush_at: None,
+            damaged: false,
+            snapshot: None,
+            snapshot_writing: false,
+            snapshots: Vec::new(),
+            jitter_ms: 0,
+        }
+    }
+
+    /// True when durable means flushed.
+    pub(super) fn flushes(&self) -> bool {
+        self.config.durability == Durability::Fsync
+    }
+
+    /// True when nothing of the log is in flight and no task touches its files.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.tasks == 0 && self.writers.iter().all(Writer::is_quiet)
+    }
+
+    /// What a power cut certainly leaves. Without a flush before the acknowledgement only sealed segments count.
+    pub(super) fn floor(&self) -> i64 {
+        if self.flushes() {
+            return self.durable;
+        }
+        let sealed = self.segments.iter().take_while(|segment| segment.is_sealed).last();
+        sealed.map_or(self.start, |segment| segment.end).clamp(self.start, self.durable)
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Index in `segments` of the one that holds `offset`.
+    pub(super) fn segment_of(&self, offset: i64) -> Option<usize> {
+        self.segments.partition_point(|segment| segment.base <= offset).checked_sub(1)
+    }
+
+    /// Opens a new, empty active segment at the log's end.
+    pub(super) fn begin_segment(&mut self, wall: Wall) {
+        let base = self.end;
+        self.segments.push_back(Segment {
+            base,
+            end: base,
+            bytes: 0,
+            max_timestamp: -1,
+            offset_of_max_timestamp: -1,
+            created: wall,
+            path: names::segment(&self.name.dir, base),
+            index: SegmentIndexState::Memory(Rc::new(SegmentIndex::new(base))),
+            alive: Rc::new(Cell::new(true)),
+            ours: true,
+            is_sealed: false,
+        });
+        let mut writer = Writer::new(base, Mark { position: 0, offset: base });
+        writer.unnamed = true;
+        self.writers.push_back(writer);
+    }
+
+    /// Closes the active segment: it takes no more batches and is sealed once it is flushed.
+    pub(super) fn close_active(&mut self) {
+        if let Some(writer) = self.writers.back_mut() {
+            writer.closed = true;
+        }
+    }
+
+    /// Where the write side of `base` stands, if it has one.
+    pub(super) fn writer_mut(&mut self, base: i64) -> Option<&mut Writer> {
+        self.writers.iter_mut().find(|writer| writer.base == base)
+    }
+
+    /// Closes files that nothing needs at the moment.
+    pub(super) fn close_files(&mut self) {
+        for writer in self.writers.iter_mut().filter(|writer| writer.is_quiet() && writer.is_synced()) {
+            writer.file = WriterFile::Closed;
+        }
+    }
+}
+
+impl Segment {
+    /// The index in memory, to grow it; only the active segment has one to itself.
+    pub(super) fn index_mut(&mut self) -> &mut SegmentIndex {
+        match &mut self.index {
+            SegmentIndexState::Memory(index) => Rc::make_mut(index),
+            SegmentIndexState::File => panic!("segment {} is sealed, its index does not grow", self.base),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use protocol::batch::{BatchBuilder, BatchView, Depth, Limits, ProduceRules, validate_produce};
+use protocol::batch::{BatchBuilder, BatchError, BatchView, Depth, Limits, ProduceRules, validate_produce};
 use protocol::compress::{Codec, compress, decompress_capped};
 
 /// Plain bytes of a batch, by default `max.message.bytes` less a little.
@@ -21,7 +21,7 @@ fn build(codec: Codec, value_len: usize) -> Vec<u8> {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let line = format!("{{\"id\":{state},\"level\":\"info\",\"offset\":{index},\"text\":\"committed\"}}");
         let value: Vec<u8> = line.bytes().cycle().take(value_len).collect();
-        builder.append(1_700_000_000_000 + index, Some(line[..10].as_bytes()), Some(&value), &[]);
+        builder.append(1_700_000_000_000 + index, Some(&line.as_bytes()[..10]), Some(&value), &[]);
         index += 1;
     }
     builder.build()
@@ -55,8 +55,8 @@ fn read(criterion: &mut Criterion) {
         let batch = build(Codec::None, value_len);
         group.bench_function(BenchmarkId::new("iterate", value_len), |b| {
             b.iter(|| {
-                let (view, _) = BatchView::parse(black_box(&batch)).unwrap();
-                view.records(&Limits::default()).unwrap().iter().filter(Result::is_ok).count()
+                let (view, _) = BatchView::parse(black_box(&batch))?;
+                Ok::<_, BatchError>(view.records(&Limits::default())?.iter().filter(Result::is_ok).count())
             });
         });
         group.bench_function(BenchmarkId::new("build", value_len), |b| b.iter(|| build(Codec::None, value_len)));

@@ -1,7 +1,8 @@
 //! CRC-32C (Castagnoli), the checksum of record batches.
 //!
 //! One function, so that the implementation is chosen in one place; where the checksum lies in a batch is
-//! `batch::layout`'s business.
+//! `batch::layout`'s business. `crc-fast` serves every size: at 40 to 256 bytes it and the `crc32c` crate differ by less
+//! than the noise (25 to 40 ns), at 16 KiB and 1 MiB it takes half the time (`benches/crc.rs`).
 
 /// CRC-32C of `bytes`: reflected polynomial 0x82F63B78, initial and final value all ones (RFC 3720, Kafka's `Crc32C`).
 #[must_use]

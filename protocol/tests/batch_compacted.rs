@@ -1,4 +1,5 @@
 //! Batches as compaction leaves them: gaps between offsets, or no records at all. Readers have to take them as they are.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use protocol::batch::{BatchBuilder, BatchError, BatchView, Limits, iter_batches};
 

@@ -1,6 +1,7 @@
 //! Damaged and hostile batches: every flipped byte is noticed, every truncation is told apart, nothing panics.
 //!
 //! If this breaks, a torn write or a bad client reaches a consumer, or takes the broker down.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod batch_support;
 

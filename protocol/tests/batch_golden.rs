@@ -1,6 +1,7 @@
 //! Batches byte for byte as the Java client 4.3.1 writes them, one for each codec and one commit marker.
 //!
 //! If these break, no Kafka client reads what we build, or we misread what all of them send.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod batch_support;
 

@@ -2,6 +2,7 @@
 //!
 //! If this breaks, our reading of the format and another author's differ. Duplicate header keys are left out: the oracle's
 //! map cannot hold them (`batch_golden.rs` has Java's).
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod batch_support;
 

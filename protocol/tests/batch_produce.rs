@@ -1,6 +1,7 @@
 //! What a Produce request's record set must be, and the error code for each way of being something else.
 //!
 //! If this breaks, clients retry what can never succeed or give up on what would, or a bad batch is appended.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod batch_support;
 

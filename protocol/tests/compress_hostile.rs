@@ -1,6 +1,7 @@
 //! Compressed bytes from someone who means harm: bombs stop at the cap, lengths are not believed, nothing panics.
 //!
 //! If this breaks, a few bytes on the wire take memory or time far beyond what they are worth.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod batch_support;
 

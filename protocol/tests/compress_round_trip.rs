@@ -1,6 +1,7 @@
 //! Every codec gives back what it was given, through the vector and through the reader, in every framing that we read.
 //!
 //! If this breaks, compressed topics lose data or clients with other framings than ours are refused.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod batch_support;
 

@@ -52,6 +52,7 @@ impl Flaw {
 }
 
 /// Reads a record up to its header count and leaves the cursor fenced to the record's end.
+#[inline]
 pub(super) fn open<R: BufRead, T>(
     cursor: &mut Cursor<R>,
     take: impl Fn(&mut Cursor<R>, u32) -> Result<T, Stop>,
@@ -73,6 +74,7 @@ pub(super) fn open<R: BufRead, T>(
 }
 
 /// Passes over the headers; the record has to end with them.
+#[inline]
 pub(super) fn close<R: BufRead>(cursor: &mut Cursor<R>, header_count: u32) -> Result<(), Flaw> {
     for _ in 0..header_count {
         let len = key_len(cursor)?;
@@ -90,6 +92,7 @@ pub(super) fn key_len<R: BufRead>(cursor: &mut Cursor<R>) -> Result<u32, Flaw> {
 }
 
 /// A length, or `None` for null.
+#[inline]
 pub(super) fn nullable_len<R: BufRead>(cursor: &mut Cursor<R>) -> Result<Option<u32>, Flaw> {
     match cursor.varint()? {
         -1 => Ok(None),

@@ -42,6 +42,7 @@ impl<R: BufRead> Cursor<R> {
         self.left
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Result<u8, Stop> {
         if self.left == 0 {
             return Err(Stop::End);
@@ -53,6 +54,7 @@ impl<R: BufRead> Cursor<R> {
     }
 
     /// Passes over `count` bytes.
+    #[inline]
     pub(super) fn skip(&mut self, count: u64) -> Result<(), Stop> {
         if count > self.left {
             return Err(Stop::End);
@@ -76,18 +78,37 @@ impl<R: BufRead> Cursor<R> {
         Ok(self.source.fill_buf().map_err(Stop::Source)?.is_empty())
     }
 
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<i32, Stop> {
         let raw = self.unsigned(LEN_MAX_32)?;
         let raw = u32::try_from(raw).map_err(|_| Stop::Overlong)?;
         Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
     }
 
+    #[inline]
     pub(super) fn varlong(&mut self) -> Result<i64, Stop> {
         let raw = self.unsigned(LEN_MAX_64)?;
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
+    /// A varint out of the buffered bytes where it lies there whole, which is nearly always.
+    #[inline]
     fn unsigned(&mut self, len_max: u32) -> Result<u64, Stop> {
+        let buffered = self.source.fill_buf().map_err(Stop::Source)?;
+        let (value, len) = match *buffered {
+            [first, ..] if first < 0x80 && self.left > 0 => (u64::from(first), 1),
+            [first, second, ..] if second < 0x80 && self.left > 1 => {
+                (u64::from(first & 0x7f) | u64::from(second) << 7, 2)
+            }
+            _ => return self.unsigned_long(len_max),
+        };
+        self.source.consume(len);
+        self.left -= len as u64;
+        Ok(value)
+    }
+
+    /// A varint byte by byte: three bytes or more, or across the end of the buffer.
+    fn unsigned_long(&mut self, len_max: u32) -> Result<u64, Stop> {
         let mut value = 0_u64;
         for index in 0..len_max {
             let byte = self.byte()?;
@@ -106,6 +127,7 @@ impl<R: BufRead> Cursor<R> {
 
 impl<'a> Cursor<&'a [u8]> {
     /// The next `count` bytes, borrowed.
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Stop> {
         if count as u64 > self.left {
             return Err(Stop::End);

@@ -37,6 +37,9 @@ impl Rng {
 /// The bytes that a string of hexadecimal digits spells; blanks are for the reader.
 pub(crate) fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let digit = |byte: u8| (byte as char).to_digit(16).expect("a hexadecimal digit") as u8;
+    let digit = |byte: u8| match (byte as char).to_digit(16) {
+        Some(digit) => digit as u8,
+        None => panic!("{byte:#x} is no hexadecimal digit"),
+    };
     digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }

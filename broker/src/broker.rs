@@ -2,14 +2,24 @@
 //! `api`, how requests are split and gathered in `front`, what a partition does in `partition`.
 
 use crate::api;
+use crate::append_then::Then;
+use crate::disk::Disk;
+use crate::front::message::{Tell, Ticket};
+use crate::front::sessions::Sessions;
 use crate::front::{Conn, Front, Message};
 use crate::image::MetadataImage;
-use crate::io::{ConnId, Effect, Input, Now, Origin, ShardId};
+use crate::io::{ConnId, Effect, Input, Now, Origin, ReadFault, ShardId};
+use crate::limits::{PARKED_RETRY_MS, PRODUCER_CHECK_INTERVAL_MS};
+use crate::partition::lifecycle::Adopted;
+use crate::partition::{Partition, PartitionKey};
+use crate::replay::{Replay, ReplayOf};
 use crate::request::{Refusal, Request};
 use crate::settings::BrokerSettings;
-use crate::store::Store;
+use crate::store::{LogId, Store};
+use protocol::ErrorCode;
+use protocol::batch::BatchView;
 use protocol::messages::keys::{ApiKey, supported};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -27,6 +37,22 @@ pub struct Broker<S: Store> {
     pub(crate) settings: Arc<BrokerSettings>,
     pub(crate) image: Arc<MetadataImage>,
     pub(crate) front: Front<S::Chunk>,
+    pub(crate) sessions: Sessions,
+    pub(crate) partitions: BTreeMap<PartitionKey, Partition<S::Chunk>>,
+    pub(crate) by_log: BTreeMap<LogId, PartitionKey>,
+    /// Logs that recovery found and no image has named yet.
+    pub(crate) adopted: BTreeMap<PartitionKey, Adopted>,
+    /// Partitions with parked appends.
+    pub(crate) parked: BTreeSet<PartitionKey>,
+    /// The watches of each fetch, by the shard that gathers it and its gather.
+    pub(crate) watching: BTreeMap<(ShardId, u64), Vec<(Ticket, PartitionKey)>>,
+    pub(crate) disk: Disk<S::Chunk>,
+    pub(crate) replays: BTreeMap<LogId, Replay>,
+    /// Internal appends that ended and whose asker was not called yet.
+    pub(crate) own_done: VecDeque<(Then, Result<(), ErrorCode>)>,
+    /// What this turn has to tell other shards.
+    pub(crate) outbox: BTreeMap<ShardId, Vec<(Ticket, Tell<S::Chunk>)>>,
+    pub(crate) producers_checked_ms: u64,
     pub(crate) effects: VecDeque<Effect<S::Chunk>>,
 }
 
@@ -34,16 +60,38 @@ impl<S: Store> Broker<S> {
     /// The broker of shard `me` out of `shards`, without connections and without partitions.
     pub fn new(store: S, me: ShardId, shards: u16, settings: Arc<BrokerSettings>) -> Self {
         assert!(me.0 < shards, "shard {} of {shards}", me.0);
+        let slots = settings.fetch_session_slots;
         Broker {
             store,
             now: Now::default(),
             me,
             shards,
             image: Arc::new(MetadataImage::new(Arc::clone(&settings))),
-            settings,
             front: Front::new(),
+            sessions: Sessions::new(slots.div_ceil(usize::from(shards)), settings.incarnation, me, shards),
+            partitions: BTreeMap::new(),
+            by_log: BTreeMap::new(),
+            adopted: BTreeMap::new(),
+            parked: BTreeSet::new(),
+            watching: BTreeMap::new(),
+            disk: Disk::new(),
+            replays: BTreeMap::new(),
+            own_done: VecDeque::new(),
+            outbox: BTreeMap::new(),
+            producers_checked_ms: 0,
             effects: VecDeque::new(),
+            settings,
         }
+    }
+
+    /// Begins to serve, after all recovered logs were adopted: shard 0 reads the metadata log and tells the others.
+    pub fn start(&mut self, now: Now) {
+        self.now = now;
+        self.producers_checked_ms = now.mono_ms;
+        if self.me == ShardId(0) {
+            self.open_metadata();
+        }
+        self.settle();
     }
 
     /// Takes one input, as of `now`.
@@ -55,11 +103,16 @@ impl<S: Store> Broker<S> {
             }
             Input::Closed { conn } => {
                 self.front.conns.remove(&conn);
+                self.drop_polls(conn);
             }
             Input::Frame { conn, seq, frame } => self.frame(conn, seq, frame),
             Input::Peer { from, msg } => self.peer(from, msg),
-            Input::Store(_) | Input::ReadDone { .. } | Input::TimeFound { .. } | Input::Tick => {}
+            Input::Store(event) => self.stored(event),
+            Input::ReadDone { ticket, result } => self.read_done(ticket, result),
+            Input::TimeFound { ticket, result } => self.time_found(ticket, result),
+            Input::Tick => self.tick(),
         }
+        self.settle();
     }
 
     /// The next effect, until there is none.
@@ -69,7 +122,29 @@ impl<S: Store> Broker<S> {
 
     /// When [`Input::Tick`] is due at the latest, in monotonic milliseconds.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.front.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
+        let waits = self.front.deadlines.first().map(|(deadline_ms, _)| *deadline_ms);
+        let parked = (!self.parked.is_empty()).then_some(self.now.mono_ms + PARKED_RETRY_MS);
+        let producers = Some(self.producers_checked_ms + PRODUCER_CHECK_INTERVAL_MS);
+        [waits, parked, producers].into_iter().flatten().min()
+    }
+
+    fn tick(&mut self) {
+        while let Some(id) = self.front.late(self.now.mono_ms) {
+            self.late(id);
+        }
+        self.retry_parked();
+        self.expire_producers();
+    }
+
+    /// Ends a turn: calls back our own askers and sends what is to be told.
+    fn settle(&mut self) {
+        self.call_back();
+        self.flush_outbox();
+    }
+
+    /// The current metadata.
+    pub fn image(&self) -> &Arc<MetadataImage> {
+        &self.image
     }
 
     /// The storage of this shard.
@@ -105,23 +180,51 @@ impl<S: Store> Broker<S> {
             return Err(Refusal::Version { key, version });
         }
         match key {
+            ApiKey::Produce => api::k00_produce::handle(self, request),
+            ApiKey::Fetch => api::k01_fetch::handle(self, request),
+            ApiKey::ListOffsets => api::k02_list_offsets::handle(self, request),
             ApiKey::ApiVersions => api::k18_api_versions::handle(self, request),
+            ApiKey::DeleteRecords => api::k21_delete_records::handle(self, request),
+            ApiKey::OffsetForLeaderEpoch => api::k23_offset_for_leader_epoch::handle(self, request),
             _ => Err(Refusal::Key { key: key as i16 }),
         }
     }
 
-    fn peer(&mut self, _from: ShardId, msg: Message<S::Chunk>) {
+    fn peer(&mut self, from: ShardId, msg: Message<S::Chunk>) {
         match msg {
             Message::Forward { origin, frame, local, peer } => self.serve(origin, frame, local, peer),
             Message::Answer { origin, parts } => self.answer(origin, parts),
             Message::Close { origin, reason } => {
                 self.effects.push_back(Effect::Close { conn: origin.conn, seq: origin.seq, reason });
             }
-            Message::Ask { .. }
-            | Message::Tell { .. }
-            | Message::Unwatch { .. }
-            | Message::Image(_)
-            | Message::ImageApplied { .. } => {}
+            Message::Ask { gather, parts } => self.asked(from, gather, parts),
+            Message::Tell { parts } => {
+                for (ticket, tell) in parts {
+                    self.told(ticket, tell);
+                }
+            }
+            Message::Unwatch { gather } => self.unwatch(from, gather),
+            Message::Image(image) => {
+                let version = image.version();
+                self.apply_image(image);
+                self.effects.push_back(Effect::Send { to: from, msg: Message::ImageApplied { version } });
+            }
+            Message::ImageApplied { version } => self.image_applied(from, version),
         }
     }
+
+    /// Every shard but this one has to say so before an admin request is answered.
+    fn image_applied(&mut self, _from: ShardId, _version: i64) {}
+
+    /// An append that the group coordinator asked for is durable, or failed.
+    pub(crate) fn group_appended(&mut self, _token: u64, _result: Result<(), ErrorCode>) {}
+
+    /// An append that the controller asked for is durable, or failed.
+    pub(crate) fn controller_appended(&mut self, _token: u64, _result: Result<(), ErrorCode>) {}
+
+    /// A batch of an internal log that is being replayed.
+    pub(crate) fn replayed(&mut self, _of: ReplayOf, _batch: &BatchView<'_>) {}
+
+    /// A replay is over: all batches were handed out, or the log cannot be read.
+    pub(crate) fn replay_done(&mut self, _of: ReplayOf, _result: Result<(), ReadFault>) {}
 }

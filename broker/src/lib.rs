@@ -11,15 +11,19 @@ pub mod settings;
 pub mod store;
 
 pub mod api;
+pub mod append_then;
 pub mod broker;
 pub mod config;
 pub mod controller;
+mod disk;
 pub mod front;
 pub mod group;
 pub mod image;
 pub mod partition;
+pub mod replay;
 pub mod request;
 
+pub use append_then::Then;
 pub use broker::Broker;
 pub use front::Message;
 pub use io::{ConnId, Effect, Input, Now, Origin, ShardId};

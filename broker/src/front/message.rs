@@ -164,8 +164,9 @@ pub struct FetchAsk {
     pub current_epoch: i32,
     /// The epoch of the last record that the client has, -1 for none.
     pub last_epoch: i32,
-    /// Tell again when more becomes readable.
-    pub watch: bool,
+    /// Fewer bytes than this, over the parts of one message, and the partitions are watched: told again when more becomes
+    /// readable. 0 never watches.
+    pub bytes_min: usize,
 }
 
 /// What a partition had to read.

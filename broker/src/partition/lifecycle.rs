@@ -1,0 +1,260 @@
+//! How partitions come and go: what recovery found, what the metadata image says, and what storage reports.
+
+use super::accept::AppendRules;
+use super::producers::{Producers, Sequenced};
+use super::{METADATA_LOG, Partition, PartitionKey, snapshot};
+use crate::Broker;
+use crate::config::TopicSettings;
+use crate::config::topic_settings::{CompressionType, TimestampType};
+use crate::front::Message;
+use crate::front::message::{Fetched, Tell};
+use crate::image::{Change, MetadataImage, PartitionChange, TopicImage, diff, shard_of};
+use crate::io::Effect;
+use crate::limits::PRODUCER_CHECK_INTERVAL_MS;
+use crate::replay::ReplayOf;
+use crate::store::{LogId, LogSpec, Store, StoreEvent};
+use protocol::batch::{BatchHeader, HEADER_LEN, NO_PRODUCER_ID};
+use protocol::compress::Codec;
+use protocol::{ErrorCode, Uuid};
+use std::sync::Arc;
+
+/// The topic whose partitions hold the groups' state.
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// A log that recovery found, for [`Broker::adopt`].
+#[derive(Clone, Debug)]
+pub struct RecoveredLog {
+    /// The open log.
+    pub log: LogId,
+    /// The topic's id as the files have it.
+    pub topic_id: Uuid,
+    /// The partition.
+    pub partition: i32,
+    /// The newest usable state that [`Store::put_snapshot`] kept, with the offset that it covers up to.
+    pub snapshot: Option<(i64, Vec<u8>)>,
+    /// The headers of all batches from the snapshot's offset on, or of all batches.
+    pub headers: Vec<[u8; HEADER_LEN]>,
+}
+
+/// A recovered log that the metadata image has not named yet.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    log: LogId,
+    producers: Producers,
+}
+
+impl<S: Store> Broker<S> {
+    /// Takes over a log that recovery found. Call it for all of this shard's logs before [`Broker::start`].
+    pub fn adopt(&mut self, found: &RecoveredLog) {
+        let key = PartitionKey { topic: found.topic_id, index: found.partition };
+        let producers = recover_producers(found, self.now.wall_ms);
+        self.adopted.insert(key, Adopted { log: found.log, producers });
+    }
+
+    /// Logs that were adopted and that no image has named so far: of topics deleted while this broker was down, or put here by
+    /// something else. They are left alone.
+    pub fn strays(&self) -> impl Iterator<Item = LogId> + '_ {
+        self.adopted.values().map(|adopted| adopted.log)
+    }
+
+    /// Shard 0 opens its metadata log, made anew at the very first start, and replays it.
+    pub(crate) fn open_metadata(&mut self) {
+        let settings = TopicSettings::resolve(self.image.layers(), &Default::default(), true);
+        let spec = LogSpec {
+            topic: "__cluster_metadata".to_owned(),
+            topic_id: METADATA_LOG.topic.0,
+            partition: METADATA_LOG.index,
+            settings: settings.log_settings(),
+        };
+        let rules = AppendRules::default();
+        self.open_partition(METADATA_LOG, Arc::from(spec.topic.as_str()), &spec, rules, 0);
+        self.start_replay(METADATA_LOG, ReplayOf::Controller);
+    }
+
+    /// Makes `image` current on this shard: makes, configures and deletes its partitions.
+    pub fn apply_image(&mut self, image: Arc<MetadataImage>) {
+        let changes = diff(&self.image, &image);
+        self.image = image;
+        for PartitionChange { topic, partition, what } in changes {
+            if shard_of(topic.id, partition, self.shards) != self.me {
+                continue;
+            }
+            let key = PartitionKey { topic: topic.id, index: partition };
+            match what {
+                Change::Created => self.create_partition(key, &topic),
+                Change::Changed => self.configure_partition(key, &topic),
+                Change::Removed => self.remove_partition(key),
+            }
+        }
+    }
+
+    /// Makes `image` current here and sends it to all other shards, each of which answers `ImageApplied`.
+    pub fn publish_image(&mut self, image: &Arc<MetadataImage>) {
+        self.apply_image(Arc::clone(image));
+        for to in (0..self.shards).map(crate::ShardId).filter(|shard| *shard != self.me) {
+            self.effects.push_back(Effect::Send { to, msg: Message::Image(Arc::clone(image)) });
+        }
+    }
+
+    fn create_partition(&mut self, key: PartitionKey, topic: &TopicImage) {
+        let spec = LogSpec {
+            topic: topic.name.to_string(),
+            topic_id: topic.id.0,
+            partition: key.index,
+            settings: topic.settings.log_settings(),
+        };
+        let epoch = topic.partition(key.index).map_or(0, |partition| partition.leader_epoch);
+        self.open_partition(key, Arc::clone(&topic.name), &spec, rules_of(&topic.settings), epoch);
+        if &*topic.name == OFFSETS_TOPIC {
+            self.start_replay(key, ReplayOf::Offsets(key.index));
+        }
+    }
+
+    fn open_partition(&mut self, key: PartitionKey, name: Arc<str>, spec: &LogSpec, rules: AppendRules, epoch: i32) {
+        let (log, producers) = match self.adopted.remove(&key) {
+            Some(adopted) => {
+                self.store.configure(adopted.log, &spec.settings);
+                (adopted.log, adopted.producers)
+            }
+            None => (self.store.create(spec), Producers::default()),
+        };
+        let mut partition = Partition::new(name, log, rules, epoch, self.store.offsets(log));
+        partition.producers = producers;
+        self.by_log.insert(log, key);
+        self.partitions.insert(key, partition);
+    }
+
+    fn configure_partition(&mut self, key: PartitionKey, topic: &TopicImage) {
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        partition.rules = rules_of(&topic.settings);
+        if let Some(image) = topic.partition(key.index) {
+            partition.leader_epoch = image.leader_epoch;
+        }
+        self.store.configure(partition.log, &topic.settings.log_settings());
+    }
+
+    fn remove_partition(&mut self, key: PartitionKey) {
+        let Some(partition) = self.partitions.remove(&key) else { return };
+        self.by_log.remove(&partition.log);
+        self.parked.remove(&key);
+        self.replays.remove(&partition.log);
+        self.store.delete(partition.log);
+        for pending in partition.pending {
+            self.fail_waiter(pending.waiter, ErrorCode::UnknownTopicOrPartition);
+        }
+        for parked in partition.parked {
+            self.fail_parked(parked, ErrorCode::UnknownTopicOrPartition);
+        }
+        for ticket in partition.watches.into_keys() {
+            self.tell(ticket, Tell::Fetched(Fetched::failed(ErrorCode::UnknownTopicOrPartition)));
+        }
+    }
+
+    /// Storage found something out.
+    pub(crate) fn stored(&mut self, event: StoreEvent) {
+        let (StoreEvent::Durable { log, .. }
+        | StoreEvent::Fenced { log }
+        | StoreEvent::Rejected { log, .. }
+        | StoreEvent::StartMoved { log, .. }
+        | StoreEvent::Sealed { log }) = event;
+        let Some(key) = self.by_log.get(&log).copied() else { return };
+        match event {
+            StoreEvent::Durable { upto, .. } => self.durable(key, upto),
+            StoreEvent::Fenced { .. } => self.fenced(key),
+            StoreEvent::Rejected { from, .. } => self.rejected(key, from),
+            StoreEvent::StartMoved { start, .. } => self.start_moved(key, start),
+            StoreEvent::Sealed { .. } => self.sealed(key),
+        }
+        self.retry_parked();
+    }
+
+    fn start_moved(&mut self, key: PartitionKey, start: i64) {
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        partition.offsets.start = partition.offsets.start.max(start);
+        // A fetch that waits below the new start has to learn that its offset is gone.
+        self.wake_watches(key);
+    }
+
+    fn sealed(&mut self, key: PartitionKey) {
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        partition.take_snapshot();
+        let end = partition.offsets.end;
+        if end <= partition.offsets.durable {
+            self.keep_snapshot(key);
+        }
+    }
+
+    fn keep_snapshot(&mut self, key: PartitionKey) {
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        if let Some((covers, state)) = partition.snapshots.taken.take() {
+            self.store.put_snapshot(partition.log, covers, state);
+        }
+    }
+
+    /// Before a clean end: keeps every partition's producer state, so that the next start need not read the logs.
+    pub fn keep_snapshots(&mut self) {
+        let keys: Vec<_> = self.partitions.keys().copied().collect();
+        for key in keys {
+            self.sealed(key);
+        }
+    }
+
+    /// Forgets producers that were silent too long, now and then.
+    pub(crate) fn expire_producers(&mut self) {
+        if self.now.mono_ms < self.producers_checked_ms + PRODUCER_CHECK_INTERVAL_MS {
+            return;
+        }
+        self.producers_checked_ms = self.now.mono_ms;
+        let expiration_ms = self.settings.producer_expiration_ms;
+        for partition in self.partitions.values_mut() {
+            partition.producers.expire(self.now.wall_ms, expiration_ms);
+        }
+    }
+}
+
+/// The producers as of the log's end: the snapshot, and the batches behind it.
+fn recover_producers(found: &RecoveredLog, now_ms: i64) -> Producers {
+    let mut producers = Producers::default();
+    if let Some((upto, state)) = &found.snapshot {
+        match snapshot::decode(state) {
+            Ok(decoded) => producers = decoded,
+            Err(error) => tracing::warn!(log = found.log.0, upto, %error, "producer snapshot not usable"),
+        }
+    }
+    for bytes in &found.headers {
+        let header = BatchHeader::decode(bytes);
+        if header.producer_id == NO_PRODUCER_ID || header.base_sequence < 0 {
+            continue;
+        }
+        let last = header.base_sequence.wrapping_add(header.last_offset_delta) & i32::MAX;
+        let batch = Sequenced {
+            producer_id: header.producer_id,
+            epoch: header.producer_epoch,
+            first: header.base_sequence,
+            last,
+        };
+        producers.record(&batch, header.base_offset, header.max_timestamp, now_ms);
+    }
+    producers
+}
+
+/// What appends need of a topic's settings.
+fn rules_of(settings: &TopicSettings) -> AppendRules {
+    let codec = match settings.compression_type {
+        CompressionType::Producer => None,
+        CompressionType::Uncompressed => Some((Codec::None, None)),
+        CompressionType::Gzip => Some((Codec::Gzip, Some(settings.compression_gzip_level).filter(|level| *level >= 0))),
+        CompressionType::Snappy => Some((Codec::Snappy, None)),
+        CompressionType::Lz4 => Some((Codec::Lz4, Some(settings.compression_lz4_level))),
+        CompressionType::Zstd => Some((Codec::Zstd, Some(settings.compression_zstd_level))),
+    };
+    AppendRules {
+        batch_bytes_max: settings.max_message_bytes.unsigned_abs() as usize,
+        segment_bytes: settings.segment_bytes.unsigned_abs() as usize,
+        before_max_ms: settings.message_timestamp_before_max_ms,
+        after_max_ms: settings.message_timestamp_after_max_ms,
+        log_append_time: settings.message_timestamp_type == TimestampType::LogAppendTime,
+        keys_required: settings.cleanup_policy.compact,
+        codec,
+    }
+}

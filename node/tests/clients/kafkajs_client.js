@@ -1,8 +1,8 @@
 // kafkajs for the client suite: `produce ADDRESS TOPIC CODEC` (records as JSON on stdin), `consume ADDRESS TOPIC COUNT
-// SECONDS`, `group ADDRESS TOPIC GROUP SECONDS`. The codecs kafkajs does not bring are pure JavaScript packages.
+// SECONDS`, `group ADDRESS TOPIC GROUP SECONDS`. The codecs that kafkajs does not bring come from packages.
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 const snappy = require('snappyjs')
-const lz4 = require('lz4js')
+const lz4 = require('lz4-napi')
 const { ZstdCodec } = require('zstd-codec')
 
 const xerial = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
@@ -20,8 +20,8 @@ CompressionCodecs[CompressionTypes.Snappy] = () => ({
   },
 })
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
+  compress: async (encoder) => lz4.compressFrame(encoder.buffer),
+  decompress: async (buffer) => lz4.decompressFrame(buffer),
 })
 const zstd = new Promise((done) => ZstdCodec.run((z) => done(new z.Streaming())))
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({

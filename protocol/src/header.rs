@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn keys_nobody_knows() {
         for got in [-1, 4, 7, 93, 500] {
-            let bytes = [got as i16; 8].map(i16::to_be_bytes).concat();
+            let bytes = [got; 8].map(i16::to_be_bytes).concat();
             assert_eq!(RequestHeader::decode(&mut Reader::new(&bytes)), Err(DecodeError::ApiKey { got }));
         }
     }

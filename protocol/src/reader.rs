@@ -300,7 +300,10 @@ type LengthResult = Result<Option<usize>, DecodeError>;
 mod tests {
     use super::*;
 
-    fn read<T>(bytes: &[u8], f: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    fn read<'a, T>(
+        bytes: &'a [u8],
+        f: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
         f(&mut Reader::new(bytes))
     }
 

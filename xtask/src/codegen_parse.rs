@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_small_file() {
         let text = "# A note.\n\napi 7 Thing  versions 1-4  flexible 3+\n\nrequest\n  Names  [Name]?2+  1-3  # who\n    \
-                    Text  string  = \"x\"  key\n  Epoch  i32  4  = -1  tag 0  ignorable\n\nresponse\n  Names  [Name]\n";
+                    Text  string  = \"x\"  key\n  Epoch  i32  4  = -1  tag 0  ignorable\n\nresponse\n  Names  [Name]  1-3\n";
         let file = file("k07_thing.api", text).unwrap();
         assert_eq!((file.module.as_str(), file.notes.as_slice()), ("thing", ["A note.".to_owned()].as_slice()));
         let [names, epoch] = file.messages[0].body.fields.as_slice() else { panic!("two fields") };

@@ -131,7 +131,7 @@ fn declaration(out: &mut String, scope: Scope<'_>, s: &Struct, message: Option<&
         (Some(_), _) => format!("`{}`, versions {}.", s.name, s.versions),
         (None, _) => format!("Nested; versions {}.", s.versions),
     };
-    let derivable = s.fields.iter().all(|f| is_rust_default(f));
+    let derivable = s.fields.iter().all(is_rust_default);
     let default = if derivable { "Default, " } else { "" };
     let eq = if s.fields.iter().any(|f| has_float(scope.file, &f.ty)) { "" } else { ", Eq" };
     let lifetime = if scope.file.struct_borrows(s) { "<'a>" } else { "" };

@@ -212,3 +212,50 @@ fn capital(name: &str) -> String {
     let mut chars = name.chars();
     chars.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + chars.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = "api 7 Thing  versions 1-4  flexible 3+\n\nrequest\n  Names  [Name]?2+  1-3  = null\n    \
+                        Text  string  key\n  Epoch  i32  4  = -1  tag 0  ignorable\n\nresponse\n  Code  i16\n";
+    const KAFKAS: &str = r#"{"apiKey": 7, "validVersions": "1-4", "flexibleVersions": "3+", "fields": [
+        {"name": "Names", "type": "[]Name", "versions": "0-3", "nullableVersions": "2+", "default": "null", "fields": [
+            {"name": "text", "type": "string", "versions": "0+", "mapKey": true}]},
+        {"name": "Epoch", "type": "int32", "versions": "4+", "taggedVersions": "4+", "tag": 0, "default": "-1",
+         "ignorable": true}]}"#;
+
+    fn faults(kafkas: &str) -> Vec<String> {
+        let file = codegen_parse::file("k07_thing.api", OURS).unwrap();
+        let theirs = Definitions::from([("ThingRequest".to_owned(), serde_json::from_str(kafkas).unwrap())]);
+        message_faults(&file, &file.messages[0], &theirs)
+    }
+
+    #[test]
+    fn equal_definitions() {
+        assert_eq!(faults(KAFKAS), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_kind_of_difference_is_seen() {
+        let table = [
+            ("\"apiKey\": 7", "\"apiKey\": 8", "key"),
+            ("\"1-4\"", "\"1-5\"", "versions"),
+            ("\"flexibleVersions\": \"3+\"", "\"flexibleVersions\": \"2+\"", "flexible from"),
+            ("\"text\"", "\"label\"", "v1"),
+            ("\"type\": \"string\"", "\"type\": \"bytes\"", "v1"),
+            ("\"nullableVersions\": \"2+\"", "\"nullableVersions\": \"3+\"", "v2"),
+            ("\"versions\": \"0-3\"", "\"versions\": \"0-2\"", "v3"),
+            ("\"default\": \"-1\"", "\"default\": \"0\"", "v4"),
+            ("\"tag\": 0", "\"tag\": 1", "v4"),
+            (",\n         \"ignorable\": true", "", "v4"),
+            (", \"mapKey\": true", "", "v1"),
+        ];
+        for (from, to, expect) in table {
+            let changed = KAFKAS.replace(from, to);
+            assert_ne!(changed, KAFKAS, "{from}");
+            let faults = faults(&changed);
+            assert!(faults[0].starts_with(&format!("ThingRequest: {expect}:")), "{from}: {faults:?}");
+        }
+    }
+}

@@ -153,7 +153,7 @@ pub enum Op {
     /// Waits for one connection; the result is the [`ConnId`]. `peer` is filled with its address.
     Accept { listener: ListenerId, peer: Option<std::net::SocketAddr>, local: Option<std::net::SocketAddr> },
     /// Receives bytes; the result is how many, 0 when the peer has closed its side. One at a time on a connection.
-    /// [`RecvInto::Any`] is still `Any` when no byte came.
+    /// [`RecvInto::Any`] may still be `Any` when no byte came.
     Recv { conn: ConnId, into: RecvInto },
     /// Sends all `bufs`, in order, as one vectored send where the kernel can; completes when the kernel took everything.
     /// One at a time on a connection; the result is the full byte count.

@@ -2,12 +2,14 @@
 
 use crate::io::Token;
 use crate::time::Mono;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Pending timers by time, then by order of submission.
 #[derive(Default)]
 pub(in crate::io) struct Timers {
     pending: BTreeMap<(Mono, u64), Token>,
+    /// Where in `pending` a token is; a token names one pending op.
+    keys: HashMap<Token, (Mono, u64)>,
     submitted: u64,
 }
 
@@ -15,6 +17,7 @@ impl Timers {
     pub(in crate::io) fn insert(&mut self, at: Mono, token: Token) {
         self.submitted += 1;
         self.pending.insert((at, self.submitted), token);
+        self.keys.insert(token, (at, self.submitted));
     }
 
     /// When the earliest is due.
@@ -24,12 +27,14 @@ impl Timers {
 
     pub(in crate::io) fn pop_due(&mut self, now: Mono) -> Option<(Mono, Token)> {
         let entry = self.pending.first_entry().filter(|entry| entry.key().0 <= now)?;
-        Some((entry.key().0, entry.remove()))
+        let (at, token) = (entry.key().0, entry.remove());
+        self.keys.remove(&token);
+        Some((at, token))
     }
 
-    /// Takes the timer with this token out. A scan: timers are few, cancelling them rare.
+    /// Takes the timer with this token out and says when it would have been due.
     pub(in crate::io) fn cancel(&mut self, token: Token) -> Option<Mono> {
-        let key = self.pending.iter().find(|(_, pending)| **pending == token).map(|(key, _)| *key)?;
+        let key = self.keys.remove(&token)?;
         self.pending.remove(&key).map(|_| key.0)
     }
 }

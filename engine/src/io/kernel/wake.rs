@@ -29,11 +29,6 @@ impl EventWaker {
         self.event.as_raw_fd()
     }
 
-    /// Whether a wake came since the last [`EventWaker::clear`].
-    pub(in crate::io) fn is_signalled(&self) -> bool {
-        self.signalled.load(Ordering::Acquire)
-    }
-
     /// Empties the eventfd, which must be non-blocking, and then the flag.
     pub(in crate::io) fn drain(&self) {
         let mut value = 0u64;

@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 pub use id::{cluster_id, random_uuid};
 
+/// Identifies one incarnation of a topic.
+pub type TopicId = Uuid;
+
 /// Topics that the broker writes for itself.
 pub const INTERNAL_TOPICS: &[&str] = &["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
@@ -188,8 +191,14 @@ impl MetadataImage {
         for record in records {
             next.apply(record)?;
         }
-        next.version = version;
+        next.advance(version);
         Ok(next)
+    }
+
+    /// Everything below this offset of the metadata log is part of the image now.
+    pub fn advance(&mut self, version: i64) {
+        assert!(version >= self.version, "the metadata goes back from {} to {version}", self.version);
+        self.version = version;
     }
 
     /// Applies one record in place and leaves the version as it is.

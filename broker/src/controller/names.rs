@@ -1,0 +1,79 @@
+//! What a topic may be called: Kafka's rules, because names become folder and metric names.
+
+use super::limits::TOPIC_NAME_BYTES_MAX;
+
+/// Kafka's own metadata topic; nobody else may have it.
+pub const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// Why a name is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing at all.
+    #[error("A topic name cannot be empty")]
+    Empty,
+    /// Folders of the file system.
+    #[error("A topic cannot be named '.' or '..'")]
+    Dots,
+    /// It would not fit a file name.
+    #[error("The topic name has {got} characters, the most is {TOPIC_NAME_BYTES_MAX}")]
+    Long {
+        /// Its length.
+        got: usize,
+    },
+    /// A character that is not allowed.
+    #[error("The topic name '{name}' is invalid: only ASCII letters and digits, '.', '_' and '-' are allowed")]
+    Character {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Checks a topic name.
+pub fn validate(name: &str) -> Result<(), NameError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    match name {
+        "" => Err(NameError::Empty),
+        "." | ".." => Err(NameError::Dots),
+        _ if name.len() > TOPIC_NAME_BYTES_MAX => Err(NameError::Long { got: name.chars().count() }),
+        _ if !name.bytes().all(legal) => Err(NameError::Character { name: name.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether two names that differ become one in metrics, where a dot is written as an underscore.
+pub fn collide(one: &str, other: &str) -> bool {
+    let same = |a: u8, b: u8| a == b || (matches!(a, b'.' | b'_') && matches!(b, b'.' | b'_'));
+    one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(a, b)| same(a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["a", "A-b_c.9", "...", "__consumer_offsets", &"x".repeat(249)] {
+            assert_eq!(validate(good), Ok(()), "{good}");
+        }
+        for (bad, expect) in [
+            ("", NameError::Empty),
+            (".", NameError::Dots),
+            ("..", NameError::Dots),
+            ("a b", NameError::Character { name: "a b".to_owned() }),
+            ("a/b", NameError::Character { name: "a/b".to_owned() }),
+            ("ä", NameError::Character { name: "ä".to_owned() }),
+            ("a\0", NameError::Character { name: "a\0".to_owned() }),
+        ] {
+            assert_eq!(validate(bad), Err(expect));
+        }
+        assert_eq!(validate(&"x".repeat(250)), Err(NameError::Long { got: 250 }));
+    }
+
+    #[test]
+    fn dots_and_underscores_collide() {
+        assert!(collide("a.b", "a_b"));
+        assert!(collide("a.b_c", "a_b.c"));
+        assert!(!collide("a.b", "a-b"));
+        assert!(!collide("a.b", "a.bc"));
+    }
+}

@@ -28,6 +28,7 @@ pub use broker::Broker;
 pub use front::Message;
 pub use io::{ConnId, Effect, Input, Now, Origin, ShardId};
 pub use partition::PartitionKey;
+pub use partition::lifecycle::RecoveredLog;
 pub use request::{Header, Refusal, Request};
 pub use settings::BrokerSettings;
 pub use store::{Chunk, LogId, Store};

@@ -15,6 +15,11 @@ use super::header::TimestampType;
 use super::{BatchError, BatchView, Limits, check};
 
 /// How far the check looks.
+///
+/// Kafka looks at every record, and only a deep check refuses records that do not parse or that expand beyond the cap. What it
+/// costs more, in two runs of `benches/batch.rs` on a busy machine, plain batches of 1 MB: 16 and 19 times a shallow check
+/// with records of 100 bytes, 2.4 and 2.8 times with 1,000. Compressed batches pay for their decompression on top. Absolute
+/// figures moved threefold between the runs; take them on a quiet machine before choosing a default by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// The header and the checksum: the batch is what the producer sent, and its producer is believed about the records.

@@ -104,6 +104,13 @@ impl Coordinator {
             }
         }
     }
+
+    /// `__consumer_offsets` is gone.
+    pub(crate) fn unload_all(&mut self, now: Now) {
+        for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
+            self.unload(now, partition);
+        }
+    }
 }
 
 impl Group {

@@ -1,29 +1,34 @@
 //! Consumer groups, the classic protocol: a pure coordinator machine, its record formats, and how the broker wires it. The APIs'
 //! requests are decoded and their answers encoded in `api`.
 
-mod commit;
+pub(crate) mod answers;
+pub(crate) mod commit;
 mod coordinator;
-mod delete;
-mod describe;
-mod effects;
+pub(crate) mod delete;
+pub(crate) mod describe;
+pub(crate) mod effects;
 mod expiry;
 mod fetch;
+pub(crate) mod gather;
 mod hash;
-mod heartbeat;
-mod ids;
-mod join;
-mod leave;
+pub(crate) mod heartbeat;
+pub(crate) mod ids;
+pub(crate) mod join;
+pub(crate) mod leave;
 mod limits;
 mod load;
-mod member;
-mod offsets;
+pub(crate) mod member;
+pub(crate) mod offsets;
 mod rebalance;
 mod records;
 mod settings;
 mod state;
 mod subscription;
-mod sync;
+pub(crate) mod sync;
 mod timers;
+pub(crate) mod wiring;
+
+pub use gather::{GroupAsk, GroupTell};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use crate::disk::Disk;
 use crate::front::message::{Tell, Ticket};
 use crate::front::sessions::Sessions;
 use crate::front::{Conn, Front, Message};
+use crate::group::wiring::Groups;
 use crate::image::MetadataImage;
 use crate::io::{ConnId, Effect, Input, Now, Origin, ReadFault, ShardId};
 use crate::limits::{PARKED_RETRY_MS, PRODUCER_CHECK_INTERVAL_MS};
@@ -52,6 +53,7 @@ pub struct Broker<S: Store> {
     pub(crate) own_done: VecDeque<(Then, Result<(), ErrorCode>)>,
     /// What this turn has to tell other shards.
     pub(crate) outbox: BTreeMap<ShardId, Vec<(Ticket, Tell<S::Chunk>)>>,
+    pub(crate) groups: Groups,
     pub(crate) producers_checked_ms: u64,
     pub(crate) effects: VecDeque<Effect<S::Chunk>>,
 }
@@ -78,6 +80,7 @@ impl<S: Store> Broker<S> {
             replays: BTreeMap::new(),
             own_done: VecDeque::new(),
             outbox: BTreeMap::new(),
+            groups: Groups::new(&settings, me),
             producers_checked_ms: 0,
             effects: VecDeque::new(),
             settings,
@@ -125,7 +128,8 @@ impl<S: Store> Broker<S> {
         let waits = self.front.deadlines.first().map(|(deadline_ms, _)| *deadline_ms);
         let parked = (!self.parked.is_empty()).then_some(self.now.mono_ms + PARKED_RETRY_MS);
         let producers = Some(self.producers_checked_ms + PRODUCER_CHECK_INTERVAL_MS);
-        [waits, parked, producers].into_iter().flatten().min()
+        let groups = self.groups.coordinator.next_deadline();
+        [waits, parked, producers, groups].into_iter().flatten().min()
     }
 
     fn tick(&mut self) {
@@ -134,6 +138,7 @@ impl<S: Store> Broker<S> {
         }
         self.retry_parked();
         self.expire_producers();
+        self.groups_on_time();
     }
 
     /// Ends a turn: calls back our own askers and sends what is to be told.
@@ -183,9 +188,20 @@ impl<S: Store> Broker<S> {
             ApiKey::Produce => api::k00_produce::handle(self, request),
             ApiKey::Fetch => api::k01_fetch::handle(self, request),
             ApiKey::ListOffsets => api::k02_list_offsets::handle(self, request),
+            ApiKey::OffsetCommit => api::k08_offset_commit::handle(self, request),
+            ApiKey::OffsetFetch => api::k09_offset_fetch::handle(self, request),
+            ApiKey::FindCoordinator => api::k10_find_coordinator::handle(self, request),
+            ApiKey::JoinGroup => api::k11_join_group::handle(self, request),
+            ApiKey::Heartbeat => api::k12_heartbeat::handle(self, request),
+            ApiKey::LeaveGroup => api::k13_leave_group::handle(self, request),
+            ApiKey::SyncGroup => api::k14_sync_group::handle(self, request),
+            ApiKey::DescribeGroups => api::k15_describe_groups::handle(self, request),
+            ApiKey::ListGroups => api::k16_list_groups::handle(self, request),
             ApiKey::ApiVersions => api::k18_api_versions::handle(self, request),
             ApiKey::DeleteRecords => api::k21_delete_records::handle(self, request),
             ApiKey::OffsetForLeaderEpoch => api::k23_offset_for_leader_epoch::handle(self, request),
+            ApiKey::DeleteGroups => api::k42_delete_groups::handle(self, request),
+            ApiKey::OffsetDelete => api::k47_offset_delete::handle(self, request),
             _ => Err(Refusal::Key { key: key as i16 }),
         }
     }
@@ -204,6 +220,8 @@ impl<S: Store> Broker<S> {
                 }
             }
             Message::Unwatch { gather } => self.unwatch(from, gather),
+            Message::GroupAsk { ticket, ask } => self.group_asked(ticket, ask),
+            Message::GroupTell { ticket, tell } => self.group_told(ticket, tell),
             Message::Image(image) => {
                 let version = image.version();
                 self.apply_image(image);
@@ -216,15 +234,22 @@ impl<S: Store> Broker<S> {
     /// Every shard but this one has to say so before an admin request is answered.
     fn image_applied(&mut self, _from: ShardId, _version: i64) {}
 
-    /// An append that the group coordinator asked for is durable, or failed.
-    pub(crate) fn group_appended(&mut self, _token: u64, _result: Result<(), ErrorCode>) {}
-
     /// An append that the controller asked for is durable, or failed.
     pub(crate) fn controller_appended(&mut self, _token: u64, _result: Result<(), ErrorCode>) {}
 
     /// A batch of an internal log that is being replayed.
-    pub(crate) fn replayed(&mut self, _of: ReplayOf, _batch: &BatchView<'_>) {}
+    pub(crate) fn replayed(&mut self, of: ReplayOf, batch: &BatchView<'_>) {
+        match of {
+            ReplayOf::Offsets(partition) => self.group_replayed(partition, batch),
+            ReplayOf::Controller => {}
+        }
+    }
 
     /// A replay is over: all batches were handed out, or the log cannot be read.
-    pub(crate) fn replay_done(&mut self, _of: ReplayOf, _result: Result<(), ReadFault>) {}
+    pub(crate) fn replay_done(&mut self, of: ReplayOf, result: Result<(), ReadFault>) {
+        match of {
+            ReplayOf::Offsets(partition) => self.group_replay_done(partition, result),
+            ReplayOf::Controller => {}
+        }
+    }
 }

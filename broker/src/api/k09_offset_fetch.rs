@@ -69,7 +69,7 @@ pub(crate) fn answer<S: Store>(broker: &mut Broker<S>, gather: &GroupGather, tel
     let version = gather.header.version;
     let fetched = tells.iter().filter_map(|tell| match tell {
         Tell::Fetched(fetched) => Some(fetched),
-        Tell::Described(..) | Tell::Deleted(..) | Tell::Listed(..) => None,
+        Tell::Described { .. } | Tell::Deleted(..) | Tell::Listed(..) => None,
     });
     let response = if version >= GROUPS_SINCE {
         let groups = fetched.map(|tell| encode_group(broker, tell, version)).collect();

@@ -30,7 +30,8 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     if let Some(reason) = &body.reason {
         tracing::info!(group = &*body.group_id, member = &*body.member_id, %reason, "client joins");
     }
-    let protocols = body.protocols.iter().map(|p| Protocol { name: (&*p.name).into(), metadata: (&*p.metadata).into() });
+    let protocols =
+        body.protocols.iter().map(|p| Protocol { name: (&*p.name).into(), metadata: (&*p.metadata).into() });
     let join = JoinRequest {
         version,
         client_id: request.header.client_id.clone().unwrap_or_else(|| Arc::from("")),

@@ -7,8 +7,8 @@ use crate::group::heartbeat::HeartbeatRequest;
 use crate::group::wiring::Route;
 use crate::request::{Refusal, Request};
 use crate::{Broker, Store};
-use protocol::messages::heartbeat::{HeartbeatRequest as Body, HeartbeatResponse};
 use protocol::ErrorCode;
+use protocol::messages::heartbeat::{HeartbeatRequest as Body, HeartbeatResponse};
 
 /// Takes a sign of life.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {

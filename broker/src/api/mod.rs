@@ -3,9 +3,20 @@
 pub mod k00_produce;
 pub mod k01_fetch;
 pub mod k02_list_offsets;
+pub mod k08_offset_commit;
+pub mod k09_offset_fetch;
+pub mod k10_find_coordinator;
+pub mod k11_join_group;
+pub mod k12_heartbeat;
+pub mod k13_leave_group;
+pub mod k14_sync_group;
+pub mod k15_describe_groups;
+pub mod k16_list_groups;
 pub mod k18_api_versions;
 pub mod k21_delete_records;
 pub mod k23_offset_for_leader_epoch;
+pub mod k42_delete_groups;
+pub mod k47_offset_delete;
 
 use protocol::messages::keys::ApiKey;
 
@@ -14,7 +25,18 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::ApiVersions,
     ApiKey::DeleteRecords,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DeleteGroups,
+    ApiKey::OffsetDelete,
 ];

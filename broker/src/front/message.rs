@@ -1,6 +1,7 @@
 //! What the brokers of two shards say to each other. Mailboxes keep the order of a pair, which is what keeps pipelined
 //! appends to one partition in order.
 
+use crate::group::{GroupAsk, GroupTell};
 use crate::image::MetadataImage;
 use crate::io::{Origin, ReplyPart, ShardId};
 use crate::partition::PartitionKey;
@@ -59,6 +60,20 @@ pub enum Message<C: Chunk> {
     Tell {
         /// Where each answer belongs, and the answer.
         parts: Vec<(Ticket, Tell<C>)>,
+    },
+    /// A question for the coordinator of a group.
+    GroupAsk {
+        /// Where the answer belongs.
+        ticket: Ticket,
+        /// The question.
+        ask: GroupAsk,
+    },
+    /// A coordinator's answer.
+    GroupTell {
+        /// Where it belongs.
+        ticket: Ticket,
+        /// The answer.
+        tell: GroupTell,
     },
     /// The fetch that this gather waited with is answered: watch its partitions no longer.
     Unwatch {

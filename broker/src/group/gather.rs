@@ -160,11 +160,14 @@ impl<S: Store> Broker<S> {
             return FetchTell { group, error, topics: topics.unwrap_or_default().into_iter().map(nothing).collect() };
         }
         let found = match topics {
-            Some(topics) => topics.into_iter().map(|topic| {
-                let find = |p: &i32| coordinator.committed_offset(&group, &topic.name, *p).cloned();
-                let found = topic.partitions.iter().map(find).collect();
-                (topic, found)
-            }).collect(),
+            Some(topics) => topics
+                .into_iter()
+                .map(|topic| {
+                    let find = |p: &i32| coordinator.committed_offset(&group, &topic.name, *p).cloned();
+                    let found = topic.partitions.iter().map(find).collect();
+                    (topic, found)
+                })
+                .collect(),
             None => by_topic(coordinator.committed_offsets(&group)),
         };
         FetchTell { group, error: ErrorCode::None, topics: found }

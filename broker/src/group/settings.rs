@@ -1,5 +1,7 @@
 //! What an operator can set about groups, under Kafka's names and defaults.
 
+use crate::settings::BrokerSettings;
+
 /// Settings of the coordinator.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupSettings {
@@ -19,6 +21,24 @@ pub(crate) struct GroupSettings {
     pub(crate) retention_check_interval_ms: u64,
     /// Largest batch that `__consumer_offsets` takes (`max.message.bytes` of the topic).
     pub(crate) batch_bytes_max: usize,
+}
+
+impl From<&BrokerSettings> for GroupSettings {
+    fn from(settings: &BrokerSettings) -> Self {
+        let count = |value: i32| usize::try_from(value).unwrap_or(0);
+        Self {
+            session_timeout_ms_min: settings.group_min_session_timeout_ms,
+            session_timeout_ms_max: settings.group_max_session_timeout_ms,
+            initial_rebalance_delay_ms: u64::try_from(settings.group_initial_rebalance_delay_ms).unwrap_or(0),
+            members_max: count(settings.group_max_size),
+            offset_metadata_units_max: count(settings.offset_metadata_max_bytes),
+            offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+            retention_check_interval_ms: u64::try_from(settings.offsets_retention_check_interval_ms)
+                .unwrap_or(0)
+                .max(1),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for GroupSettings {

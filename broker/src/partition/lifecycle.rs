@@ -8,6 +8,7 @@ use crate::config::TopicSettings;
 use crate::config::topic_settings::{CompressionType, TimestampType};
 use crate::front::Message;
 use crate::front::message::{Fetched, Tell};
+use crate::group::wiring::OFFSETS_TOPIC;
 use crate::image::{Change, MetadataImage, PartitionChange, TopicImage, diff, shard_of};
 use crate::io::Effect;
 use crate::limits::PRODUCER_CHECK_INTERVAL_MS;
@@ -17,9 +18,6 @@ use protocol::batch::{BatchHeader, HEADER_LEN, NO_PRODUCER_ID};
 use protocol::compress::Codec;
 use protocol::{ErrorCode, Uuid};
 use std::sync::Arc;
-
-/// The topic whose partitions hold the groups' state.
-pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// A log that recovery found, for [`Broker::adopt`].
 #[derive(Clone, Debug)]
@@ -74,7 +72,8 @@ impl<S: Store> Broker<S> {
     /// Makes `image` current on this shard: makes, configures and deletes its partitions.
     pub fn apply_image(&mut self, image: Arc<MetadataImage>) {
         let changes = diff(&self.image, &image);
-        self.image = image;
+        let old = std::mem::replace(&mut self.image, image);
+        self.groups_follow_image(&old);
         for PartitionChange { topic, partition, what } in changes {
             if shard_of(topic.id, partition, self.shards) != self.me {
                 continue;
@@ -106,6 +105,7 @@ impl<S: Store> Broker<S> {
         let epoch = topic.partition(key.index).map_or(0, |partition| partition.leader_epoch);
         self.open_partition(key, Arc::clone(&topic.name), &spec, rules_of(&topic.settings), epoch);
         if &*topic.name == OFFSETS_TOPIC {
+            self.group_load_begins(key.index);
             self.start_replay(key, ReplayOf::Offsets(key.index));
         }
     }

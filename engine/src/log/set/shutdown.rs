@@ -40,8 +40,12 @@ impl LogSet {
         for at in 0..self.logs.len() {
             self.mark_dirty(LogId(at as u32));
         }
-        while !self.is_drained() {
+        loop {
             self.turn(deadline, &mut other)?;
+            if self.is_drained() {
+                break;
+            }
+            self.park(deadline);
         }
         if self.logs.iter().flatten().any(|log| matches!(log.health, Health::Fenced) && !log.damaged) {
             return Err(ShutdownError::Fenced);
@@ -58,6 +62,7 @@ impl LogSet {
             if let Some(closed) = result.take() {
                 return Ok(closed?);
             }
+            self.park(deadline);
         }
     }
 
@@ -76,9 +81,11 @@ impl LogSet {
         }
         self.pump(now, wall);
         while self.poll_event().is_some() {}
-        let wake = self.next_deadline().map_or(deadline, |at| at.min(deadline));
-        self.io.park(Some(wake));
         Ok(())
+    }
+
+    fn park(&self, deadline: Mono) {
+        self.io.park(Some(self.next_deadline().map_or(deadline, |at| at.min(deadline))));
     }
 
     fn is_drained(&self) -> bool {

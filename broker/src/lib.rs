@@ -23,6 +23,10 @@ pub mod partition;
 pub mod replay;
 pub mod request;
 
+#[cfg(feature = "testing")]
+#[expect(clippy::expect_used, reason = "a mistake of a test ends the test")]
+pub mod testing;
+
 pub use append_then::Then;
 pub use broker::Broker;
 pub use front::Message;

@@ -179,9 +179,11 @@ impl Sessions {
             order: BTreeMap::new(),
             next_turn: 0,
         };
-        for (place, want, news) in parts {
-            session.put(place.clone(), want);
-            session.tell(&place, news);
+        for (place, want, _) in &parts {
+            session.put(place.clone(), *want);
+        }
+        for (place, _, news) in &parts {
+            session.tell(place, *news);
         }
         self.by_id.insert(id, session);
         id

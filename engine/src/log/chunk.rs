@@ -35,8 +35,13 @@ pub(super) struct TailMemory {
     chunks: VecDeque<Chunk>,
     /// The begun block of the active segment while no chunk holds it.
     carry: Vec<u8>,
-    /// What the next chunk should hold, in bytes: follows the log's rate.
-    next_len: usize,
+}
+
+/// How large a log's next chunk should be that writes so many bytes a second: about 20 ms worth, so that an idle
+/// partition holds kilobytes; never more than an eighth of the shard's budget.
+pub(super) fn chunk_len(bytes_per_s: u64, budget: usize) -> usize {
+    let wanted = usize::try_from(bytes_per_s / 50).unwrap_or(CHUNK_MAX).clamp(CHUNK_MIN, CHUNK_MAX).next_power_of_two();
+    wanted.min((budget / 8).next_power_of_two()).max(CHUNK_MIN)
 }
 
 /// What a read from memory found.
@@ -76,7 +81,7 @@ impl TailMemory {
     /// Memory whose active segment ends inside a block that holds `carry`.
     pub(super) fn with_carry(carry: Vec<u8>) -> TailMemory {
         assert!((carry.len() as u64) < BLOCK_BYTES, "only a begun block is carried");
-        TailMemory { chunks: VecDeque::new(), carry, next_len: CHUNK_MIN }
+        TailMemory { chunks: VecDeque::new(), carry }
     }
 
     /// Bytes of memory held.
@@ -93,15 +98,15 @@ impl TailMemory {
         self.chunks.front().map(|chunk| chunk.base_offset)
     }
 
-    /// Copies a batch to `position` of `segment`, which is where the log ends, and patches the copy. Returns how much
-    /// more memory is held.
-    pub(super) fn append(&mut self, segment: i64, position: u64, batch: &Append<'_>) -> usize {
+    /// Copies a batch to `position` of `segment`, which is where the log ends, and patches the copy. A new chunk holds
+    /// `chunk_len` bytes or the batch. Returns how much more memory is held.
+    pub(super) fn append(&mut self, segment: i64, position: u64, batch: &Append<'_>, chunk_len: usize) -> usize {
         let mut grown = 0;
         let fits = self.chunks.back().is_some_and(|chunk| {
             chunk.segment == segment && chunk.end() == position && chunk.tail.room() >= batch.bytes.len()
         });
         if !fits {
-            grown = self.begin_chunk(segment, position, batch);
+            grown = self.begin_chunk(segment, position, batch, chunk_len);
         }
         let Some(chunk) = self.chunks.back_mut() else { unreachable!("there is a chunk that fits now") };
         let placed = chunk.tail.append(batch.bytes);
@@ -115,12 +120,10 @@ impl TailMemory {
         grown
     }
 
-    fn begin_chunk(&mut self, segment: i64, position: u64, batch: &Append<'_>) -> usize {
+    fn begin_chunk(&mut self, segment: i64, position: u64, batch: &Append<'_>, chunk_len: usize) -> usize {
         let begun = (position % BLOCK_BYTES) as usize;
         let carried = self.begun_block(segment, position, begun);
-        let len = (begun + batch.bytes.len()).next_multiple_of(BLOCK_BYTES as usize).max(self.next_len);
-        // Whoever fills a chunk gets a larger one next; `shrink` forgets that when the log falls idle.
-        self.next_len = (self.next_len.max(CHUNK_MIN) * 2).min(CHUNK_MAX);
+        let len = (begun + batch.bytes.len()).next_multiple_of(BLOCK_BYTES as usize).max(chunk_len);
         let mut tail = Tail::new(len);
         tail.append(&carried);
         tail.publish();
@@ -231,7 +234,6 @@ impl TailMemory {
 
     /// Gives back everything; the caller knows that all of it is written. The begun block stays. Returns what was freed.
     pub(super) fn evict_all(&mut self) -> usize {
-        self.next_len = CHUNK_MIN;
         let Some(last) = self.chunks.back() else { return 0 };
         let begun = last.len % BLOCK_BYTES as usize;
         let carry = last.valid()[last.len - begun..].to_vec();

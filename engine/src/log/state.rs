@@ -53,6 +53,8 @@ pub(super) struct Log {
     /// Offsets of the snapshots on disk, ascending.
     pub(super) snapshots: Vec<i64>,
     pub(super) jitter_ms: i64,
+    /// A truncation that was asked for and met a full disk.
+    pub(super) truncate_to: Option<i64>,
 }
 
 /// What a log may do.
@@ -174,6 +176,7 @@ impl Log {
             snapshot_writing: false,
             snapshots: Vec::new(),
             jitter_ms: 0,
+            truncate_to: None,
         }
     }
 
@@ -194,6 +197,12 @@ impl Log {
         }
         let sealed = self.segments.iter().take_while(|segment| segment.is_sealed).last();
         sealed.map_or(self.start, |segment| segment.end).clamp(self.start, self.durable)
+    }
+
+    /// True when a suffix may be removed now: nothing is in flight, and what stays is on the device.
+    pub(super) fn may_cut(&self) -> bool {
+        let asked = matches!(self.health, Health::Cutting { why: Cut::Asked, .. });
+        self.is_quiet() && (!asked || self.writers.iter().all(Writer::is_written))
     }
 
     /// Bytes of all segments.

@@ -83,7 +83,6 @@ pub struct RecoveredLog {
     pub read_only: bool,
     found: Vec<Found>,
     carry: Vec<u8>,
-    has_metadata: bool,
     snapshots: Vec<i64>,
     ours: bool,
 }
@@ -140,7 +139,6 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
         damage: opened.damage,
         found: opened.found,
         carry: opened.carry,
-        has_metadata: listing.uid.is_some(),
         snapshots,
         ours: hints.durable_floor.is_some() && listing.uid.is_some(),
         name,
@@ -232,7 +230,7 @@ impl RecoveredLog {
         log.end = self.end;
         log.durable = self.end;
         log.epochs = self.epochs;
-        log.has_folder = self.has_metadata;
+        log.has_folder = true;
         log.snapshots = self.snapshots;
         log.damaged = self.read_only;
         if self.read_only {

@@ -1,6 +1,7 @@
 //! Appending in memory, and rolling the active segment.
 
 use super::LogSet;
+use crate::log::chunk::chunk_len;
 use crate::log::config::{LogId, LogLimits};
 use crate::log::event::{Append, AppendError, AppendInfo};
 use crate::log::index::Indexed;
@@ -14,6 +15,7 @@ impl LogSet {
     /// [`LogEvent::Durable`](crate::log::LogEvent::Durable) or `Rejected` follows.
     pub fn append(&mut self, id: LogId, batch: Append<'_>) -> Result<AppendInfo, AppendError> {
         let (unwritten, wall, now) = (self.unwritten, self.wall, self.now);
+        let budget = self.limits.tail_cache_bytes;
         let Some(log) = self.log_mut(id) else { return Err(AppendError::Deleted) };
         log.accepts()?;
         assert!(batch.base_offset == log.end, "append at {} of a log that ends at {}", batch.base_offset, log.end);
@@ -25,7 +27,7 @@ impl LogSet {
         let rolled = log.make_room(&batch, wall);
         let info = log.place(&batch, rolled);
         log.last_used = now;
-        let grown = log.remember(&batch, &info);
+        let grown = log.remember(&batch, &info, chunk_len(log.rate.bytes_per_s, budget));
         self.unwritten += batch.bytes.len() as u64;
         self.account_chunk(id, grown);
         self.mark_dirty(id);
@@ -114,8 +116,8 @@ impl Log {
         AppendInfo { segment: active.base, position: active.bytes, rolled }
     }
 
-    fn remember(&mut self, batch: &Append<'_>, info: &AppendInfo) -> usize {
-        let grown = self.tail.append(info.segment, info.position, batch);
+    fn remember(&mut self, batch: &Append<'_>, info: &AppendInfo, chunk_len: usize) -> usize {
+        let grown = self.tail.append(info.segment, info.position, batch, chunk_len);
         let mut header = [0; HEADER_LEN];
         header.copy_from_slice(&batch.bytes[..HEADER_LEN]);
         protocol::batch::patch(&mut header, batch.base_offset, batch.leader_epoch);

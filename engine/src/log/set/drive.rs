@@ -8,7 +8,7 @@ use crate::log::event::LogEvent;
 use crate::log::files::{OpenFile, is_full, write_mode};
 use crate::log::limits::BLOCK_BYTES;
 use crate::log::space::{grow_to, is_short};
-use crate::log::state::{Health, Log, Prepared};
+use crate::log::state::{Cut, Health, Log, Prepared};
 use crate::log::writer::{WritePlan, WriteShape, Writer, WriterFile};
 use crate::log::{names, tasks};
 use crate::mem::{Buf, Slice};
@@ -30,10 +30,12 @@ impl LogSet {
             Health::Full { .. } => self.probe(id, &mut log),
             Health::Draining { needed } if log.is_quiet() => self.drop_unwritten(&mut log, needed),
             Health::Draining { .. } | Health::Fenced => {}
+            // What stays is still written first.
+            Health::Cutting { why: Cut::Asked, started: false, .. } => self.drive_writers(id, &mut log),
             Health::Cutting { .. } | Health::Deleting { .. } => {}
         }
         match log.health {
-            Health::Cutting { started: false, .. } if log.is_quiet() => self.start_cut(id, &mut log),
+            Health::Cutting { started: false, .. } if log.may_cut() => self.start_cut(id, &mut log),
             Health::Deleting { started: false } if log.is_quiet() => self.start_delete(id, &mut log),
             _ => {}
         }
@@ -61,7 +63,8 @@ impl LogSet {
 
     /// Gets the writer a file: the prepared one, a recycled one, a spare, or a new one.
     fn open_writer(&mut self, id: LogId, log: &mut Log, at: usize) {
-        if self.leaving.contains(&log.name.dir) {
+        // A folder is made by the oldest segment only, and not while an older log is leaving that name.
+        if self.leaving.contains(&log.name.dir) || (!log.has_folder && at > 0) {
             return;
         }
         let base = log.writers[at].base;

@@ -37,7 +37,12 @@ impl LogSet {
         }
         let Some(log) = self.any_log_mut(id) else { return };
         let appended = log.writer_mut(trouble.base).map_or(0, |writer| writer.appended);
-        if matches!(log.health, Health::Good) {
+        let cutting = match log.health {
+            Health::Cutting { to, why: Cut::Asked, started: false } => Some(to),
+            _ => None,
+        };
+        if matches!(log.health, Health::Good) || cutting.is_some() {
+            log.truncate_to = cutting;
             tracing::warn!(log = %log.name.dir.display(), error = %trouble.error, "disk full: appends are refused until there is room");
             log.health = Health::Draining { needed: grow_to(0, appended, &log.config).min(appended.max(1 << 20)) };
         }
@@ -61,7 +66,8 @@ impl LogSet {
     pub(super) fn drop_unwritten(&mut self, log: &mut Log, needed: u64) {
         let unfinished = log.writers.iter().find(|writer| !writer.is_written() || writer.unnamed);
         let to = unfinished.map_or(log.end, |writer| writer.last_written_mark().offset);
-        log.health = Health::Cutting { to: to.max(log.durable), why: Cut::Full { needed }, started: false };
+        let to = to.max(log.durable).min(log.truncate_to.unwrap_or(i64::MAX));
+        log.health = Health::Cutting { to, why: Cut::Full { needed }, started: false };
     }
 
     /// After a cut: what its reason wants next.
@@ -75,8 +81,12 @@ impl LogSet {
             }
             Cut::Full { needed } => {
                 log.health = Health::Full { probe_at, probing: false, needed };
+                let asked = log.truncate_to.take().is_some();
                 self.timers.insert((probe_at, id));
                 self.events.push_back(LogEvent::Rejected { id, from: end });
+                if asked {
+                    self.events.push_back(LogEvent::Truncated { id, end });
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use super::outcome::Result;
 use crate::log::config::LogId;
 use crate::log::limits::ZERO_BYTES;
 use crate::log::retention::{Candidate, choose};
-use crate::log::state::{Health, Log, Segment};
+use crate::log::state::{Health, Log, Rate, Segment};
 use crate::log::{names, tasks};
 use std::path::PathBuf;
 
@@ -106,8 +106,9 @@ impl LogSet {
 
     /// Gives back memory and descriptors of logs that were not used for a while.
     pub(super) fn give_back_idle(&mut self) {
-        let Some(at) = self.idle_at.filter(|&at| at <= self.now) else { return };
-        let _ = at;
+        if self.idle_at.is_none_or(|at| at > self.now) {
+            return;
+        }
         self.idle_at = None;
         let idle_ns = self.limits.idle_ms * 1_000_000;
         let mut any_busy = false;
@@ -117,6 +118,7 @@ impl LogSet {
             if self.now.0.saturating_sub(log.last_used.0) >= idle_ns && written {
                 self.held -= log.tail.evict_all();
                 log.close_files();
+                log.rate = Rate::default();
             } else {
                 any_busy |= open;
             }

@@ -192,3 +192,137 @@ fn prefixed(number: i16, encode: impl FnOnce(&mut Writer) -> Result<(), EncodeEr
     encode(&mut writer).expect("every text fits a classic string");
     writer.into_bytes().expect("no external bytes")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::ids::Incarnation;
+    use crate::group::member::{Awaiting, Member, Protocol};
+    use crate::group::state::{Formed, State};
+    use protocol::batch::iter_batches;
+
+    const OFFSET_KEY: &[u8] = b"\0\x01\0\x01g\0\x01t\0\0\0\x07";
+    const GROUP_KEY: &[u8] = b"\0\x02\0\x01g";
+
+    fn place() -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition: 7 }
+    }
+
+    fn committed(expires_ms: Option<i64>) -> Committed {
+        Committed { offset: 258, leader_epoch: 5, metadata: "m".into(), committed_ms: 1, expires_ms }
+    }
+
+    #[track_caller]
+    fn decoded(value: &[u8]) -> Committed {
+        match decode(OFFSET_KEY, Some(value)) {
+            Ok(Fact::Offset { group, at, committed: Some(committed) }) if group.as_str() == "g" && at == place() => {
+                committed
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_offset_byte_for_byte() {
+        let record = offset(&"g".into(), &place(), &committed(None));
+        assert_eq!(record.key, OFFSET_KEY);
+        let value = b"\0\x03\0\0\0\0\0\0\x01\x02\0\0\0\x05\0\x01m\0\0\0\0\0\0\0\x01";
+        assert_eq!(record.value.as_deref(), Some(&value[..]));
+        assert_eq!(decoded(value), committed(None));
+    }
+
+    #[test]
+    fn an_offset_with_a_retention_of_its_own_byte_for_byte() {
+        let record = offset(&"g".into(), &place(), &committed(Some(9)));
+        let value = b"\0\x01\0\0\0\0\0\0\x01\x02\0\x01m\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x09";
+        assert_eq!(record.value.as_deref(), Some(&value[..]));
+        assert_eq!(decoded(value), Committed { leader_epoch: -1, ..committed(Some(9)) });
+    }
+
+    #[test]
+    fn offsets_of_other_versions_are_read() {
+        let without_epoch = Committed { leader_epoch: -1, ..committed(None) };
+        assert_eq!(decoded(b"\0\0\0\0\0\0\0\0\x01\x02\0\x01m\0\0\0\0\0\0\0\x01"), without_epoch);
+        assert_eq!(decoded(b"\0\x02\0\0\0\0\0\0\x01\x02\0\x01m\0\0\0\0\0\0\0\x01"), without_epoch);
+        // Version 4 as Kafka 4.1 and later write it: compact string, and the topic's id in tag 0.
+        let mut version_4 = b"\0\x04\0\0\0\0\0\0\x01\x02\0\0\0\x05\x02m\0\0\0\0\0\0\0\x01\x01\0\x10".to_vec();
+        version_4.extend([8; 16]);
+        assert_eq!(decoded(&version_4), committed(None));
+        assert!(matches!(decode(b"\0\0\0\x01g\0\x01t\0\0\0\x07", None), Ok(Fact::Offset { committed: None, .. })));
+    }
+
+    #[test]
+    fn metadata_of_any_length_is_written_with_two_length_bytes() {
+        let long = Committed { metadata: "x".repeat(300).into(), ..committed(None) };
+        let record = offset(&"g".into(), &place(), &long);
+        assert_eq!(record.value.as_ref().map(|v| v[14..16].to_vec()), Some(vec![1, 44]));
+        assert_eq!(decoded(&record.value.unwrap()), long);
+    }
+
+    #[test]
+    fn tombstones_have_a_key_alone() {
+        assert_eq!(offset_tombstone(&"g".into(), &place()), Record { key: OFFSET_KEY.to_vec(), value: None });
+        assert_eq!(group_tombstone(&"g".into()), Record { key: GROUP_KEY.to_vec(), value: None });
+    }
+
+    fn group() -> Group {
+        let mut group = Group::new("g".into(), Incarnation(1), 0, Some(3));
+        let member = Member {
+            instance: Some("i".into()),
+            client_id: "c".into(),
+            client_host: "/h".into(),
+            rebalance_timeout_ms: 10,
+            session_timeout_ms: 6,
+            protocols: vec![Protocol { name: "range".into(), metadata: (*b"sub").into() }],
+            assignment: Arc::from([]),
+            is_new: false,
+            awaiting: Awaiting::Nothing,
+        };
+        group.add("m".into(), member, &"consumer".into());
+        group.generation = 2;
+        group.state = State::Stable(Formed { protocol: "range".into(), unsynced: Default::default() });
+        group
+    }
+
+    #[test]
+    fn a_group_byte_for_byte() {
+        let assignments = BTreeMap::from([(MemberId::from("m"), Arc::from(*b"asg"))]);
+        let record = group_metadata(&group(), &assignments);
+        assert_eq!(record.key, GROUP_KEY);
+        let mut value = b"\0\x03\0\x08consumer\0\0\0\x02\0\x05range\0\x01m\0\0\0\0\0\0\0\x03\0\0\0\x01".to_vec();
+        value.extend(b"\0\x01m\0\x01i\0\x01c\0\x02/h\0\0\0\x0a\0\0\0\x06\0\0\0\x03sub\0\0\0\x03asg");
+        assert_eq!(record.value, Some(value));
+    }
+
+    #[test]
+    fn a_group_without_members_byte_for_byte() {
+        let empty = Group::new("g".into(), Incarnation(1), 0, None);
+        let record = group_metadata(&empty, &BTreeMap::new());
+        let value = b"\0\x03\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0";
+        assert_eq!(record.value.as_deref(), Some(&value[..]));
+    }
+
+    #[test]
+    fn groups_of_version_0_are_read() {
+        let value = b"\0\0\0\x01x\0\0\0\x02\0\x01p\0\x01m\0\0\0\x01\0\x01m\0\x01c\0\x02/h\0\0\0\x06\0\0\0\0\0\0\0\0";
+        let Ok(Fact::Group { value: Some(value), .. }) = decode(GROUP_KEY, Some(value)) else { panic!("not read") };
+        assert_eq!((value.generation, value.members.len(), value.members[0].rebalance_timeout), (2, 1, -1));
+    }
+
+    #[test]
+    fn a_batch_holds_the_records_in_order() {
+        let records = [offset(&"g".into(), &place(), &committed(None)), group_tombstone(&"g".into())];
+        let bytes = batch(&records, 1_700_000_000_000);
+        let batches: Vec<_> = iter_batches(&bytes).collect::<Result<_, _>>().unwrap();
+        let plain = batches[0].records(&protocol::batch::Limits::default()).unwrap();
+        let keys: Vec<_> = plain.iter().map(|r| r.map(|r| (r.timestamp, r.key.unwrap().to_vec())).unwrap()).collect();
+        assert_eq!(keys, records.map(|r| (1_700_000_000_000, r.key)));
+    }
+
+    #[test]
+    fn a_batch_is_never_larger_than_estimated() {
+        let records: Vec<_> = (0..50).map(|_| offset(&"g".into(), &place(), &committed(None))).collect();
+        let estimate: usize = records.iter().map(Record::size_bytes_max).sum();
+        assert!(batch(&records, 1_700_000_000_000).len() <= protocol::batch::HEADER_LEN + estimate);
+    }
+}

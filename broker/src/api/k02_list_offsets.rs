@@ -23,6 +23,9 @@ use protocol::{ErrorCode, Uuid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// From this version on answers have the leader epoch.
+const EPOCHS_SINCE: i16 = 4;
+
 /// Finds the offsets that one request asks for.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
     let body = request.body(ListOffsetsRequest::decode)?;
@@ -77,21 +80,28 @@ fn check_timestamp(timestamp: i64, version: i16) -> Result<(), ErrorCode> {
 
 /// Answers once every part is in.
 pub(crate) fn finish<S: Store>(broker: &mut Broker<S>, gather: &Gather<S::Chunk>) {
+    let version = gather.header.version;
     let mut slots = gather.slots.iter();
     let topics = gather.topics.iter().map(|topic| ListOffsetsTopicResponse {
         name: (&*topic.name).into(),
-        partitions: topic.partitions.iter().zip(&mut slots).map(|(index, slot)| encode(*index, slot)).collect(),
+        partitions: topic
+            .partitions
+            .iter()
+            .zip(&mut slots)
+            .map(|(index, slot)| encode(version, *index, slot))
+            .collect(),
     });
     let response = ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() };
     broker.respond(gather.origin, &gather.header, |writer, version| response.encode(writer, version));
 }
 
-fn encode<C>(partition_index: i32, slot: &Option<Tell<C>>) -> ListOffsetsPartitionResponse {
+fn encode<C>(version: i16, partition_index: i32, slot: &Option<Tell<C>>) -> ListOffsetsPartitionResponse {
     let (code, listed) = match slot {
         Some(Tell::Listed(Ok(listed))) => (ErrorCode::None, *listed),
         Some(Tell::Listed(Err(code))) => (*code, Listed::NONE),
         _ => (ErrorCode::UnknownServerError, Listed::NONE),
     };
-    let Listed { timestamp, offset, epoch: leader_epoch } = listed;
+    let Listed { timestamp, offset, epoch } = listed;
+    let leader_epoch = if version >= EPOCHS_SINCE { epoch } else { -1 };
     ListOffsetsPartitionResponse { partition_index, error_code: code.code(), timestamp, offset, leader_epoch }
 }

@@ -1,5 +1,7 @@
 //! What the codec costs on the hot path: Produce requests in, Fetch responses out. Batches themselves are in `batch`.
 
+#![expect(clippy::unwrap_used, reason = "a bench that fails should stop")]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};

@@ -1,9 +1,25 @@
 //! The ringlog binary: command line, boot, the one loop.
+//!
+//! Reading order: [`boot`] tells the story of a start, [`crew`] brings the threads up, [`recover`] opens the logs, and
+//! [`shard`] is the loop that then runs. What requests mean is the `broker` crate's; how bytes get to disk is the engine's.
 
 pub mod args;
+pub mod boot;
+pub mod crew;
 pub mod data_dir;
+pub mod driver;
+pub mod dump;
 pub mod identity;
+pub mod links;
 pub mod listen;
+pub mod logging;
 pub mod machine;
+pub mod recover;
+pub mod report;
+pub mod settings;
+pub mod shard;
 pub mod stop;
+pub mod store;
 pub mod sys;
+
+mod budget;

@@ -11,12 +11,13 @@
 //! broker's, bytes are the engine's; here is only the order of things.
 
 use crate::links::Links;
-use crate::stop::{DRAIN_MS, Stop};
+use crate::stop::{DRAIN_MS, FLUSH_MS, Stop};
 use crate::store::{self, EngineStore, Mem};
-use broker::io::ReplyPart;
+use broker::io::{ReadFault, ReplyPart};
+use broker::store::{LogId, ReadRange};
 use broker::{Broker, Effect, Input, Now};
 use engine::io::{Done, ListenerId, Owner};
-use engine::log::LogEvent;
+use engine::log::{LogEvent, Read, ShutdownError};
 use engine::mem::Slice;
 use engine::shard::Io;
 use engine::time::Mono;
@@ -33,7 +34,7 @@ pub enum Turn {
     Again,
     /// Nothing to do before this time, unless something completes.
     Park(Option<Mono>),
-    /// The shard has stopped and its logs are closed.
+    /// The shard has nothing left to do: [`Shard::close`] it.
     Finished,
 }
 
@@ -41,11 +42,13 @@ pub enum Turn {
 enum Phase {
     Serving,
     /// No new connection; open ones may get their answers until then.
-    Draining { until: Mono },
-    /// Ready; other shards may still need answers.
+    Draining {
+        until: Mono,
+    },
+    /// No connection is left; other shards may still need answers.
     Drained,
-    /// The logs are flushed and marked clean.
-    Closing { done: Rc<RefCell<bool>> },
+    /// No shard has a connection; the logs may close.
+    Idle,
 }
 
 /// One core of the broker.
@@ -63,14 +66,12 @@ pub struct Shard {
 
 impl Shard {
     /// A shard whose broker has adopted its partitions.
-    pub fn new(
-        io: Io,
-        transport: TcpTransport,
-        broker: Broker<EngineStore>,
-        links: Links,
-        stop: Arc<Stop>,
-    ) -> Shard {
-        Shard { io, transport, broker, links, stop, phase: Phase::Serving, found: Rc::default(), dones: Vec::new() }
+    pub fn new(io: Io, transport: TcpTransport, broker: Broker<EngineStore>, links: Links, stop: Arc<Stop>) -> Shard {
+        let (phase, found, dones) = (Phase::Serving, Rc::default(), Vec::new());
+        let mut shard = Shard { io, transport, broker, links, stop, phase, found, dones };
+        let now = shard.clock(shard.io.now());
+        shard.broker.start(now);
+        shard
     }
 
     /// Accepts connections of `listener`.
@@ -78,15 +79,41 @@ impl Shard {
         self.transport.listen(listener);
     }
 
-    /// Turns and parks until the shard has stopped.
-    pub fn run(&mut self) {
+    /// True once the metadata is known here: before, every topic would look unknown.
+    pub fn is_loaded(&self) -> bool {
+        self.broker.image().cluster_id().is_some()
+    }
+
+    /// Turns and parks until `enough`, or until the shard has nothing left to do; true in the first case.
+    pub fn run_until(&mut self, enough: impl Fn(&Shard) -> bool) -> bool {
         loop {
             match self.turn() {
+                Turn::Finished => return false,
+                _ if enough(self) => return true,
                 Turn::Again => {}
-                Turn::Park(until) => self.io.park(until),
-                Turn::Finished => return,
+                Turn::Park(until) => self.park(until),
             }
         }
+    }
+
+    /// Sleeps until something completes, mail comes, or `until` passes.
+    pub fn park(&mut self, until: Option<Mono>) {
+        if let Some(_asleep) = self.links.park() {
+            self.io.park(until);
+        }
+    }
+
+    /// Flushes everything, marks the logs clean, and ends the shard.
+    pub fn close(mut self) -> Result<(), ShutdownError> {
+        self.broker.keep_snapshots();
+        let deadline = self.io.now().plus_millis(FLUSH_MS);
+        let transport = &mut self.transport;
+        let closed = self.broker.store_mut().take_logs(&self.io).shutdown(deadline, |done| match done.token.owner() {
+            Owner::Net => transport.handle(done, deadline),
+            Owner::Task | Owner::Log | Owner::Node => {}
+        });
+        self.io.abandon_tasks();
+        closed
     }
 
     /// One turn.
@@ -108,6 +135,7 @@ impl Shard {
         self.advance_stop(now);
         self.inputs(now);
         self.settle(now);
+        self.transport.set_read_pressure(self.links.is_congested());
         while let Some((token, op)) = self.transport.poll_op() {
             self.io.submit(token, op);
         }
@@ -157,10 +185,10 @@ impl Shard {
     }
 
     fn next(&self, now: Mono) -> Turn {
-        if matches!(&self.phase, Phase::Closing { done } if *done.borrow()) {
+        if matches!(self.phase, Phase::Idle) {
             return Turn::Finished;
         }
-        if !self.found.borrow().is_empty() || self.links.has_mail() {
+        if !self.found.borrow().is_empty() {
             return Turn::Again;
         }
         let broker = self.broker.next_deadline().map(|at| Mono(at.saturating_mul(1_000_000)));
@@ -204,23 +232,36 @@ impl Shard {
             Effect::NoReply { conn, seq } => self.transport.no_reply(ConnId(conn.0), seq),
             Effect::Close { conn, seq, reason } => self.transport.close(ConnId(conn.0), seq, reason),
             Effect::Send { to, msg } => self.links.send(to, msg),
-            Effect::ReadDisk { ticket, log, range } => {
-                let read = self.broker.store().logs.read_disk(store::engine_id(log), store::engine_range(range));
-                let found = Rc::clone(&self.found);
-                self.io.spawn(async move {
-                    let result = read.await.map(|slices| slices.into_iter().map(Mem).collect());
-                    found.borrow_mut().push_back(Input::ReadDone { ticket, result: result.map_err(store::fault) });
-                });
-            }
-            Effect::FindTime { ticket, log, timestamp } => {
-                let search = self.broker.store().logs.lookup_time(store::engine_id(log), timestamp);
-                let found = Rc::clone(&self.found);
-                self.io.spawn(async move {
-                    let result = search.await.map(|batch| batch.map(Mem)).map_err(store::fault);
-                    found.borrow_mut().push_back(Input::TimeFound { ticket, result });
-                });
-            }
+            Effect::ReadDisk { ticket, log, range } => self.read_disk(ticket, log, range),
+            Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
         }
+    }
+
+    fn read_disk(&mut self, ticket: u64, log: LogId, range: ReadRange) {
+        let store = self.broker.store_mut();
+        let result = match store.look(log, range) {
+            Read::Bytes(slices) => Ok(store::chunks(slices)),
+            Read::End => Ok(Vec::new()),
+            Read::OutOfRange => Err(ReadFault::Gone),
+            Read::Disk(plan) => {
+                let read = store.logs.read_disk(plan);
+                let found = Rc::clone(&self.found);
+                return self.io.spawn(async move {
+                    let result = read.await.map(store::chunks).map_err(store::fault);
+                    found.borrow_mut().push_back(Input::ReadDone { ticket, result });
+                });
+            }
+        };
+        self.found.borrow_mut().push_back(Input::ReadDone { ticket, result });
+    }
+
+    fn find_time(&mut self, ticket: u64, log: LogId, timestamp: i64) {
+        let search = self.broker.store_mut().logs.lookup_time(store::engine_id(log), timestamp);
+        let found = Rc::clone(&self.found);
+        self.io.spawn(async move {
+            let result = search.await.map(|hit| hit.map(|hit| Mem(hit.bytes))).map_err(store::fault);
+            found.borrow_mut().push_back(Input::TimeFound { ticket, result });
+        });
     }
 
     fn advance_stop(&mut self, now: Mono) {
@@ -238,14 +279,7 @@ impl Shard {
             }
         }
         if matches!(self.phase, Phase::Drained) && self.stop.is_drained() {
-            let done = Rc::new(RefCell::new(false));
-            let closing = self.broker.store_mut().logs.shutdown();
-            let flag = Rc::clone(&done);
-            self.io.spawn(async move {
-                closing.await;
-                flag.replace(true);
-            });
-            self.phase = Phase::Closing { done };
+            self.phase = Phase::Idle;
         }
     }
 }
@@ -260,7 +294,10 @@ fn slice_of(part: ReplyPart<Mem>) -> Slice {
 /// A peer's mistake is worth a warning, its coming and going is not.
 fn note_close(peer: std::net::SocketAddr, reason: &CloseReason) {
     match reason {
-        CloseReason::PeerClosed | CloseReason::Idle { .. } | CloseReason::Stopping | CloseReason::PeerClosedInFrame { .. } => {
+        CloseReason::PeerClosed
+        | CloseReason::Idle { .. }
+        | CloseReason::Stopping
+        | CloseReason::PeerClosedInFrame { .. } => {
             tracing::debug!(%peer, "disconnected: {reason}");
         }
         CloseReason::Io(_) => tracing::info!(%peer, "disconnected: {reason}"),

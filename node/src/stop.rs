@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Longest that open connections are waited for, in milliseconds.
 pub const DRAIN_MS: u64 = 700;
 
+/// Longest that flushing and closing the logs may take after that, in milliseconds.
+pub const FLUSH_MS: u64 = 1_100;
+
 /// Longest from the signal to the end of the process, in milliseconds. What is not flushed by then is recovered by the
 /// next start.
 pub const END_MS: u64 = 1_900;
 
-const _: () = assert!(DRAIN_MS < END_MS, "flushing needs its part of the time");
+const _: () = assert!(DRAIN_MS + FLUSH_MS < END_MS, "the parts fit into the whole");
 
 /// Shared by the signal thread and all shards.
 pub struct Stop {

@@ -1,12 +1,14 @@
 //! The broker's [`Store`] over the engine's logs: two vocabularies side by side, and which data folder a new log gets.
 
 use broker::io::ReadFault;
+use broker::partition::METADATA_LOG;
 use broker::store::{
     Append, AppendRefused, Chunk, Durability, LogId, LogOffsets, LogSettings, LogSpec, ReadRange, Store, StoreEvent,
     StoreRead,
 };
-use engine::log::{self, AppendError, LogConfig, LogEvent, LogName, LogSet};
+use engine::log::{self, AppendError, LogConfig, LogEvent, LogLimits, LogName, LogSet};
 use engine::mem::Slice;
+use engine::shard::Io;
 use std::ops::{Deref, Range};
 use std::path::PathBuf;
 
@@ -38,13 +40,20 @@ pub struct EngineStore {
     pub logs: LogSet,
     /// Data folders, each with the number of logs this shard has there.
     dirs: Vec<(PathBuf, usize)>,
+    /// Folder of the metadata log.
+    metadata_dir: PathBuf,
 }
 
 impl EngineStore {
-    /// A store that puts new logs into `dirs`, of which there is at least one.
-    pub fn new(logs: LogSet, dirs: Vec<PathBuf>) -> EngineStore {
+    /// A store that puts new logs into `dirs`, of which there is at least one, and the metadata log in its own.
+    pub fn new(logs: LogSet, dirs: &[PathBuf], metadata_dir: PathBuf) -> EngineStore {
         assert!(!dirs.is_empty(), "a broker has a data folder");
-        EngineStore { logs, dirs: dirs.into_iter().map(|dir| (dir, 0)).collect() }
+        EngineStore { logs, dirs: dirs.iter().map(|dir| (dir.clone(), 0)).collect(), metadata_dir }
+    }
+
+    /// Takes the logs out, to close them; what is left is an empty store.
+    pub fn take_logs(&mut self, io: &Io) -> LogSet {
+        std::mem::replace(&mut self.logs, LogSet::new(io.clone(), LogLimits::default(), 0, Vec::new()))
     }
 
     /// Notes a log that recovery found in `dir`.
@@ -52,6 +61,12 @@ impl EngineStore {
         if let Some((_, count)) = self.dirs.iter_mut().find(|(path, _)| path == dir) {
             *count += 1;
         }
+    }
+
+    /// Reads what is in memory, or says what to read from disk.
+    pub fn look(&self, log: LogId, range: ReadRange) -> log::Read {
+        let ReadRange { from, upto, max_bytes, at_least_one } = range;
+        self.logs.read(engine_id(log), from, max_bytes, upto, at_least_one)
     }
 
     /// The folder with the fewest logs takes the next one, as in Kafka.
@@ -67,7 +82,11 @@ impl Store for EngineStore {
     type Chunk = Mem;
 
     fn create(&mut self, spec: &LogSpec) -> LogId {
-        let dir = self.emptiest().join(format!("{}-{}", spec.topic, spec.partition));
+        let dir = if spec.topic_id == METADATA_LOG.topic.0 {
+            self.metadata_dir.clone()
+        } else {
+            self.emptiest().join(format!("{}-{}", spec.topic, spec.partition))
+        };
         let id = self.logs.create(LogName { dir }, spec.topic_id, spec.partition, config(&spec.settings), 0);
         LogId(id.0)
     }
@@ -98,11 +117,11 @@ impl Store for EngineStore {
     }
 
     fn read(&mut self, log: LogId, range: ReadRange) -> StoreRead<Mem> {
-        match self.logs.read(engine_id(log), engine_range(range)) {
-            log::ReadOutcome::Slices(slices) => StoreRead::Bytes(slices.into_iter().map(Mem).collect()),
-            log::ReadOutcome::NotCached => StoreRead::Disk,
-            log::ReadOutcome::End => StoreRead::End,
-            log::ReadOutcome::OutOfRange => StoreRead::OutOfRange,
+        match self.look(log, range) {
+            log::Read::Bytes(slices) => StoreRead::Bytes(chunks(slices)),
+            log::Read::Disk(_) => StoreRead::Disk,
+            log::Read::End => StoreRead::End,
+            log::Read::OutOfRange => StoreRead::OutOfRange,
         }
     }
 
@@ -137,10 +156,14 @@ pub fn engine_id(log: LogId) -> log::LogId {
     log::LogId(log.0)
 }
 
-/// The engine's form of a range.
-pub fn engine_range(range: ReadRange) -> log::ReadRange {
-    let ReadRange { from, upto, max_bytes, at_least_one } = range;
-    log::ReadRange { from, upto, max_bytes, at_least_one }
+/// The broker's name of a log.
+pub fn broker_id(log: log::LogId) -> LogId {
+    LogId(log.0)
+}
+
+/// Slices as the broker knows them.
+pub fn chunks(slices: Vec<Slice>) -> Vec<Mem> {
+    slices.into_iter().map(Mem).collect()
 }
 
 /// The engine's form of a topic's settings.

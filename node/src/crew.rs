@@ -1,0 +1,286 @@
+//! The shards' threads: started, brought up together, stopped together. What a shard does once it runs is
+//! [`shard`](crate::shard); what it finds on disk before is [`recover`](crate::recover).
+//!
+//! ```text
+//!  main:    spawn ── all wakers ──► Begin ── folders of shard 0 ──► Adopt ── print ──► Serve ────── wait
+//!  shard:   driver ─► Up          ► scan (shard 0) ─► Scanned     ► recover ─► Adopted  ► Serving ─► Finished
+//! ```
+
+use crate::budget::ShardBudget;
+use crate::driver::{self, Kind, OpenError};
+use crate::links::{self, Links};
+use crate::recover::{self, Found, RecoverError};
+use crate::shard::Shard;
+use crate::stop::{END_MS, Stop};
+use crate::sys::{self, StopSignals};
+use broker::{BrokerSettings, ShardId};
+use engine::io::{Caps, Waker};
+use engine::log::ShutdownError;
+use engine::shard::Io;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use transport_tcp::{Admission, Limits, TcpTransport};
+
+/// What the shards are to be.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// How many.
+    pub shards: usize,
+    /// One core for each, where there are enough.
+    pub cores: Option<Vec<usize>>,
+    /// Their driver.
+    pub driver: Kind,
+    /// Data folders, absolute and locked.
+    pub data_dirs: Vec<PathBuf>,
+    /// Memory of each.
+    pub budget: ShardBudget,
+    /// Bounds of each transport.
+    pub limits: Limits,
+    /// Between two looks at retention, in milliseconds.
+    pub retention_check_ms: u64,
+    /// Connections of all.
+    pub admission: Arc<Admission>,
+    /// The broker's settings.
+    pub broker: Arc<BrokerSettings>,
+}
+
+/// Why the shards do not run, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CrewError {
+    /// A thread or a descriptor could not be had.
+    #[error("cannot {what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        error: io::Error,
+    },
+    /// A shard has no driver.
+    #[error(transparent)]
+    Driver(#[from] OpenError),
+    /// The data could not be opened.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The logs did not close cleanly.
+    #[error("not stopped cleanly, the next start verifies the logs: {0}")]
+    Close(#[from] ShutdownError),
+    /// Flushing took too long.
+    #[error("not everything was flushed within {END_MS} ms; the next start verifies the logs")]
+    SlowStop,
+    /// A shard's thread is gone without a word.
+    #[error("a shard ended unexpectedly")]
+    Gone,
+    /// A signal came before the start was complete.
+    #[error("stopped by a signal while starting")]
+    StoppedEarly,
+}
+
+/// From the shards and the signal thread to the main thread.
+enum Report {
+    Up { shard: usize, waker: Arc<dyn Waker>, caps: Caps },
+    Scanned(Found),
+    Adopted { partitions: usize },
+    Serving,
+    Finished,
+    Failed(CrewError),
+    StopSignal,
+}
+
+/// From the main thread to one shard.
+enum Order {
+    Begin { wakers: Vec<Arc<dyn Waker>>, stop: Arc<Stop>, scan: bool },
+    Adopt(Found),
+    Serve,
+}
+
+/// The running shards.
+pub struct Crew {
+    orders: Vec<Sender<Order>>,
+    reports: Receiver<Report>,
+    /// What the driver said of itself.
+    pub caps: Caps,
+    /// Partitions that were found.
+    pub partitions: usize,
+}
+
+impl Crew {
+    /// Starts the threads and opens all logs. Every socket is shared by all shards.
+    pub fn assemble(
+        orders: &Orders,
+        sockets: &[(TcpListener, SocketAddr)],
+        signals: StopSignals,
+    ) -> Result<Crew, CrewError> {
+        let (to_main, reports) = channel();
+        let mut crew = Crew { orders: Vec::new(), reports, caps: Caps::default(), partitions: 0 };
+        for (shard, links) in links::mesh(orders.shards).into_iter().enumerate() {
+            let listeners: io::Result<Vec<_>> = sockets.iter().map(|(socket, _)| socket.try_clone()).collect();
+            let listeners = listeners.map_err(system("share a socket"))?;
+            let (to_shard, inbox) = channel();
+            let member = Member { shard, orders: orders.clone(), links, listeners, inbox, to_main: to_main.clone() };
+            thread::Builder::new()
+                .name(format!("shard-{shard}"))
+                .spawn(move || member.live())
+                .map_err(system("start a thread"))?;
+            crew.orders.push(to_shard);
+        }
+        crew.bring_up(orders, signals, to_main)?;
+        Ok(crew)
+    }
+
+    fn bring_up(&mut self, orders: &Orders, signals: StopSignals, to_main: Sender<Report>) -> Result<(), CrewError> {
+        let mut wakers: Vec<Option<Arc<dyn Waker>>> = vec![None; orders.shards];
+        for _ in 0..orders.shards {
+            if let Report::Up { shard, waker, caps } = self.next()? {
+                wakers[shard] = Some(waker);
+                self.caps = caps;
+            }
+        }
+        let wakers: Vec<_> = wakers.into_iter().flatten().collect();
+        let stop = Arc::new(Stop::new(wakers.clone()));
+        watch_signals(signals, Arc::clone(&stop), to_main)?;
+        for (shard, inbox) in self.orders.iter().enumerate() {
+            self.send(inbox, Order::Begin { wakers: wakers.clone(), stop: Arc::clone(&stop), scan: shard == 0 })?;
+        }
+        let Report::Scanned(found) = self.next()? else { return Err(CrewError::Gone) };
+        for (inbox, share) in self.orders.iter().zip(found.shares(orders.shards)) {
+            self.send(inbox, Order::Adopt(share))?;
+        }
+        for _ in 0..orders.shards {
+            if let Report::Adopted { partitions } = self.next()? {
+                self.partitions += partitions;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets clients in, and returns once every shard serves.
+    pub fn serve(&mut self) -> Result<(), CrewError> {
+        for inbox in &self.orders {
+            self.send(inbox, Order::Serve)?;
+        }
+        for _ in 0..self.orders.len() {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a signal, then for the shards to end.
+    pub fn wait(self) -> Result<(), CrewError> {
+        let mut running = self.orders.len();
+        let mut end: Option<Instant> = None;
+        while running > 0 {
+            let report = match end {
+                None => self.reports.recv().map_err(|_| CrewError::Gone)?,
+                Some(end) => match self.reports.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                    Ok(report) => report,
+                    Err(RecvTimeoutError::Timeout) => return Err(CrewError::SlowStop),
+                    Err(RecvTimeoutError::Disconnected) => return Err(CrewError::Gone),
+                },
+            };
+            match report {
+                Report::StopSignal => end = Some(Instant::now() + Duration::from_millis(END_MS)),
+                Report::Finished => running -= 1,
+                Report::Failed(error) => return Err(error),
+                Report::Up { .. } | Report::Scanned(_) | Report::Adopted { .. } | Report::Serving => {}
+            }
+        }
+        tracing::info!("stopped cleanly");
+        Ok(())
+    }
+
+    /// The next report of a start.
+    fn next(&self) -> Result<Report, CrewError> {
+        match self.reports.recv().map_err(|_| CrewError::Gone)? {
+            Report::Failed(error) => Err(error),
+            Report::StopSignal | Report::Finished => Err(CrewError::StoppedEarly),
+            report => Ok(report),
+        }
+    }
+
+    fn send(&self, inbox: &Sender<Order>, order: Order) -> Result<(), CrewError> {
+        // A shard that is gone has said why.
+        inbox.send(order).map_err(|_| match self.reports.try_recv() {
+            Ok(Report::Failed(error)) => error,
+            _ => CrewError::Gone,
+        })
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> CrewError {
+    move |error| CrewError::System { what, error }
+}
+
+/// The first signal stops the shards, a second one ends the process at once.
+fn watch_signals(signals: StopSignals, stop: Arc<Stop>, to_main: Sender<Report>) -> Result<(), CrewError> {
+    let watch = move || {
+        let name = signals.wait();
+        tracing::info!("{name}: finishing requests, flushing, then ending");
+        let _ = to_main.send(Report::StopSignal);
+        stop.request();
+        let name = signals.wait();
+        tracing::warn!("{name} again: ending at once; the next start verifies the logs");
+        std::process::exit(1);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(system("start a thread"))?;
+    Ok(())
+}
+
+/// One shard's thread.
+struct Member {
+    shard: usize,
+    orders: Orders,
+    links: Links,
+    listeners: Vec<TcpListener>,
+    inbox: Receiver<Order>,
+    to_main: Sender<Report>,
+}
+
+impl Member {
+    fn live(self) {
+        let to_main = self.to_main.clone();
+        let end = match self.work() {
+            Ok(()) => Report::Finished,
+            Err(error) => Report::Failed(error),
+        };
+        let _ = to_main.send(end);
+    }
+
+    fn work(self) -> Result<(), CrewError> {
+        let Member { shard, orders, links, listeners, inbox, to_main } = self;
+        if let Some(cores) = &orders.cores
+            && let Err(error) = sys::pin_to(cores[shard])
+        {
+            tracing::info!("shard {shard} is not pinned to core {}: {error}", cores[shard]);
+        }
+        let mut driver = driver::open(orders.driver)?;
+        let report = |report| to_main.send(report).map_err(|_| CrewError::Gone);
+        report(Report::Up { shard, waker: driver.waker(), caps: driver.caps().clone() })?;
+        let Ok(Order::Begin { wakers, stop, scan }) = inbox.recv() else { return Err(CrewError::Gone) };
+        driver.set_peers(wakers);
+        let io = Io::new(driver);
+        if scan {
+            report(Report::Scanned(recover::scan(&io, &orders.data_dirs)?))?;
+        }
+        let Ok(Order::Adopt(found)) = inbox.recv() else { return Err(CrewError::Gone) };
+        let me = ShardId(u16::try_from(shard).unwrap_or_else(|_| unreachable!("the command line allows 1024")));
+        let (broker, partitions) = recover::open(&io, me, &orders, found)?;
+        report(Report::Adopted { partitions })?;
+        let Ok(Order::Serve) = inbox.recv() else { return Err(CrewError::Gone) };
+        let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
+        let mut shard = Shard::new(io.clone(), transport, broker, links, stop);
+        if shard.run_until(Shard::is_loaded) {
+            for listener in listeners {
+                let id = io.with_driver(|driver| driver.adopt_listener(listener)).map_err(system("listen"))?;
+                shard.listen(id);
+            }
+            report(Report::Serving)?;
+            shard.run_until(|_| false);
+        }
+        Ok(shard.close()?)
+    }
+}

@@ -1,0 +1,137 @@
+//! What a shard does before it serves: find the logs in the data folders, open its share of them, hand them to its broker.
+
+use crate::crew::Orders;
+use crate::store::{self, EngineStore};
+use broker::image::shard_of;
+use broker::partition::METADATA_LOG;
+use broker::{Broker, ShardId};
+use engine::log::{self, FoundLog, LogSet, ShardDir};
+use engine::shard::Io;
+use protocol::Uuid;
+use std::path::{Path, PathBuf};
+
+/// Where the metadata log lies inside the first data folder: private, because Kafka would take it for a partition.
+const METADATA_HOME: &str = ".ringlog/cluster";
+/// Its folder there.
+const METADATA_FOLDER: &str = "metadata-0";
+/// Kafka's own metadata log, which we do not read.
+const KAFKA_METADATA: &str = "__cluster_metadata";
+
+/// Why the data could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// A data folder as a whole.
+    #[error("cannot open the data folder: {0}")]
+    DataDir(#[from] log::DataDirError),
+    /// One log.
+    #[error("cannot open a partition: {0}")]
+    Log(#[from] log::RecoverError),
+    /// The home of the metadata log.
+    #[error("{path}: {error}")]
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// The system's answer.
+        error: std::io::Error,
+    },
+}
+
+/// What the data folders hold.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// All folders that logs may lie in, the metadata log's home last.
+    dirs: Vec<ShardDir>,
+    logs: Vec<FoundLog>,
+}
+
+impl Found {
+    /// What each shard opens. The number of shards may change at any start: nothing on disk names one.
+    pub fn shares(&self, shards: usize) -> Vec<Found> {
+        let mut shares = vec![Found { dirs: self.dirs.clone(), logs: Vec::new() }; shards];
+        for log in &self.logs {
+            shares[owner(log, shards)].logs.push(log.clone());
+        }
+        shares
+    }
+}
+
+fn owner(log: &FoundLog, shards: usize) -> usize {
+    let count = u16::try_from(shards).unwrap_or(u16::MAX);
+    match log.uid {
+        Some(uid) if uid != METADATA_LOG.topic.0 => usize::from(shard_of(Uuid(uid), log.partition, count).0),
+        _ => 0,
+    }
+}
+
+fn metadata_home(data_dirs: &[PathBuf]) -> PathBuf {
+    #[expect(clippy::indexing_slicing, reason = "settings always name a data folder")]
+    data_dirs[0].join(METADATA_HOME)
+}
+
+/// Lists the data folders. Takes their clean marks: a crash from here on is one.
+pub fn scan(io: &Io, data_dirs: &[PathBuf]) -> Result<Found, RecoverError> {
+    let home = metadata_home(data_dirs);
+    std::fs::create_dir_all(&home).map_err(|error| RecoverError::Home { path: home.clone(), error })?;
+    let mut found = Found { dirs: Vec::new(), logs: Vec::new() };
+    for path in data_dirs.iter().chain([&home]) {
+        let (task_io, path) = (io.clone(), path.clone());
+        let scanned = io.block_on(async move { log::scan_data_dir(&task_io, &path).await }, |_| {});
+        let dir = scanned?;
+        found.dirs.push(ShardDir { path: dir.path.clone(), incarnation: dir.incarnation });
+        let (known, foreign): (Vec<_>, Vec<_>) = dir.logs.into_iter().partition(|log| is_served(log, &home));
+        foreign.iter().for_each(note_foreign);
+        found.logs.extend(known);
+    }
+    Ok(found)
+}
+
+fn is_served(log: &FoundLog, home: &Path) -> bool {
+    log.name.data_dir() == home || (log.topic != KAFKA_METADATA && log.uid.is_some())
+}
+
+fn note_foreign(log: &FoundLog) {
+    let folder = log.name.dir.display();
+    if log.topic == KAFKA_METADATA {
+        tracing::warn!("{folder} is Kafka's metadata log: it is left alone, topic settings in it are not taken over");
+    } else {
+        tracing::warn!("{folder} has no usable partition.metadata, so its topic id is unknown: it is left alone");
+    }
+}
+
+/// Opens this shard's share and gives it to a broker.
+pub fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result<(Broker<EngineStore>, usize), RecoverError> {
+    let limits = orders.budget.log_limits(orders.retention_check_ms);
+    let metadata_dir = metadata_home(&orders.data_dirs).join(METADATA_FOLDER);
+    let logs = LogSet::new(io.clone(), limits, me.0, found.dirs);
+    let store = EngineStore::new(logs, &orders.data_dirs, metadata_dir);
+    let shards = u16::try_from(orders.shards).unwrap_or(u16::MAX);
+    let mut broker = Broker::new(store, me, shards, orders.broker.clone());
+    let partitions = found.logs.len();
+    for log in found.logs {
+        let task_io = io.clone();
+        let opening = async move { log::recover(&task_io, log.name, log.hints).await };
+        let recovered = io.block_on(opening, |_| {})?;
+        adopt(&mut broker, recovered);
+    }
+    Ok((broker, partitions))
+}
+
+fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog) {
+    for (file, damage) in &recovered.damage {
+        tracing::error!(
+            "{}: byte {}: {}; the partition is served up to there only",
+            file.display(),
+            damage.position,
+            damage.reason
+        );
+    }
+    let headers = recovered.batches_after_snapshot.iter().map(|(header, _)| header.encode()).collect();
+    let (topic, index) = (recovered.uid, recovered.partition);
+    let snapshot = recovered.snapshot.take();
+    let dir = recovered.name.data_dir().to_owned();
+    let store = broker.store_mut();
+    store.count(&dir);
+    // The metadata image gives it its settings before anything is appended.
+    let log = store::broker_id(store.logs.adopt(recovered, log::LogConfig::default()));
+    broker.adopt(&broker::RecoveredLog { log, topic_id: Uuid(topic), partition: index, snapshot, headers });
+}

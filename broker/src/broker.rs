@@ -4,7 +4,7 @@
 use crate::api;
 use crate::append_then::Then;
 use crate::disk::Disk;
-use crate::front::message::{Tell, Ticket};
+use crate::front::message::{TellPart, Ticket};
 use crate::front::sessions::Sessions;
 use crate::front::{Conn, Front, Message};
 use crate::group::wiring::Groups;
@@ -52,7 +52,7 @@ pub struct Broker<S: Store> {
     /// Internal appends that ended and whose asker was not called yet.
     pub(crate) own_done: VecDeque<(Then, Result<(), ErrorCode>)>,
     /// What this turn has to tell other shards.
-    pub(crate) outbox: BTreeMap<ShardId, Vec<(Ticket, Tell<S::Chunk>)>>,
+    pub(crate) outbox: BTreeMap<ShardId, Vec<TellPart<S::Chunk>>>,
     pub(crate) groups: Groups,
     pub(crate) producers_checked_ms: u64,
     pub(crate) effects: VecDeque<Effect<S::Chunk>>,

@@ -16,6 +16,10 @@ pub const REPLAY_STEP_BYTES: usize = 1 << 20;
 /// Milliseconds after which a parked append is tried again, when no durable event came before.
 pub const PARKED_RETRY_MS: u64 = 2;
 
+/// Least time that a produce waits for the disk, in milliseconds, whatever its timeout says: in Kafka an append with one replica
+/// waits for nothing, so that clients get away with a timeout shorter than a flush.
+pub const PRODUCE_WAIT_MIN_MS: u64 = 5_000;
+
 /// Milliseconds between two looks for expired producers (Kafka's `producer.id.expiration.check.interval.ms`).
 pub const PRODUCER_CHECK_INTERVAL_MS: u64 = 600_000;
 

@@ -1,5 +1,7 @@
 //! Offsets by name, time and epoch, and deleting records up to one. If this breaks, consumers start in the wrong place.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests, too, end the test")]
+
 use broker::ConnId;
 use broker::testing::{Call, World, ask_offsets, body_of, fetch, produce, records};
 use protocol::batch::BatchBuilder;

@@ -20,12 +20,13 @@
 //! Deviations: acks=1 is as durable as acks=all. A batch older than the five remembered ones of its producer is
 //! DUPLICATE_SEQUENCE_NUMBER, which clients take for success; Kafka 4.3.1 says OUT_OF_ORDER_SEQUENCE_NUMBER. A repeated
 //! batch that is not durable yet waits for its original. Only the first bad record is listed, Kafka lists all. Producers
-//! expire by the time of their last append, in Kafka by their last record's timestamp.
+//! expire by the time of their last append, in Kafka by their last record's timestamp. A `timeout_ms` below five seconds counts as five.
 
 use crate::front::gather::{AskedTopic, Gather, Kind, Parts};
 use crate::front::message::{Ask, Failure, ProduceAsk, Produced, Tell};
 use crate::image::TopicImage;
 use crate::io::Effect;
+use crate::limits::PRODUCE_WAIT_MIN_MS;
 use crate::request::{Refusal, Request};
 use crate::store::Chunk;
 use crate::{Broker, Store};
@@ -55,7 +56,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
         add_topic(broker, request, data, refused.as_ref(), body.acks, &mut parts);
     }
     // Nobody waits for acks=0; everybody else no longer than they said.
-    let timeout_ms = u64::from(body.timeout_ms.max(0).unsigned_abs());
+    let timeout_ms = u64::from(body.timeout_ms.max(0).unsigned_abs()).max(PRODUCE_WAIT_MIN_MS);
     let deadline_ms = (body.acks != 0).then_some(broker.now.mono_ms + timeout_ms);
     broker.gather(request.origin, &request.header, deadline_ms, parts, Kind::Produce { acks: body.acks });
     Ok(())

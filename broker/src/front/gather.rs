@@ -1,6 +1,6 @@
 //! The parts of one request while they are out at the shards that own their partitions: split, gathered, answered.
 
-use super::message::{Ask, Failure, Message, Tell, Ticket};
+use super::message::{Ask, AskPart, Failure, Message, Tell, Ticket};
 use crate::Broker;
 use crate::api;
 use crate::image::{TopicImage, shard_of};
@@ -133,7 +133,7 @@ impl<S: Store> Broker<S> {
     }
 
     fn ask_owners(&mut self, gather: u64, asks: Vec<(ShardId, u32, PartitionKey, Ask<S::Chunk>)>) {
-        let mut by_owner: BTreeMap<ShardId, Vec<(u32, PartitionKey, Ask<S::Chunk>)>> = BTreeMap::new();
+        let mut by_owner: BTreeMap<ShardId, Vec<AskPart<S::Chunk>>> = BTreeMap::new();
         for (owner, slot, key, ask) in asks {
             by_owner.entry(owner).or_default().push((slot, key, ask));
         }
@@ -148,7 +148,7 @@ impl<S: Store> Broker<S> {
     }
 
     /// Does what another shard, or this one, asks of partitions here.
-    pub(crate) fn asked(&mut self, shard: ShardId, gather: u64, parts: Vec<(u32, PartitionKey, Ask<S::Chunk>)>) {
+    pub(crate) fn asked(&mut self, shard: ShardId, gather: u64, parts: Vec<AskPart<S::Chunk>>) {
         let mut fetches = Vec::new();
         for (slot, key, ask) in parts {
             let ticket = Ticket { shard, gather, slot };

@@ -21,6 +21,12 @@ pub struct Ticket {
     pub slot: u32,
 }
 
+/// A slot of the gather that asks, the partition, and what it is asked.
+pub type AskPart<C> = (u32, PartitionKey, Ask<C>);
+
+/// Where an answer belongs, and the answer.
+pub type TellPart<C> = (Ticket, Tell<C>);
+
 /// A message between the brokers of two shards.
 #[derive(Debug)]
 pub enum Message<C: Chunk> {
@@ -53,13 +59,13 @@ pub enum Message<C: Chunk> {
     Ask {
         /// The gather that wants the answers.
         gather: u64,
-        /// Slot, partition and what to do there, in the request's order.
-        parts: Vec<(u32, PartitionKey, Ask<C>)>,
+        /// What to do where, in the request's order.
+        parts: Vec<AskPart<C>>,
     },
     /// Answers to parts.
     Tell {
-        /// Where each answer belongs, and the answer.
-        parts: Vec<(Ticket, Tell<C>)>,
+        /// The answers.
+        parts: Vec<TellPart<C>>,
     },
     /// A question for the coordinator of a group.
     GroupAsk {

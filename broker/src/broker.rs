@@ -3,6 +3,7 @@
 
 use crate::api;
 use crate::append_then::Then;
+use crate::controller::seat::Seat;
 use crate::disk::Disk;
 use crate::front::message::{TellPart, Ticket};
 use crate::front::sessions::Sessions;
@@ -55,6 +56,8 @@ pub struct Broker<S: Store> {
     pub(crate) outbox: BTreeMap<ShardId, Vec<TellPart<S::Chunk>>>,
     pub(crate) groups: Groups,
     pub(crate) producers_checked_ms: u64,
+    /// Administration.
+    pub(crate) seat: Seat<S::Chunk>,
     pub(crate) effects: VecDeque<Effect<S::Chunk>>,
 }
 
@@ -82,6 +85,7 @@ impl<S: Store> Broker<S> {
             outbox: BTreeMap::new(),
             groups: Groups::new(&settings, me),
             producers_checked_ms: 0,
+            seat: Seat::new(),
             effects: VecDeque::new(),
             settings,
         }
@@ -129,7 +133,7 @@ impl<S: Store> Broker<S> {
         let parked = (!self.parked.is_empty()).then_some(self.now.mono_ms + PARKED_RETRY_MS);
         let producers = Some(self.producers_checked_ms + PRODUCER_CHECK_INTERVAL_MS);
         let groups = self.groups.coordinator.next_deadline();
-        [waits, parked, producers, groups].into_iter().flatten().min()
+        [waits, parked, producers, groups, self.seat.deadline()].into_iter().flatten().min()
     }
 
     fn tick(&mut self) {
@@ -144,6 +148,7 @@ impl<S: Store> Broker<S> {
     /// Ends a turn: calls back our own askers and sends what is to be told.
     fn settle(&mut self) {
         self.call_back();
+        self.settle_admin();
         self.flush_outbox();
     }
 
@@ -169,9 +174,16 @@ impl<S: Store> Broker<S> {
     }
 
     fn serve(&mut self, origin: Origin, frame: S::Chunk, local: SocketAddr, peer: SocketAddr) {
-        let served = Request::decode(origin, frame, local, peer).and_then(|request| self.dispatch(&request));
-        if let Err(refusal) = served {
-            self.close(origin, &refusal);
+        match Request::decode(origin, frame, local, peer) {
+            Ok(request) => self.serve_request(&request),
+            Err(refusal) => self.close(origin, &refusal),
+        }
+    }
+
+    /// Serves a request whose header is known.
+    pub(crate) fn serve_request(&mut self, request: &Request<S::Chunk>) {
+        if let Err(refusal) = self.dispatch(request) {
+            self.close(request.origin, &refusal);
         }
     }
 
@@ -202,6 +214,14 @@ impl<S: Store> Broker<S> {
             ApiKey::OffsetForLeaderEpoch => api::k23_offset_for_leader_epoch::handle(self, request),
             ApiKey::DeleteGroups => api::k42_delete_groups::handle(self, request),
             ApiKey::OffsetDelete => api::k47_offset_delete::handle(self, request),
+            ApiKey::Metadata => api::k03_metadata::handle(self, request),
+            ApiKey::CreateTopics => api::k19_create_topics::handle(self, request),
+            ApiKey::DeleteTopics => api::k20_delete_topics::handle(self, request),
+            ApiKey::InitProducerId => api::k22_init_producer_id::handle(self, request),
+            ApiKey::DescribeConfigs => api::k32_describe_configs::handle(self, request),
+            ApiKey::CreatePartitions => api::k37_create_partitions::handle(self, request),
+            ApiKey::DescribeCluster => api::k60_describe_cluster::handle(self, request),
+            ApiKey::DescribeTopicPartitions => api::k75_describe_topic_partitions::handle(self, request),
             _ => Err(Refusal::Key { key: key as i16 }),
         }
     }
@@ -228,20 +248,17 @@ impl<S: Store> Broker<S> {
                 self.effects.push_back(Effect::Send { to: from, msg: Message::ImageApplied { version } });
             }
             Message::ImageApplied { version } => self.image_applied(from, version),
+            Message::EnsureTopic { name } => self.ensure_topic(&name),
+            Message::WantProducerIds => self.reserve_ids(from),
+            Message::ProducerIds { first } => self.ids_granted(first),
         }
     }
-
-    /// Every shard but this one has to say so before an admin request is answered.
-    fn image_applied(&mut self, _from: ShardId, _version: i64) {}
-
-    /// An append that the controller asked for is durable, or failed.
-    pub(crate) fn controller_appended(&mut self, _token: u64, _result: Result<(), ErrorCode>) {}
 
     /// A batch of an internal log that is being replayed.
     pub(crate) fn replayed(&mut self, of: ReplayOf, batch: &BatchView<'_>) {
         match of {
             ReplayOf::Offsets(partition) => self.group_replayed(partition, batch),
-            ReplayOf::Controller => {}
+            ReplayOf::Controller => self.metadata_replayed(batch),
         }
     }
 
@@ -249,7 +266,7 @@ impl<S: Store> Broker<S> {
     pub(crate) fn replay_done(&mut self, of: ReplayOf, result: Result<(), ReadFault>) {
         match of {
             ReplayOf::Offsets(partition) => self.group_replay_done(partition, result),
-            ReplayOf::Controller => {}
+            ReplayOf::Controller => self.metadata_replay_done(result),
         }
     }
 }

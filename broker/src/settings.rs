@@ -40,6 +40,8 @@ pub struct BrokerSettings {
     pub node_id: i32,
     /// Drawn anew at every start: makes ids that a former run gave out, such as fetch sessions, unlikely to fit this one.
     pub incarnation: u64,
+    /// The cluster's id where the data folders name one already; else the first start draws one.
+    pub cluster_id: Option<String>,
     /// `broker.rack`.
     pub rack: Option<String>,
     /// In the order of `listeners`.
@@ -78,6 +80,7 @@ impl BrokerSettings {
         Self {
             node_id,
             incarnation: 0,
+            cluster_id: None,
             rack: statics.get("broker.rack").cloned(),
             num_partitions: at.number("num.partitions", 1),
             default_replication_factor: at.number("default.replication.factor", 1),

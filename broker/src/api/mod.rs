@@ -3,6 +3,7 @@
 pub mod k00_produce;
 pub mod k01_fetch;
 pub mod k02_list_offsets;
+pub mod k03_metadata;
 pub mod k08_offset_commit;
 pub mod k09_offset_fetch;
 pub mod k10_find_coordinator;
@@ -13,10 +14,20 @@ pub mod k14_sync_group;
 pub mod k15_describe_groups;
 pub mod k16_list_groups;
 pub mod k18_api_versions;
+pub mod k19_create_topics;
+pub mod k20_delete_topics;
 pub mod k21_delete_records;
+pub mod k22_init_producer_id;
 pub mod k23_offset_for_leader_epoch;
+pub mod k32_describe_configs;
+pub mod k37_create_partitions;
 pub mod k42_delete_groups;
 pub mod k47_offset_delete;
+pub mod k60_describe_cluster;
+pub mod k75_describe_topic_partitions;
+
+pub(crate) mod answer;
+pub(crate) mod rights;
 
 use protocol::messages::keys::ApiKey;
 
@@ -25,6 +36,7 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
+    ApiKey::Metadata,
     ApiKey::OffsetCommit,
     ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
@@ -35,8 +47,15 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::DescribeGroups,
     ApiKey::ListGroups,
     ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
+    ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
     ApiKey::OffsetDelete,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
 ];

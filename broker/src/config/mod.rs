@@ -3,6 +3,7 @@
 //! Where values come from (files, flags) is the `node` crate's business; what changed at run time is in the
 //! [metadata image](crate::image).
 
+pub mod broker;
 pub mod durability;
 pub mod layers;
 pub mod topic;

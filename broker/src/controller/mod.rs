@@ -9,6 +9,7 @@ pub mod plan;
 pub mod producer_ids;
 pub mod random;
 pub mod record;
+pub(crate) mod seat;
 
 pub mod snapshot;
 
@@ -132,7 +133,8 @@ impl Controller {
         self.outputs.push_back(Output::Publish(Arc::clone(&self.durable)));
         if self.newest.cluster_id().is_none() {
             let mut plan = self.plan();
-            let id = cluster_id(&mut || self.random.draw());
+            let known = self.newest.settings().cluster_id.clone();
+            let id = known.unwrap_or_else(|| cluster_id(&mut || self.random.draw()));
             plan.push(Record::ClusterId(id));
             self.stage(plan);
         }
@@ -146,6 +148,12 @@ impl Controller {
     /// An empty change on top of the newest metadata.
     pub fn plan(&self) -> Plan {
         Plan::new(MetadataImage::clone(&self.newest))
+    }
+
+    /// The newest change that is not done yet.
+    pub fn last_unfinished(&self) -> Option<Ticket> {
+        let published = || self.published.values().next_back().copied();
+        self.in_flight.back().map(|(ticket, _)| *ticket).or_else(published)
     }
 
     /// Where new ids come from.

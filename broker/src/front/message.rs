@@ -93,6 +93,18 @@ pub enum Message<C: Chunk> {
         /// The image's version.
         version: i64,
     },
+    /// A topic is needed: shard 0 makes it, if it is not there.
+    EnsureTopic {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A shard has no producer ids left.
+    WantProducerIds,
+    /// A block of producer ids from `first` on; `None` when none can be had now.
+    ProducerIds {
+        /// The first id.
+        first: Option<i64>,
+    },
 }
 
 /// What one partition is asked to do.

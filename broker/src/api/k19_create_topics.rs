@@ -1,0 +1,125 @@
+//! CreateTopics, key 19, versions 2 to 7.
+//!
+//! Behaviour: each topic succeeds or fails by itself; a name that appears twice is INVALID_REQUEST. -1 partitions or
+//! replicas take the broker's defaults. A manual assignment numbers its partitions from 0 without gaps and leaves both counts at
+//! -1. `validate_only` checks and changes nothing. The answer leaves when the topics can be written to.
+//!
+//! KIPs: 4, 464 (defaults), 525 (configuration in the answer from version 5 on), 516 (topic id from 7 on).
+//!
+//! Deviations: `remote.storage.enable=true` is refused until there is tiered storage.
+
+use super::answer::Answer;
+use super::k32_describe_configs::topic_entries;
+use crate::controller::Controller;
+use crate::controller::plan::{Layout, NewTopic, Plan, Rejection};
+use crate::image::{MetadataImage, TopicImage};
+use crate::request::{Refusal, Request};
+use crate::{Broker, Store};
+use protocol::ErrorCode;
+use protocol::messages::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
+};
+
+/// Makes topics.
+pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
+    if broker.to_controller(request) {
+        return Ok(());
+    }
+    let body = request.body(CreateTopicsRequest::decode)?;
+    let Some(controller) = broker.seat.controller() else { return Ok(()) };
+    let (plan, response) = plan(controller, &body);
+    let ticket = if body.validate_only { None } else { controller.stage(plan) };
+    broker.answer_after(ticket, body.timeout_ms, request, Answer::CreateTopics(response));
+    Ok(())
+}
+
+fn plan(controller: &mut Controller, body: &CreateTopicsRequest<'_>) -> (Plan, CreateTopicsResponse<'static>) {
+    let mut plan = controller.plan();
+    let mut topics: Vec<CreatableTopicResult<'static>> = Vec::new();
+    for (index, topic) in body.topics.iter().enumerate() {
+        let same = |other: &CreatableTopic<'_>| other.name == topic.name;
+        if body.topics[..index].iter().any(same) {
+            continue;
+        }
+        let planned = if body.topics[index + 1..].iter().any(same) {
+            Err(Rejection::new(ErrorCode::InvalidRequest, "The request names this topic more than once"))
+        } else {
+            new_topic(topic).and_then(|new| plan.create_topic(&new, controller.random()))
+        };
+        topics.push(match planned {
+            Ok(made) => succeeded(plan.image(), &made),
+            Err(rejection) => failed(topic.name.to_string(), rejection),
+        });
+    }
+    (plan, CreateTopicsResponse { throttle_time_ms: 0, topics })
+}
+
+fn new_topic(asked: &CreatableTopic<'_>) -> Result<NewTopic, Rejection> {
+    let (partitions, factor) = (asked.num_partitions, asked.replication_factor);
+    let layout = if asked.assignments.is_empty() {
+        Layout::Count {
+            partitions: (partitions != -1).then_some(partitions),
+            replication_factor: (factor != -1).then_some(factor),
+        }
+    } else if partitions != -1 || factor != -1 {
+        let message = "With a manual assignment, the number of partitions and the replication factor must be -1";
+        return Err(Rejection::new(ErrorCode::InvalidRequest, message));
+    } else {
+        manual(&asked.assignments)?
+    };
+    let mut configs: Vec<(String, String)> = Vec::with_capacity(asked.configs.len());
+    for config in &asked.configs {
+        let Some(value) = &config.value else {
+            let message = format!("A topic is made with a value for {}, or without the key", config.name);
+            return Err(Rejection::new(ErrorCode::InvalidConfig, message));
+        };
+        configs.push((config.name.to_string(), value.to_string()));
+    }
+    Ok(NewTopic { name: asked.name.to_string(), layout, configs })
+}
+
+fn manual(assignments: &[CreatableReplicaAssignment]) -> Result<Layout, Rejection> {
+    let bad = |message: String| Err(Rejection::new(ErrorCode::InvalidReplicaAssignment, message));
+    let mut sorted: Vec<&CreatableReplicaAssignment> = assignments.iter().collect();
+    sorted.sort_by_key(|assignment| assignment.partition_index);
+    for (expected, assignment) in (0..).zip(&sorted) {
+        if assignment.partition_index != expected {
+            return bad(format!(
+                "Partitions must be numbered from 0 without gaps and repetitions; {expected} is missing or repeated"
+            ));
+        }
+    }
+    Ok(Layout::Manual(sorted.into_iter().map(|assignment| assignment.broker_ids.clone()).collect()))
+}
+
+fn succeeded(image: &MetadataImage, topic: &TopicImage) -> CreatableTopicResult<'static> {
+    let configs = topic_entries(image, topic).into_iter().map(|entry| CreatableTopicConfigs {
+        name: entry.name.into(),
+        value: Some(entry.value.into()),
+        read_only: false,
+        config_source: entry.source as i8,
+        is_sensitive: false,
+    });
+    let factor = topic.partitions.first().map_or(0, |partition| partition.replicas.len());
+    CreatableTopicResult {
+        name: topic.name.to_string().into(),
+        topic_id: topic.id,
+        num_partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+        replication_factor: i16::try_from(factor).unwrap_or(i16::MAX),
+        configs: Some(configs.collect()),
+        ..CreatableTopicResult::default()
+    }
+}
+
+fn failed(name: String, rejection: Rejection) -> CreatableTopicResult<'static> {
+    CreatableTopicResult {
+        name: name.into(),
+        error_code: rejection.code.code(),
+        error_message: Some(rejection.message.into()),
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: Some(Vec::new()),
+        ..CreatableTopicResult::default()
+    }
+}

@@ -1,0 +1,167 @@
+//! The configuration keys of a broker: all of Kafka 4.3.1's public ones and our own, each with type, rule, default and what
+//! becomes of it here. Nothing is ignored in silence: a key has an effect, or a notice says why not, or the start is refused
+//! because going on without it would remove protection or data.
+//!
+//! Reading them from a file is the `node` crate's business.
+
+mod groups;
+mod history;
+mod log;
+mod node;
+mod security;
+mod tiered;
+mod why;
+
+#[cfg(test)]
+mod tests;
+
+use super::value::{Kind, Refusal, Rule, check};
+
+/// Whether and for whom a key can be changed at run time, as Kafka has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// With a restart only.
+    Fixed,
+    /// For one broker.
+    Broker,
+    /// For one broker or all.
+    Cluster,
+}
+
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It has an effect; the text says which.
+    Used(&'static str),
+    /// It is taken and has no effect; the text says why that is fine.
+    Notice(&'static str),
+    /// Any value but the default stops the start; the text says what would be lost.
+    Refused(&'static str),
+}
+
+/// One broker configuration key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BrokerKey {
+    /// Its name.
+    pub name: &'static str,
+    /// The type of its value.
+    pub kind: Kind,
+    /// What its value must satisfy.
+    pub rule: Rule,
+    /// Kafka's default; `None` where it has none.
+    pub default: Option<&'static str>,
+    /// Who may change it at run time.
+    pub scope: Scope,
+    /// What becomes of it.
+    pub class: Class,
+}
+
+impl BrokerKey {
+    /// What a reader is told about it.
+    pub fn doc(&self) -> String {
+        match self.class {
+            Class::Used(text) => text.to_owned(),
+            Class::Notice(why) => format!("Without effect: {why}."),
+            Class::Refused(why) => format!("Only the default is taken: {why}."),
+        }
+    }
+}
+
+const fn row(
+    name: &'static str,
+    kind: Kind,
+    rule: Rule,
+    default: Option<&'static str>,
+    scope: Scope,
+    class: Class,
+) -> BrokerKey {
+    BrokerKey { name, kind, rule, default, scope, class }
+}
+
+/// All keys, by family and name.
+pub fn keys() -> impl Iterator<Item = &'static BrokerKey> {
+    [node::KEYS, log::KEYS, groups::KEYS, security::KEYS, tiered::KEYS].into_iter().flatten()
+}
+
+/// The key of that name.
+pub fn find(name: &str) -> Option<&'static BrokerKey> {
+    keys().find(|key| key.name == name)
+}
+
+/// What becomes of one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has an effect, or says what is so anyway.
+    Used,
+    /// It has none, for this reason.
+    Notice(&'static str),
+    /// It is of Kafka before 4.0; the text says what replaced it.
+    Historic(&'static str),
+    /// The start stops, for this reason.
+    Refused(&'static str),
+    /// Nobody knows it; the known name that is most like it.
+    Unknown(Option<&'static str>),
+}
+
+/// Judges one setting. An error: the value is not one that the key takes.
+pub fn judge(name: &str, value: &str) -> Result<Standing, Refusal> {
+    let Some(key) = find(name) else { return Ok(judge_others(name)) };
+    let value = value.trim();
+    let free = matches!(key.kind, Kind::String | Kind::List | Kind::Class | Kind::Password);
+    if free && value.is_empty() && key.default.unwrap_or_default().is_empty() {
+        return Ok(Standing::Used);
+    }
+    check(name, key.kind, key.rule, value)?;
+    Ok(match key.class {
+        Class::Used(_) => Standing::Used,
+        Class::Notice(why) => Standing::Notice(why),
+        Class::Refused(_) if key.default.is_some_and(|default| value.eq_ignore_ascii_case(default)) => Standing::Used,
+        Class::Refused(why) => Standing::Refused(why),
+    })
+}
+
+/// Names outside the table: families of names, and what Kafka had before 4.0.
+fn judge_others(name: &str) -> Standing {
+    let of_listener = name.strip_prefix("listener.name.").unwrap_or_default();
+    if of_listener.contains("ssl.") || name.starts_with("ssl.") {
+        Standing::Refused(why::NO_TLS)
+    } else if of_listener.contains("sasl.") || name.starts_with("sasl.") {
+        Standing::Refused(why::NO_SASL)
+    } else if !of_listener.is_empty() {
+        Standing::Notice("settings of a single listener have no effect yet")
+    } else if name.starts_with("rsm.config.") || name.starts_with("rlmm.config.") {
+        Standing::Notice(why::TIERED)
+    } else if let Some(replaced) = history::find(name) {
+        Standing::Historic(replaced)
+    } else {
+        Standing::Unknown(nearest(name))
+    }
+}
+
+/// The known name that differs least, where it differs in a third of its letters at most.
+fn nearest(name: &str) -> Option<&'static str> {
+    let known = keys().map(|key| key.name).map(|known| (distance(name, known), known));
+    known
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| distance * 3 <= name.len())
+        .map(|(_, known)| known)
+}
+
+/// Letters to insert, remove or replace (Levenshtein). Names longer than any key are as far as they are long.
+fn distance(one: &str, other: &str) -> usize {
+    const LONGEST: usize = 128;
+    if one.len() > LONGEST {
+        return one.len();
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}

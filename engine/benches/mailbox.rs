@@ -20,7 +20,9 @@ fn one_thread(c: &mut Criterion) {
             for value in 0..256 {
                 assert!(sender.try_push([value; 8]).is_ok());
             }
-            receiver.drain().for_each(|message| drop(black_box(message)));
+            receiver.drain().for_each(|message| {
+                black_box(message);
+            });
         });
     });
     let mut ends = mesh::<Message>(2).into_iter();

@@ -1,5 +1,6 @@
 //! What only the simulator does: crashes, faults, one clock for many shards, and the same run for the same seed. If this
 //! breaks, every simulation above it proves less than it says.
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use engine::io::sim::{OpKind, SimDriver, SimWorld};
 use engine::io::{ConnId, Done, Driver, FileId, Op, OpenMode, Owner, RecvInto, Token};

@@ -4,6 +4,7 @@
 //! The controls at the end are copies of the parking protocol with one piece missing: if loom does not find them wanting,
 //! a green model above proves nothing.
 #![cfg(loom)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use engine::io::ShardId;
 use engine::mailbox::{ParkState, mesh_with_slots, ring};

@@ -3,6 +3,7 @@
 //!
 //! `uring` that is refused fails its cases, because a test that quietly skips proves nothing; where it is expected (a
 //! container without io_uring) say so with `RINGLOG_EXPECT_NO_URING=1`.
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod files;
 mod refused;

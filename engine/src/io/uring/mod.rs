@@ -47,6 +47,7 @@ pub struct UringDriver {
     queue: Queue,
     flights: Slots<Flight>,
     /// Kept apart from flights so that it is reused.
+    #[expect(clippy::vec_box, reason = "their box is what keeps their address while they fly")]
     scratches: Vec<Box<Scratch>>,
     /// `None` on kernels before 5.19: each waiting receive then brings its buffer.
     bufring: Option<BufRing>,

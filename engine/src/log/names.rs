@@ -33,6 +33,9 @@ pub(super) const KAFKA_EPOCHS: &str = "leader-epoch-checkpoint";
 /// Kafka's list of log start offsets, in the data folder.
 pub(super) const KAFKA_STARTS: &str = "log-start-offset-checkpoint";
 
+/// An empty file in a log folder: ringlog wrote every byte of this log.
+pub(super) const ORIGIN: &str = "ringlog.origin";
+
 /// What a file in a log folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileKind {
@@ -48,6 +51,8 @@ pub(super) enum FileKind {
     KafkaEpochs,
     /// The topic id.
     Metadata,
+    /// [`ORIGIN`].
+    Origin,
     /// Kafka's or unknown: left alone.
     Foreign,
 }
@@ -56,6 +61,7 @@ impl FileKind {
     pub(super) fn of(name: &str) -> FileKind {
         match name {
             PARTITION_METADATA => return FileKind::Metadata,
+            ORIGIN => return FileKind::Origin,
             KAFKA_EPOCHS => return FileKind::KafkaEpochs,
             _ => {}
         }

@@ -66,6 +66,13 @@ pub(super) struct PlanSegment {
     pub(super) start: Option<u64>,
 }
 
+impl PlanSegment {
+    /// What was read of a segment that left service meanwhile says nothing: its file may have been written anew.
+    fn believe<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
+        if self.alive.get() { read } else { Err(ReadError::Gone) }
+    }
+}
+
 /// Sealed indexes in memory, least recently used first out.
 #[derive(Default)]
 pub(super) struct IndexCache {
@@ -111,7 +118,7 @@ impl Reader {
     /// Whole batches from the one that contains `plan.from` on, from the first segment that has one.
     pub(super) async fn read(self, plan: ReadPlan) -> Result<Vec<Slice>, ReadError> {
         for segment in &plan.segments {
-            let found = self.read_segment(&plan, segment).await?;
+            let found = segment.believe(self.read_segment(&plan, segment).await)?;
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -149,11 +156,21 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        if segment.alive.get() { Ok(found) } else { Err(ReadError::Gone) }
+        Ok(found)
     }
 
     /// The first batch that reaches `from` and whose largest timestamp is at or past `timestamp`.
     pub(super) async fn find_time(
+        &self,
+        id: LogId,
+        segment: &PlanSegment,
+        from: i64,
+        timestamp: i64,
+    ) -> Result<Option<TimeHit>, ReadError> {
+        segment.believe(self.find_time_in(id, segment, from, timestamp).await)
+    }
+
+    async fn find_time_in(
         &self,
         id: LogId,
         segment: &PlanSegment,
@@ -180,7 +197,7 @@ impl Reader {
                 hit.is_none()
             })?;
         }
-        if segment.alive.get() { Ok(hit) } else { Err(ReadError::Gone) }
+        Ok(hit)
     }
 
     /// The bytes at the walk's position; `None` past the limit.

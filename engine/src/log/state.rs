@@ -53,6 +53,8 @@ pub(super) struct Log {
     /// Offsets of the snapshots on disk, ascending.
     pub(super) snapshots: Vec<i64>,
     pub(super) jitter_ms: i64,
+    /// While a suffix is removed nothing above this is promised: which batch the cut falls into is not known yet.
+    pub(super) floor_max: i64,
     /// A truncation that was asked for and met a full disk.
     pub(super) truncate_to: Option<i64>,
 }
@@ -176,6 +178,7 @@ impl Log {
             snapshot_writing: false,
             snapshots: Vec::new(),
             jitter_ms: 0,
+            floor_max: i64::MAX,
             truncate_to: None,
         }
     }
@@ -193,10 +196,10 @@ impl Log {
     /// What a power cut certainly leaves. Without a flush before the acknowledgement only sealed segments count.
     pub(super) fn floor(&self) -> i64 {
         if self.flushes() {
-            return self.durable;
+            return self.durable.min(self.floor_max);
         }
         let sealed = self.segments.iter().take_while(|segment| segment.is_sealed).last();
-        sealed.map_or(self.start, |segment| segment.end).clamp(self.start, self.durable)
+        sealed.map_or(self.start, |segment| segment.end).clamp(self.start, self.durable).min(self.floor_max)
     }
 
     /// True when a suffix may be removed now: nothing is in flight, and what stays is on the device.

@@ -5,7 +5,7 @@ use super::files::{OpenFile, write_mode};
 use super::names;
 use crate::io::{Op, OpenMode};
 use crate::mem::Slice;
-use crate::shard::Io;
+use crate::shard::{Class, Io};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -76,10 +76,11 @@ pub(super) async fn read_whole(io: &Io, path: &Path, max: u64) -> io::Result<Vec
     Ok(bytes)
 }
 
-/// Makes the folder of a log with its `partition.metadata`, durably.
+/// Makes the folder of a log with its `partition.metadata` and the mark that it is ours, durably.
 pub(super) async fn make_folder(io: &Io, dir: &Path, uid: &[u8; 16]) -> io::Result<()> {
     make_dir(io, dir).await?;
     let metadata = dir.join(names::PARTITION_METADATA);
+    drop(OpenFile::open(io, &dir.join(names::ORIGIN), OpenMode::Write).await?);
     replace(io, &metadata, super::kafka_files::partition_metadata(uid).into_bytes()).await?;
     sync_dir(io, dir.parent().unwrap_or(Path::new("."))).await
 }
@@ -101,6 +102,22 @@ pub(super) async fn create(io: &Io, path: &Path, reserved: u64) -> io::Result<Rc
             let _ = unlink(io, path).await;
             Err(error)
         }
+    }
+}
+
+/// A checkpoint to be made durable: whose turn it is, and what to write where.
+pub(super) struct FloorJob {
+    pub(super) lock: Class,
+    pub(super) data: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl FloorJob {
+    pub(super) async fn run(self, io: &Io) -> io::Result<()> {
+        let _turn = self.lock.acquire().await;
+        make_private(io, &self.data).await?;
+        replace(io, &self.path, self.bytes).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! The door to the log tests: a shard's loop over any driver, batches whose content follows from their offset, and
+//! The door to the log tests: a shard's loop over any driver, batches whose content follows from their offset and timestamp, and
 //! reading everything back from memory or disk.
 
 use engine::io::sim::SimWorld;
@@ -17,40 +17,40 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-pub const UID: [u8; 16] = *b"topic-id-16bytes";
+pub(crate) const UID: [u8; 16] = *b"topic-id-16bytes";
 
 /// Turns before a wait is given up: far more than anything here needs.
 const TURNS_MAX: usize = 200_000;
 
-pub struct Rig {
-    pub io: Io,
-    pub set: Option<LogSet>,
-    pub events: Vec<LogEvent>,
-    pub data: PathBuf,
+pub(crate) struct Rig {
+    pub(crate) io: Io,
+    pub(crate) set: Option<LogSet>,
+    pub(crate) events: Vec<LogEvent>,
+    pub(crate) data: PathBuf,
     /// Logs that were there at the start, by folder name.
-    pub logs: BTreeMap<String, LogId>,
+    pub(crate) logs: BTreeMap<String, LogId>,
     /// What recovery said of each log.
-    pub reports: Vec<String>,
+    pub(crate) reports: Vec<String>,
     /// Snapshot and batches behind it that recovery handed back, by folder name.
-    pub recovered: BTreeMap<String, (Option<(i64, Vec<u8>)>, Vec<i64>)>,
+    pub(crate) recovered: BTreeMap<String, (Option<(i64, Vec<u8>)>, Vec<i64>)>,
 }
 
 /// Settings that make everything happen with little data.
-pub fn small() -> LogConfig {
+pub(crate) fn small() -> LogConfig {
     LogConfig { segment_bytes: 64 << 10, file_delete_delay_ms: 100, retention_ms: -1, ..LogConfig::default() }
 }
 
-pub fn limits() -> LogLimits {
+pub(crate) fn limits() -> LogLimits {
     LogLimits { retention_check_ms: 50, checkpoint_ms: 5, idle_ms: 50, spares_max: 0, ..LogLimits::default() }
 }
 
 impl Rig {
     /// Boots on `data` as the node does: scan, recover, adopt.
-    pub fn boot(driver: Box<dyn Driver>, data: &Path, config: &LogConfig, limits: LogLimits) -> Rig {
+    pub(crate) fn boot(driver: Box<dyn Driver>, data: &Path, config: &LogConfig, limits: LogLimits) -> Rig {
         Rig::try_boot(driver, data, config, limits).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub fn try_boot(
+    pub(crate) fn try_boot(
         driver: Box<dyn Driver>,
         data: &Path,
         config: &LogConfig,
@@ -92,17 +92,17 @@ impl Rig {
         self.logs.insert(folder, id);
     }
 
-    pub fn set(&mut self) -> &mut LogSet {
+    pub(crate) fn set(&mut self) -> &mut LogSet {
         self.set.as_mut().unwrap()
     }
 
-    pub fn create(&mut self, folder: &str, config: LogConfig) -> LogId {
+    pub(crate) fn create(&mut self, folder: &str, config: LogConfig) -> LogId {
         let name = LogName { dir: self.data.join(folder) };
         self.set().create(name, UID, 0, config, 0)
     }
 
     /// One turn of the loop.
-    pub fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         let mut dones: Vec<Done> = Vec::new();
         self.io.turn(&mut dones);
         for done in dones {
@@ -119,7 +119,7 @@ impl Rig {
     }
 
     /// Turns until `ready`.
-    pub fn until(&mut self, what: &str, mut ready: impl FnMut(&mut Rig) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut ready: impl FnMut(&mut Rig) -> bool) {
         for _ in 0..TURNS_MAX {
             if ready(self) {
                 return;
@@ -129,19 +129,19 @@ impl Rig {
         panic!("waited in vain for {what}; events {:?}", self.events);
     }
 
-    pub fn until_durable(&mut self, id: LogId) {
+    pub(crate) fn until_durable(&mut self, id: LogId) {
         self.until("durable", |rig| {
             let offsets = rig.set().offsets(id);
             offsets.durable == offsets.end
         });
     }
 
-    pub fn until_event(&mut self, what: &str, wanted: impl Fn(&LogEvent) -> bool) {
+    pub(crate) fn until_event(&mut self, what: &str, wanted: impl Fn(&LogEvent) -> bool) {
         self.until(what, |rig| rig.events.iter().any(&wanted));
     }
 
     /// Lets `ms` of the shard's time pass.
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.io.now().plus_millis(ms);
         let io = self.io.clone();
         let timer = io.clone();
@@ -151,11 +151,11 @@ impl Rig {
     }
 
     /// Appends the batch that belongs at the log's end: `records` records, about `bytes` bytes.
-    pub fn append(&mut self, id: LogId, records: i32, bytes: usize) -> Result<AppendInfo, AppendError> {
+    pub(crate) fn append(&mut self, id: LogId, records: i32, bytes: usize) -> Result<AppendInfo, AppendError> {
         self.append_at(id, records, bytes, 1000)
     }
 
-    pub fn append_at(
+    pub(crate) fn append_at(
         &mut self,
         id: LogId,
         records: i32,
@@ -176,7 +176,7 @@ impl Rig {
     }
 
     /// Runs a task to its end, turning the whole loop.
-    pub fn run<T: 'static>(&mut self, task: impl Future<Output = T> + 'static) -> T {
+    pub(crate) fn run<T: 'static>(&mut self, task: impl Future<Output = T> + 'static) -> T {
         let slot = Rc::new(RefCell::new(None));
         let result = Rc::clone(&slot);
         self.io.spawn(async move {
@@ -188,7 +188,7 @@ impl Rig {
     }
 
     /// Batches from `from` on, from memory or disk as they come.
-    pub fn fetch(&mut self, id: LogId, from: i64, max_bytes: usize) -> Result<Vec<Slice>, ReadError> {
+    pub(crate) fn fetch(&mut self, id: LogId, from: i64, max_bytes: usize) -> Result<Vec<Slice>, ReadError> {
         match self.set().read(id, from, max_bytes, i64::MAX, true) {
             Read::Bytes(slices) => Ok(slices),
             Read::Disk(plan) => {
@@ -201,7 +201,7 @@ impl Rig {
     }
 
     /// Every batch from the log's start, each verified; returns base and last offsets.
-    pub fn read_all(&mut self, id: LogId) -> Vec<(i64, i64)> {
+    pub(crate) fn read_all(&mut self, id: LogId) -> Vec<(i64, i64)> {
         let offsets = self.set().offsets(id);
         let mut at = offsets.start;
         let mut seen = Vec::new();
@@ -216,7 +216,7 @@ impl Rig {
     }
 
     /// Checks that the log's batches follow each other without a hole up to its end, and are what was appended.
-    pub fn check_whole(&mut self, id: LogId) {
+    pub(crate) fn check_whole(&mut self, id: LogId) {
         let offsets = self.set().offsets(id);
         let batches = self.read_all(id);
         if let Some(&(first, _)) = batches.first() {
@@ -230,7 +230,7 @@ impl Rig {
     }
 
     /// Ends the set cleanly.
-    pub fn shutdown(mut self) {
+    pub(crate) fn shutdown(mut self) {
         let deadline = self.io.now().plus_millis(10_000);
         let set = self.set.take().unwrap();
         set.shutdown(deadline, |_| {}).unwrap();
@@ -238,7 +238,11 @@ impl Rig {
 }
 
 /// Turns an `Io` without a set until `task` has ended, or so many turns went by.
-pub fn block_on<T: 'static>(io: &Io, turns: usize, task: impl Future<Output = Result<T, String>> + 'static) -> Result<T, String> {
+pub(crate) fn block_on<T: 'static>(
+    io: &Io,
+    turns: usize,
+    task: impl Future<Output = Result<T, String>> + 'static,
+) -> Result<T, String> {
     let slot = Rc::new(RefCell::new(None));
     let result = Rc::clone(&slot);
     io.spawn(async move {
@@ -262,8 +266,8 @@ impl Drop for Rig {
     }
 }
 
-/// A batch whose bytes follow from its offset, as a producer would send it: base offset 0, no epoch.
-pub fn batch(base: i64, records: i32, bytes: usize, timestamp: i64) -> Vec<u8> {
+/// A batch whose bytes follow from its offset and timestamp, as a producer would send it: base offset 0, no epoch.
+pub(crate) fn batch(base: i64, records: i32, bytes: usize, timestamp: i64) -> Vec<u8> {
     let body = bytes.saturating_sub(HEADER_LEN);
     let mut header = BatchHeader {
         base_offset: 0,
@@ -281,7 +285,7 @@ pub fn batch(base: i64, records: i32, bytes: usize, timestamp: i64) -> Vec<u8> {
         record_count: records,
     };
     let mut batch = header.encode().to_vec();
-    batch.extend((0..body).map(|at| content(base, at)));
+    batch.extend((0..body).map(|at| content(base ^ timestamp, at)));
     header.crc = protocol::crc::crc32c(&batch[ATTRIBUTES..]);
     batch[..HEADER_LEN].copy_from_slice(&header.encode());
     batch
@@ -292,7 +296,7 @@ fn content(base: i64, at: usize) -> u8 {
 }
 
 /// Base and last offset of every batch in `slices`, each checked byte by byte.
-pub fn verify(slices: &[Slice]) -> Vec<(i64, i64)> {
+pub(crate) fn verify(slices: &[Slice]) -> Vec<(i64, i64)> {
     let mut seen = Vec::new();
     for slice in slices {
         let mut batches = iter_batches(slice);
@@ -300,7 +304,8 @@ pub fn verify(slices: &[Slice]) -> Vec<(i64, i64)> {
             let view = view.unwrap();
             view.check_crc().unwrap();
             let base = view.base_offset();
-            let wrong = view.body().iter().enumerate().find(|&(at, &byte)| byte != content(base, at));
+            let wrong =
+                view.body().iter().enumerate().find(|&(at, &byte)| byte != content(base ^ view.max_timestamp(), at));
             assert!(wrong.is_none(), "batch {base} holds somebody else's bytes at {wrong:?}");
             assert_eq!(view.leader_epoch(), 7, "the epoch was patched");
             seen.push((base, view.last_offset()));
@@ -311,7 +316,7 @@ pub fn verify(slices: &[Slice]) -> Vec<(i64, i64)> {
 }
 
 /// Runs a test over every driver, each with an empty data folder.
-pub fn on_every_driver(test: impl Fn(&dyn Fn() -> Box<dyn Driver>, &Path)) {
+pub(crate) fn on_every_driver(test: impl Fn(&dyn Fn() -> Box<dyn Driver>, &Path)) {
     let world = SimWorld::new(1);
     world.write_file("/data/.keep", b"").unwrap();
     test(&|| Box::new(world.restart()), Path::new("/data"));
@@ -321,6 +326,9 @@ pub fn on_every_driver(test: impl Fn(&dyn Fn() -> Box<dyn Driver>, &Path)) {
 
     if engine::io::uring::UringDriver::new().is_ok() {
         let folder = tempfile::tempdir().unwrap();
-        test(&|| Box::new(engine::io::uring::UringDriver::new().unwrap_or_else(|_| panic!("it worked before"))), folder.path());
+        test(
+            &|| Box::new(engine::io::uring::UringDriver::new().unwrap_or_else(|_| panic!("it worked before"))),
+            folder.path(),
+        );
     }
 }

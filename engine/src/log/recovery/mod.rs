@@ -140,7 +140,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
         found: opened.found,
         carry: opened.carry,
         snapshots,
-        ours: hints.durable_floor.is_some() && listing.uid.is_some(),
+        ours: listing.ours && listing.uid.is_some(),
         name,
     })
 }
@@ -152,13 +152,20 @@ struct Listing {
     snapshots: Vec<i64>,
     uid: Option<[u8; 16]>,
     kafka_epochs: Epochs,
+    /// Ringlog wrote every byte of it.
+    ours: bool,
 }
 
 impl Listing {
     /// Lists the folder and removes what was abandoned in it.
     async fn read(io: &Io, name: &LogName) -> io::Result<Listing> {
-        let mut listing =
-            Listing { segments: Vec::new(), snapshots: Vec::new(), uid: None, kafka_epochs: Epochs::default() };
+        let mut listing = Listing {
+            segments: Vec::new(),
+            snapshots: Vec::new(),
+            uid: None,
+            kafka_epochs: Epochs::default(),
+            ours: false,
+        };
         let done = io.call(Op::List { path: name.dir.clone(), entries: Vec::new() }).await;
         done.result?;
         let Op::List { entries, .. } = done.op else { unreachable!("a completion returns its op") };
@@ -173,6 +180,7 @@ impl Listing {
                     let epochs = text(io, &path).await?.as_deref().and_then(kafka_files::leader_epochs);
                     listing.kafka_epochs = epochs.unwrap_or_default();
                 }
+                FileKind::Origin => listing.ours = true,
                 FileKind::Index(_) | FileKind::Foreign => {}
             }
         }

@@ -1,6 +1,6 @@
 //! Opening the segments of one log: which are believed, which are walked, and carrying out what the table decides.
 
-use super::table::{self, Action, Observed, Place, decide};
+use super::table::{self, Action, End, Observed, Place, decide};
 use super::{Listing, RecoverError, RecoverHints, Repair, cut};
 use crate::log::config::LogName;
 use crate::log::files::{OpenFile, read_mode};
@@ -41,12 +41,13 @@ pub(super) async fn open_all(
     hints: &RecoverHints,
 ) -> Result<Opened, RecoverError> {
     let mut opened = Opened::default();
-    let mut rest = listing.segments.iter().enumerate();
+    let obsolete = remove_obsolete(io, name, listing, hints).await?;
+    let mut rest = listing.segments.iter().enumerate().skip(obsolete);
     while let Some((at, &(base, len))) = rest.next() {
         let next = listing.segments.get(at + 1).map(|&(base, _)| base);
         let path = names::segment(&name.dir, base);
         let failed = |error| RecoverError::Io { file: path.clone(), error };
-        let walk = Walk { io, name, hints, base, len, next };
+        let walk = Walk { io, name, hints, base, len, next, ours: listing.ours };
         let action = walk.run(&mut opened).await.map_err(failed)?;
         if action == Action::CutAndDropLater {
             for (_, &(later, _)) in rest.by_ref() {
@@ -60,6 +61,24 @@ pub(super) async fn open_all(
     Ok(opened)
 }
 
+/// Removes our own segments below the start: a removal was under way. Returns how many.
+async fn remove_obsolete(
+    io: &Io,
+    name: &LogName,
+    listing: &Listing,
+    hints: &RecoverHints,
+) -> Result<usize, RecoverError> {
+    let Some(start) = hints.start.filter(|_| listing.ours) else { return Ok(0) };
+    let later = listing.segments.iter().skip(1);
+    let obsolete = later.take_while(|&&(next, _)| next <= start).count();
+    for &(base, _) in &listing.segments[..obsolete] {
+        for path in [names::index(&name.dir, base), names::segment(&name.dir, base)] {
+            tasks::unlink(io, &path).await.map_err(|error| RecoverError::Io { file: path.clone(), error })?;
+        }
+    }
+    Ok(obsolete)
+}
+
 /// One segment to look at.
 struct Walk<'a> {
     io: &'a Io,
@@ -69,6 +88,8 @@ struct Walk<'a> {
     len: u64,
     /// Base offset of the segment behind it.
     next: Option<i64>,
+    /// Ringlog wrote every byte of the log.
+    ours: bool,
 }
 
 impl Walk<'_> {
@@ -80,7 +101,13 @@ impl Walk<'_> {
             let index = known.unwrap_or_else(|| SegmentIndex::new(self.base));
             return self.believe(opened, path, index).await;
         }
-        let start = known.filter(|index| index.bytes <= self.len).unwrap_or_else(|| SegmentIndex::new(self.base));
+        let believed = known.filter(|index| index.bytes <= self.len);
+        if believed.is_none() {
+            // It must not come back to life once the segment has grown past what it says.
+            tasks::unlink(self.io, &names::index(&self.name.dir, self.base)).await?;
+            tasks::sync_dir(self.io, &self.name.dir).await?;
+        }
+        let start = believed.unwrap_or_else(|| SegmentIndex::new(self.base));
         let walked_from = start.bytes;
         let scanned = self.scan(&path, start, opened).await?;
         let action = decide(self.observe(&scanned));
@@ -98,7 +125,7 @@ impl Walk<'_> {
             let promised = self.hints.durable_floor.unwrap_or(index.end_offset);
             index.end_offset = index.end_offset.max(self.next.unwrap_or(promised));
         }
-        if matches!(scanned.stop, Stop::OldFormat { .. }) {
+        if matches!(scanned.stop, Stop::OldFormat { .. }) && !self.ours {
             index.end_offset = index.end_offset.max(self.next.unwrap_or(index.end_offset));
         }
         let last = self.next.is_none() || action == Action::CutAndDropLater;
@@ -106,8 +133,6 @@ impl Walk<'_> {
         if has_index_file {
             let file = index.to_file().map_err(|error| std::io::Error::other(error.to_string()))?;
             tasks::replace(self.io, &names::index(&self.name.dir, self.base), file).await?;
-        } else if last && action == Action::Cut && walked_from > index.bytes {
-            tasks::unlink(self.io, &names::index(&self.name.dir, self.base)).await?;
         }
         opened.carry = scanned.carry;
         opened.found.push(Found { path, index, has_index_file, walked_from });
@@ -147,7 +172,7 @@ impl Walk<'_> {
             interval_bytes: self.hints.index_interval_bytes,
             floor: self.hints.durable_floor.unwrap_or(i64::MIN),
             // Our own segments have no gaps; in a recycled file one would be somebody's old bytes.
-            gaps: self.hints.durable_floor.is_none(),
+            gaps: !self.ours,
             ..ScanLimits::default()
         };
         let (base, batches) = (self.base, &mut opened.batches);
@@ -164,7 +189,11 @@ impl Walk<'_> {
     fn observe(&self, scanned: &Scanned) -> Observed {
         let end = scanned.index.end_offset;
         Observed {
-            end: table::end_of(&scanned.stop),
+            end: match table::end_of(&scanned.stop) {
+                // What looks like an old format in a log of ours is a torn or old block.
+                End::OldFormat if self.ours => End::Torn,
+                end => end,
+            },
             place: match self.next {
                 None => Place::Last,
                 Some(next) if next == end => Place::Joins,
@@ -172,7 +201,7 @@ impl Walk<'_> {
                 Some(_) => Place::Overlaps,
             },
             below_floor: self.hints.durable_floor.is_some_and(|floor| end < floor),
-            ours: self.hints.durable_floor.is_some(),
+            ours: self.ours,
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Observed {
     pub(super) place: Place,
     /// The first offset behind the valid part is promised to be durable.
     pub(super) below_floor: bool,
-    /// The log was written by ringlog: it has a floor.
+    /// Ringlog wrote every byte of the log, so it has no gaps that compaction left.
     pub(super) ours: bool,
 }
 

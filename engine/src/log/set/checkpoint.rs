@@ -3,9 +3,9 @@
 use super::LogSet;
 use crate::log::config::LogId;
 use crate::log::floor::{FloorEntry, FloorFile};
+use crate::log::names;
 use crate::log::state::{Health, Log};
-use crate::log::{names, tasks};
-use crate::shard::Class;
+use crate::log::tasks::FloorJob;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -41,34 +41,28 @@ impl LogSet {
     }
 
     fn write_checkpoint(&mut self, data: PathBuf) {
-        let bytes = self.encode_floor(&data, None, false);
-        let path = self.floor_path(&data);
+        let Some(job) = self.floor_job(&data, None) else { return };
         let Some(dir) = self.dirs.get_mut(&data) else { return };
         dir.checkpoint_at = None;
         dir.checkpointing.set(true);
-        let (ready, flag, lock) =
-            (std::mem::replace(&mut dir.ready, true), Rc::clone(&dir.checkpointing), dir.lock.clone());
+        let flag = Rc::clone(&dir.checkpointing);
         let io = self.io.clone();
         self.io.spawn(async move {
-            let _turn = lock.acquire().await;
-            let written = async {
-                if !ready {
-                    tasks::make_private(&io, &data).await?;
-                }
-                tasks::replace(&io, &path, bytes).await
-            };
-            if let Err(error) = written.await {
-                tracing::warn!(file = %path.display(), %error, "checkpoint not written: a restart will verify more");
+            if let Err(error) = job.run(&io).await {
+                tracing::warn!(data = %data.display(), %error, "checkpoint not written: a restart will verify more");
             }
             flag.set(false);
         });
     }
 
-    /// The checkpoint with `log`, which the caller holds, for somebody who must have it durable first.
-    pub(super) fn floor_file(&self, log: &Log) -> Option<(Class, PathBuf, Vec<u8>)> {
-        let data = log.name.data_dir();
-        let lock = self.dirs.get(data)?.lock.clone();
-        Some((lock, self.floor_path(data), self.encode_floor(data, Some(log), false)))
+    /// The checkpoint as of now, with the log that the caller holds.
+    pub(super) fn floor_job(&self, data: &Path, held: Option<&Log>) -> Option<FloorJob> {
+        Some(FloorJob {
+            lock: self.dirs.get(data)?.lock.clone(),
+            data: data.to_owned(),
+            path: self.floor_path(data),
+            bytes: self.encode_floor(data, held, false),
+        })
     }
 
     pub(super) fn floor_path(&self, data: &Path) -> PathBuf {

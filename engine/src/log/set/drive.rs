@@ -207,13 +207,10 @@ impl LogSet {
         let ready_made = self.take_ready_made(log);
         let fresh = self.private_path(log, "next");
         let reserved = grow_to(log.rate.bytes_per_s / 4, 0, &log.config);
-        let needs_private = !self.dirs.get(log.name.data_dir()).is_some_and(|dir| dir.ready);
         let (io, data) = (self.io.clone(), log.name.data_dir().to_owned());
         self.start_on(id, log, async move {
             let made = async {
-                if needs_private {
-                    tasks::make_private(&io, &data).await?;
-                }
+                tasks::make_private(&io, &data).await?;
                 prepare(&io, ready_made, fresh, reserved).await
             };
             Result::Prepared(made.await)

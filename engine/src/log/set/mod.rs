@@ -85,8 +85,6 @@ struct DirState {
     checkpointing: Rc<Cell<bool>>,
     /// One writer of the checkpoint file at a time, in the order of what they wrote down.
     lock: Class,
-    /// True once `.ringlog` and what is in it exist.
-    ready: bool,
     /// Zero-written spares, ready to take.
     spares: Vec<(PathBuf, u64)>,
     sparing: bool,
@@ -368,7 +366,6 @@ impl DirState {
             checkpoint_at: None,
             checkpointing: Rc::default(),
             lock: Class::new(io, 1),
-            ready: false,
             spares: Vec::new(),
             sparing: false,
         }

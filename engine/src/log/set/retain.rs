@@ -6,7 +6,9 @@ use crate::log::config::LogId;
 use crate::log::limits::ZERO_BYTES;
 use crate::log::retention::{Candidate, choose};
 use crate::log::state::{Health, Log, Rate, Segment};
+use crate::log::tasks::FloorJob;
 use crate::log::{names, tasks};
+use std::cell::Cell;
 use std::path::PathBuf;
 
 /// Recycled files kept a log: the next segment and the one after.
@@ -74,7 +76,9 @@ impl LogSet {
         let hot = log.rate.bytes_per_s >= self.limits.spare_rate_min;
         let recycle = (hot && direct && segment.ours && segment.bytes > 0 && log.recycled.len() < RECYCLED_MAX)
             .then(|| self.private_path(&log, "recycled"));
+        let floor = self.floor_job(log.name.data_dir(), Some(&log));
         let job = RemoveJob {
+            floor: Cell::new(floor),
             deleted: names::deleted(&segment.path),
             segment: segment.path.clone(),
             index: names::index(&log.name.dir, segment.base),
@@ -140,16 +144,13 @@ impl LogSet {
             return;
         }
         dir.sparing = true;
-        let ready = dir.ready;
         let (path, len) =
             (self.private_path(log, "spare"), log.config.segment_bytes / ZERO_BYTES as u64 * ZERO_BYTES as u64);
         let (io, class, data) = (self.io.clone(), self.background.clone(), log.name.data_dir().to_owned());
         self.start_on(id, log, async move {
             let made = async {
                 let _turn = class.acquire().await;
-                if !ready {
-                    tasks::make_private(&io, &data).await?;
-                }
+                tasks::make_private(&io, &data).await?;
                 tasks::write_zeros(&io, &path, len).await
             };
             Result::Spare(made.await.map(|()| (path, len)))
@@ -162,7 +163,6 @@ impl LogSet {
         dir.sparing = false;
         match result {
             Ok(spare) => {
-                dir.ready = true;
                 dir.spares.push(spare);
             }
             Err(error) => tracing::debug!(%error, "no spare was made; segments reserve their space instead"),
@@ -178,12 +178,19 @@ struct RemoveJob {
     recycle: Option<PathBuf>,
     data: PathBuf,
     delay_ms: u64,
+    /// The raised start, durable before anything is removed: after a crash whatever is left below it is known to be
+    /// obsolete, in whatever order the removals survived.
+    floor: Cell<Option<FloorJob>>,
 }
 
 impl RemoveJob {
     /// The index goes first: without its segment it says nothing. Returns the recycled file.
     async fn take_out_of_service(&self, io: &crate::shard::Io) -> Option<PathBuf> {
+        let floor = self.floor.take();
         let moved = async {
+            if let Some(floor) = floor {
+                floor.run(io).await?;
+            }
             tasks::unlink(io, &self.index).await?;
             if let Some(recycled) = &self.recycle {
                 tasks::make_private(io, &self.data).await?;

@@ -5,6 +5,7 @@ use super::LogSet;
 use super::drive::is_complete;
 use super::health::Trouble;
 use super::outcome::Result;
+use crate::io::OpenMode;
 use crate::log::config::LogId;
 use crate::log::event::LogEvent;
 use crate::log::files::OpenFile;
@@ -29,13 +30,14 @@ impl LogSet {
             let base = writer.base;
             let Some(segment) = log.segments.iter().find(|segment| segment.base == base) else { continue };
             let SegmentIndexState::Memory(index) = &segment.index else { continue };
-            let WriterFile::Open(file) = writer.file else { panic!("a complete segment was written") };
+            // A descriptor may have been given back while the segment was idle.
+            let file = if let WriterFile::Open(file) = writer.file { Some(file) } else { None };
+            let segment_path = segment.path.clone();
             let (index, bytes, path) = (Rc::clone(index), segment.bytes, names::index(&log.name.dir, base));
             let (io, class) = (self.io.clone(), self.background.clone());
-            self.start(
-                id,
-                async move { Result::Sealed { base, result: seal(io, class, file, bytes, index, path).await } },
-            );
+            self.start(id, async move {
+                Result::Sealed { base, result: seal(io, class, file, segment_path, bytes, index, path).await }
+            });
         }
     }
 
@@ -59,12 +61,17 @@ impl LogSet {
 async fn seal(
     io: Io,
     class: Class,
-    file: Rc<OpenFile>,
+    file: Option<Rc<OpenFile>>,
+    segment: PathBuf,
     bytes: u64,
     index: Rc<SegmentIndex>,
     path: PathBuf,
 ) -> io::Result<()> {
     let _turn = class.acquire().await;
+    let file = match file {
+        Some(file) => file,
+        None => OpenFile::open(&io, &segment, OpenMode::Write).await?,
+    };
     tasks::set_len(&io, &file, bytes).await?;
     tasks::sync_data(&io, &file).await?;
     let archived = index.to_file().map_err(|error| io::Error::other(error.to_string()))?;

@@ -10,9 +10,10 @@ use crate::log::index::SegmentIndex;
 use crate::log::limits::BLOCK_BYTES;
 use crate::log::scan::{ScanLimits, scan_segment};
 use crate::log::state::{Cut, Health, Log, SegmentIndexState};
+use crate::log::tasks::FloorJob;
 use crate::log::writer::{Mark, Writer};
 use crate::log::{names, tasks};
-use crate::shard::{Class, Io};
+use crate::shard::Io;
 use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
@@ -67,9 +68,11 @@ impl LogSet {
         log.end = to;
         let lowers_floor = to < log.durable;
         log.durable = log.durable.min(to);
-        let floor = lowers_floor.then(|| self.floor_file(log)).flatten();
+        log.floor_max = base;
+        let floor = lowers_floor.then(|| self.floor_job(log.name.data_dir(), Some(log))).flatten();
         let path = log.segments[at].path.clone();
-        let job = CutJob { io: self.io.clone(), path, base, to, unnamed, obsolete, floor };
+        let job =
+            CutJob { io: self.io.clone(), path, base, to, unnamed, folder_exists: log.has_folder, obsolete, floor };
         let interval = log.config.index_interval_bytes;
         self.start_on(id, log, async move { Result::Cut { base, result: job.run(interval).await } });
     }
@@ -94,6 +97,7 @@ impl LogSet {
         log.tail.reset(cut.carry);
         log.end = end.offset;
         log.epochs.truncate_suffix(end.offset);
+        log.floor_max = i64::MAX;
         let advanced = (end.offset > log.durable).then_some(end.offset);
         log.durable = end.offset;
         if let Some(upto) = advanced {
@@ -131,16 +135,16 @@ struct CutJob {
     to: i64,
     /// The file may not exist.
     unnamed: bool,
+    folder_exists: bool,
     obsolete: Vec<PathBuf>,
     /// A checkpoint that must be durable first, because it lowers what is promised.
-    floor: Option<(Class, PathBuf, Vec<u8>)>,
+    floor: Option<FloorJob>,
 }
 
 impl CutJob {
     async fn run(self, interval_bytes: u32) -> io::Result<CutEnd> {
-        if let Some((lock, path, bytes)) = self.floor {
-            let _turn = lock.acquire().await;
-            tasks::replace(&self.io, &path, bytes).await?;
+        if let Some(floor) = self.floor {
+            floor.run(&self.io).await?;
         }
         // Youngest first, so that a crash in between leaves no gap.
         for path in self.obsolete.iter().rev() {
@@ -149,6 +153,9 @@ impl CutJob {
         let dir = self.path.parent().unwrap_or(std::path::Path::new(".")).to_owned();
         let reader = match OpenFile::open(&self.io, &self.path, read_mode(&self.io)).await {
             Err(error) if self.unnamed && error.kind() == io::ErrorKind::NotFound => {
+                if self.folder_exists {
+                    tasks::sync_dir(&self.io, &dir).await?;
+                }
                 return Ok(CutEnd { index: SegmentIndex::new(self.base), carry: Vec::new(), exists: false });
             }
             opened => opened?,

@@ -1,8 +1,6 @@
 //! A whole Produce request through the broker: decoded, checked, appended, made durable, answered. Storage is memory, so that what
 //! is measured is the broker.
 
-#![expect(missing_docs, reason = "the macros of criterion make public items")]
-
 use broker::testing::{MemoryChunk, World, produce_frame, records};
 use broker::{Chunk, Effect, Input};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

@@ -133,12 +133,11 @@ impl<S: Store> Broker<S> {
 
     /// Hands a framed answer to the shard that holds the connection.
     pub(crate) fn answer(&mut self, origin: Origin, parts: Vec<ReplyPart<S::Chunk>>) {
-        let effect = if origin.shard == self.me {
-            Effect::Reply { conn: origin.conn, seq: origin.seq, parts }
-        } else {
-            Effect::Send { to: origin.shard, msg: Message::Answer { origin, parts } }
-        };
-        self.effects.push_back(effect);
+        if origin.shard != self.me {
+            self.effects.push_back(Effect::Send { to: origin.shard, msg: Message::Answer { origin, parts } });
+        } else if self.front.conns.contains_key(&origin.conn) {
+            self.effects.push_back(Effect::Reply { conn: origin.conn, seq: origin.seq, parts });
+        }
     }
 
     /// Ends the connection of a request, after the answers before it.

@@ -13,7 +13,7 @@ use crate::image::{Change, MetadataImage, PartitionChange, TopicImage, diff, sha
 use crate::io::Effect;
 use crate::limits::PRODUCER_CHECK_INTERVAL_MS;
 use crate::replay::ReplayOf;
-use crate::store::{LogId, LogSpec, Store, StoreEvent};
+use crate::store::{LogId, LogSettings, LogSpec, Store, StoreEvent};
 use protocol::batch::{BatchHeader, HEADER_LEN, NO_PRODUCER_ID};
 use protocol::compress::Codec;
 use protocol::{ErrorCode, Uuid};
@@ -58,11 +58,14 @@ impl<S: Store> Broker<S> {
     /// Shard 0 opens its metadata log, made anew at the very first start, and replays it.
     pub(crate) fn open_metadata(&mut self) {
         let settings = TopicSettings::resolve(self.image.layers(), &Default::default(), true);
+        // Retention is for topics: whoever deletes metadata deletes the cluster.
+        let settings =
+            LogSettings { delete_policy: false, retention_ms: -1, retention_bytes: -1, ..settings.log_settings() };
         let spec = LogSpec {
             topic: "__cluster_metadata".to_owned(),
             topic_id: METADATA_LOG.topic.0,
             partition: METADATA_LOG.index,
-            settings: settings.log_settings(),
+            settings,
         };
         let rules = AppendRules::default();
         self.open_partition(METADATA_LOG, Arc::from(spec.topic.as_str()), &spec, rules, 0);
@@ -215,15 +218,16 @@ impl<S: Store> Broker<S> {
 /// The producers as of the log's end: the snapshot, and the batches behind it.
 fn recover_producers(found: &RecoveredLog, now_ms: i64) -> Producers {
     let mut producers = Producers::default();
+    let mut from = 0;
     if let Some((upto, state)) = &found.snapshot {
         match snapshot::decode(state) {
-            Ok(decoded) => producers = decoded,
+            Ok(decoded) => (producers, from) = (decoded, *upto),
             Err(error) => tracing::warn!(log = found.log.0, upto, %error, "producer snapshot not usable"),
         }
     }
     for bytes in &found.headers {
         let header = BatchHeader::decode(bytes);
-        if header.producer_id == NO_PRODUCER_ID || header.base_sequence < 0 {
+        if header.base_offset < from || header.producer_id == NO_PRODUCER_ID || header.base_sequence < 0 {
             continue;
         }
         let last = header.base_sequence.wrapping_add(header.last_offset_delta) & i32::MAX;

@@ -90,8 +90,11 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
         partitions: crew.partitions,
     };
     print(&report.text());
-    crew.serve()?;
-    print(&format!("{}\n", report.ready()));
+    match crew.serve() {
+        Ok(()) => print(&format!("{}\n", report.ready())),
+        Err(CrewError::StoppedEarly) => {}
+        Err(error) => return Err(error.into()),
+    }
     crew.wait()?;
     drop(dirs);
     Ok(())

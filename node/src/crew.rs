@@ -102,6 +102,8 @@ enum Order {
 pub struct Crew {
     orders: Vec<Sender<Order>>,
     reports: Receiver<Report>,
+    /// When the process must have ended; set by a signal.
+    end: Option<Instant>,
     /// What the driver said of itself.
     pub caps: Caps,
     /// Partitions that were found.
@@ -116,7 +118,7 @@ impl Crew {
         signals: StopSignals,
     ) -> Result<Crew, CrewError> {
         let (to_main, reports) = channel();
-        let mut crew = Crew { orders: Vec::new(), reports, caps: Caps::default(), partitions: 0 };
+        let mut crew = Crew { orders: Vec::new(), reports, end: None, caps: Caps::default(), partitions: 0 };
         for (shard, links) in links::mesh(orders.shards).into_iter().enumerate() {
             let listeners: io::Result<Vec<_>> = sockets.iter().map(|(socket, _)| socket.try_clone()).collect();
             let listeners = listeners.map_err(system("share a socket"))?;
@@ -169,24 +171,18 @@ impl Crew {
         Ok(())
     }
 
-    /// Waits for a signal, then for the shards to end.
-    pub fn wait(self) -> Result<(), CrewError> {
+    /// Waits for a signal, if none came yet, and for the shards to end.
+    pub fn wait(mut self) -> Result<(), CrewError> {
         let mut running = self.orders.len();
-        let mut end: Option<Instant> = None;
         while running > 0 {
-            let report = match end {
-                None => self.reports.recv().map_err(|_| CrewError::Gone)?,
-                Some(end) => match self.reports.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                    Ok(report) => report,
-                    Err(RecvTimeoutError::Timeout) => return Err(CrewError::SlowStop),
-                    Err(RecvTimeoutError::Disconnected) => return Err(CrewError::Gone),
-                },
-            };
-            match report {
-                Report::StopSignal => end = Some(Instant::now() + Duration::from_millis(END_MS)),
+            match self.receive()? {
                 Report::Finished => running -= 1,
                 Report::Failed(error) => return Err(error),
-                Report::Up { .. } | Report::Scanned(_) | Report::Adopted { .. } | Report::Serving => {}
+                Report::Up { .. }
+                | Report::Scanned(_)
+                | Report::Adopted { .. }
+                | Report::Serving
+                | Report::StopSignal => {}
             }
         }
         tracing::info!("stopped cleanly");
@@ -194,12 +190,28 @@ impl Crew {
     }
 
     /// The next report of a start.
-    fn next(&self) -> Result<Report, CrewError> {
-        match self.reports.recv().map_err(|_| CrewError::Gone)? {
+    fn next(&mut self) -> Result<Report, CrewError> {
+        match self.receive()? {
             Report::Failed(error) => Err(error),
-            Report::StopSignal | Report::Finished => Err(CrewError::StoppedEarly),
+            Report::StopSignal => Err(CrewError::StoppedEarly),
             report => Ok(report),
         }
+    }
+
+    /// The next report, no later than the process must have ended.
+    fn receive(&mut self) -> Result<Report, CrewError> {
+        let report = match self.end {
+            None => self.reports.recv().map_err(|_| CrewError::Gone)?,
+            Some(end) => match self.reports.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(report) => report,
+                Err(RecvTimeoutError::Timeout) => return Err(CrewError::SlowStop),
+                Err(RecvTimeoutError::Disconnected) => return Err(CrewError::Gone),
+            },
+        };
+        if matches!(report, Report::StopSignal) {
+            self.end = Some(Instant::now() + Duration::from_millis(END_MS));
+        }
+        Ok(report)
     }
 
     fn send(&self, inbox: &Sender<Order>, order: Order) -> Result<(), CrewError> {

@@ -81,7 +81,7 @@ impl Shard {
 
     /// True once the metadata is known here: before, every topic would look unknown.
     pub fn is_loaded(&self) -> bool {
-        self.broker.image().cluster_id().is_some()
+        self.broker.is_ready()
     }
 
     /// Turns and parks until `enough`, or until the shard has nothing left to do; true in the first case.

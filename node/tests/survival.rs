@@ -1,0 +1,69 @@
+//! Acknowledged records outlive the process, however it ends.
+
+mod common;
+
+use common::{Broker, DRIVERS, folder};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_restart_keeps_everything() {
+    for driver in DRIVERS {
+        let data = folder();
+        // The number of shards may change at any start.
+        for (round, shards) in ["1", "2", "1"].into_iter().enumerate() {
+            let broker = Broker::start(data.path(), &["--io", driver, "--shards", shards]);
+            let mut client = broker.client();
+            if round == 0 {
+                assert_eq!(client.create_topic("kept", 2), 0);
+            }
+            for partition in 0..2 {
+                assert_eq!(client.produce("kept", partition, &[&format!("{round}")]), (0, round as i64));
+                let expect: Vec<String> = (0..=round).map(|i| i.to_string()).collect();
+                assert_eq!(client.fetch_all("kept", partition), expect, "{driver}");
+            }
+            broker.stop();
+        }
+    }
+}
+
+#[test]
+fn kill_9_loses_nothing_acknowledged() {
+    for driver in DRIVERS {
+        let data = folder();
+        let mut acknowledged = Vec::new();
+        for round in 0..5 {
+            let broker = Broker::start(data.path(), &["--io", driver]);
+            let mut client = broker.client();
+            if round == 0 {
+                assert_eq!(client.create_topic("kept", 1), 0);
+            }
+            assert_eq!(client.fetch_all("kept", 0), acknowledged, "{driver} round {round}");
+            for i in 0..50 {
+                let value = format!("{round}.{i}");
+                assert_eq!(client.produce("kept", 0, &[&value]), (0, acknowledged.len() as i64));
+                acknowledged.push(value);
+            }
+            broker.kill();
+        }
+    }
+}
+
+#[test]
+fn sigterm_ends_in_time_with_connections_open() {
+    for driver in DRIVERS {
+        let data = folder();
+        let mut broker = Broker::start(data.path(), &["--io", driver]);
+        let mut client = broker.client();
+        assert_eq!(client.create_topic("t", 1), 0);
+        assert_eq!(client.produce("t", 0, &["x"]), (0, 0));
+        let begun = Instant::now();
+        broker.signal("TERM");
+        let status = broker.wait();
+        assert!(
+            status.success() && begun.elapsed() < Duration::from_secs(2),
+            "{driver}: {status} in {:?}",
+            begun.elapsed()
+        );
+        assert!(client.is_closed());
+    }
+}

@@ -139,6 +139,7 @@ fn orders(
         advertised: plan.advertised.clone(),
     });
     let mut broker = BrokerSettings::new(identity.node_id, listeners.collect(), settings.statics.clone());
+    broker.cluster_id = Some(identity.cluster_id.clone());
     broker.incarnation = random_u64().map_err(system("read /dev/urandom"))?;
     Ok(Orders {
         shards,

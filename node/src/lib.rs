@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod boot;
+pub mod config;
 pub mod crew;
 pub mod data_dir;
 pub mod driver;

@@ -57,7 +57,7 @@ mod tests {
     fn addresses_as_people_write_them() {
         for (text, address) in [("127.0.0.1:9092", "127.0.0.1:9092"), (":9092", "0.0.0.0:9092"), ("[::1]:0", "[::1]:0")]
         {
-            assert_eq!(resolve(text).expect(text), address.parse().expect("a literal"), "{text}");
+            assert_eq!(resolve(text).expect(text), address.parse::<SocketAddr>().expect("a literal"), "{text}");
         }
         for text in ["", "nonsense", "127.0.0.1", "127.0.0.1:99999"] {
             let error = resolve(text).expect_err(text).to_string();

@@ -24,6 +24,9 @@ const NO_NODE: i32 = -1;
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
     let body = request.body(FindCoordinatorRequest::decode)?;
     let outcome = find(broker, body.key_type);
+    if body.key_type == KEY_TYPE_GROUP && outcome.is_err() {
+        broker.ensure_topic(OFFSETS_TOPIC);
+    }
     let (host, port) = broker.settings.endpoint(request.local);
     let (node_id, host, port, error) = match outcome {
         Ok(()) => (broker.settings.node_id, host, i32::from(port), ErrorCode::None),

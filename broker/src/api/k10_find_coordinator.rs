@@ -57,10 +57,14 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     Ok(())
 }
 
-fn find<S: Store>(broker: &Broker<S>, key_type: i8) -> Result<(), ErrorCode> {
+fn find<S: Store>(broker: &mut Broker<S>, key_type: i8) -> Result<(), ErrorCode> {
     match key_type {
         KEY_TYPE_GROUP if broker.image.topic(OFFSETS_TOPIC).is_some() => Ok(()),
-        KEY_TYPE_GROUP | KEY_TYPE_TRANSACTION | KEY_TYPE_SHARE => Err(ErrorCode::CoordinatorNotAvailable),
+        KEY_TYPE_GROUP => {
+            broker.ensure_topic(OFFSETS_TOPIC);
+            Err(ErrorCode::CoordinatorNotAvailable)
+        }
+        KEY_TYPE_TRANSACTION | KEY_TYPE_SHARE => Err(ErrorCode::CoordinatorNotAvailable),
         _ => Err(ErrorCode::InvalidRequest),
     }
 }

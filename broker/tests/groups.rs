@@ -297,7 +297,7 @@ fn several_groups_are_fetched_at_once_with_all_their_offsets() {
                 .collect();
             assert_eq!(found, [("c", 2), ("nobody", 0), ("a", 2)]);
             let topic = &response.groups[0].topics[0];
-            assert_eq!(if version < 10 { &*topic.name == "t" } else { topic.topic_id == id }, true);
+            assert!(if version < 10 { &*topic.name == "t" } else { topic.topic_id == id });
         }
         let request = OffsetFetchRequest { group_id: "b".into(), topics: None, ..OffsetFetchRequest::default() };
         let response = ask!(world, conn, OffsetFetch, 7, request => OffsetFetchResponse);

@@ -1,9 +1,8 @@
 //! Which partition of `__consumer_offsets` holds a group. Clients and tools compute the same (Burrow, kafka-dump-log),
 //! so it is Java's `String.hashCode`, over UTF-16 units.
 
-/// `Math.abs`-free: Kafka's `Utils.abs` maps `i32::MIN` to 0.
-///
-/// `partitions` must be positive.
+/// The partition, out of a positive number of them. The one hash without a positive counterpart, `i32::MIN`, counts as 0, as
+/// in Kafka's `Utils.abs`.
 pub(crate) fn partition_of(group: &str, partitions: i32) -> i32 {
     assert!(partitions > 0, "__consumer_offsets has at least one partition");
     let hash = java_hash(group);
@@ -21,7 +20,7 @@ mod tests {
 
     #[test]
     fn hash_is_javas() {
-        // From the definition of java.lang.String.hashCode; the last two are the classic collision with i32::MIN.
+        // Computed with another implementation of java.lang.String.hashCode.
         let table =
             [("", 0), ("a", 97), ("hello", 99_162_322), ("group", 98_629_247), ("\u{e9}", 233), ("😀", 1_772_899)];
         for (text, hash) in table {

@@ -21,6 +21,7 @@ pub(crate) mod member;
 pub(crate) mod offsets;
 mod rebalance;
 mod records;
+mod replay;
 mod settings;
 mod state;
 mod subscription;

@@ -6,6 +6,7 @@ use super::gather::{GroupGather, Tell};
 use super::hash;
 use super::ids::{AppendToken, GroupId, Ticket};
 use super::records;
+use super::replay::OpenTransactions;
 use super::settings::GroupSettings;
 use crate::append_then::Then;
 use crate::front::message::Ticket as PartTicket;
@@ -16,7 +17,6 @@ use crate::settings::BrokerSettings;
 use crate::store::Store;
 use crate::{Broker, Message, PartitionKey};
 use protocol::ErrorCode;
-use protocol::batch::{BatchView, Limits};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(crate) enum Waiting {
 pub(crate) struct Groups {
     pub(crate) coordinator: Coordinator,
     pub(crate) gathers: HashMap<u64, GroupGather>,
+    /// Of partitions that are being replayed.
+    pub(super) transactions: OpenTransactions,
     waiting: HashMap<Ticket, Waiting>,
     next_ticket: u64,
     next_gather: u64,
@@ -50,6 +52,7 @@ impl Groups {
         Self {
             coordinator: Coordinator::new(GroupSettings::from(settings), seed, Now::default()),
             gathers: HashMap::new(),
+            transactions: OpenTransactions::default(),
             waiting: HashMap::new(),
             next_ticket: 0,
             next_gather: 0,
@@ -162,28 +165,9 @@ impl<S: Store> Broker<S> {
         self.groups.coordinator.begin_load(partition);
     }
 
-    /// One batch of a partition of `__consumer_offsets`. Records that cannot be read are reported and passed over.
-    pub(crate) fn group_replayed(&mut self, partition: i32, batch: &BatchView<'_>) {
-        let records = match batch.records(&BATCH_LIMITS) {
-            Ok(records) => records,
-            Err(error) => return tracing::error!(partition, %error, "batch of {OFFSETS_TOPIC} passed over"),
-        };
-        for record in records.iter() {
-            let replayed = match record {
-                Ok(record) => {
-                    let key = record.key.unwrap_or_default();
-                    self.groups.coordinator.replay(partition, key, record.value).map_err(|e| e.to_string())
-                }
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = replayed {
-                tracing::error!(partition, error, "record of {OFFSETS_TOPIC} passed over");
-            }
-        }
-    }
-
     /// The replay of a partition ended. One that could not be read is not served: its offsets are unknown, not absent.
     pub(crate) fn group_replay_done(&mut self, partition: i32, result: Result<(), ReadFault>) {
+        self.groups.transactions.forget(partition);
         match result {
             Ok(()) => self.groups.coordinator.finish_load(self.now, partition),
             Err(fault) => {
@@ -211,9 +195,6 @@ impl<S: Store> Broker<S> {
         self.drain_groups();
     }
 }
-
-/// What a batch of a log that we wrote, or Kafka did, may unpack to.
-const BATCH_LIMITS: Limits = Limits { decompressed_bytes_max: 64 << 20 };
 
 /// An address as Java's `InetAddress.toString` prints it, which is what Kafka tells as the host of a member.
 pub(crate) fn java_host(ip: IpAddr) -> String {

@@ -45,6 +45,8 @@ struct Model {
     /// Acknowledged offsets, and how many records were durable then.
     acknowledged: Vec<(usize, i64)>,
     generation: i32,
+    /// Steps that ended in a Stable group.
+    stable: usize,
 }
 
 impl Model {
@@ -59,13 +61,14 @@ impl Model {
             next_offset: 0,
             acknowledged: Vec::new(),
             generation: 0,
+            stable: 0,
         }
     }
 
     fn step(&mut self) {
         match self.dice.below(100) {
-            0..14 => self.join_anew(),
-            14..34 => self.rejoin(),
+            0..6 => self.join_anew(),
+            6..34 => self.rejoin(),
             34..58 => self.sync(),
             58..68 => self.heartbeat(),
             68..72 => self.leave(),
@@ -115,8 +118,16 @@ impl Model {
         self.joins.push((ticket, instance));
     }
 
+    /// One client syncs, or all do.
     fn sync(&mut self) {
-        let Some(actor) = self.dice.pick(&self.actors).cloned() else { return };
+        let actors = match self.dice.below(2) {
+            0 => self.dice.pick(&self.actors).cloned().into_iter().collect(),
+            _ => self.actors.clone(),
+        };
+        actors.iter().for_each(|actor| self.sync_one(actor));
+    }
+
+    fn sync_one(&mut self, actor: &Actor) {
         let generation = actor.last.generation;
         let bytes: Vec<(MemberId, String)> =
             actor.last.members.iter().map(|m| (m.member.clone(), format!("{generation}/{}", m.member))).collect();
@@ -148,7 +159,7 @@ impl Model {
     }
 
     fn wait(&mut self) {
-        let ms = *self.dice.pick(&[1, 500, 3_000, 9_000, 30_000, 60_000]).unwrap();
+        let ms = *self.dice.pick(&[1, 500, 3_000, 3_000, 6_000, 9_000, 60_000]).unwrap();
         self.scene.wait(ms);
     }
 
@@ -225,6 +236,7 @@ impl Model {
         assert_eq!(statics, group.statics.len());
         assert!(group.expected.iter().all(|id| !group.members.contains_key(id)));
         if let State::Stable(_) = group.state {
+            self.stable += 1;
             for (id, member) in &group.members {
                 let text = std::str::from_utf8(&member.assignment).unwrap();
                 let generation = text.split_once('/').map(|(generation, _)| generation.parse());
@@ -234,12 +246,13 @@ impl Model {
     }
 
     /// Everything comes to rest, nothing is left unanswered, and no crash since an acknowledgement loses it.
-    fn finish(mut self) {
+    fn finish(mut self) -> (usize, usize) {
         self.scene.disk(Disk::Fine);
         self.scene.wait(PATIENCE_MS);
         self.read_answers();
         assert!(self.open.is_empty(), "unanswered: {:?}", self.open);
         let log = self.scene.log.clone();
+        let seen = (self.stable, self.acknowledged.len());
         for (durable, offset) in self.acknowledged {
             for records in [durable, (durable + log.len()) / 2, log.len()] {
                 self.scene.log.clone_from(&log);
@@ -247,6 +260,7 @@ impl Model {
                 assert!(self.scene.committed(0) >= Some(offset), "offset {offset} is lost with {records} records");
             }
         }
+        seen
     }
 }
 
@@ -254,17 +268,22 @@ const STORAGE_ERROR: Disk = Disk::Failing(ErrorCode::KafkaStorageError);
 
 #[test]
 fn whatever_happens() {
-    for seed in 1..=60 {
+    let (mut stable, mut acknowledged) = (0, 0);
+    for seed in 1..=100 {
         let run = std::panic::catch_unwind(|| {
             let mut model = Model::new(seed);
             for _ in 0..STEPS {
                 model.step();
             }
-            model.finish();
+            model.finish()
         });
-        if let Err(panic) = run {
-            eprintln!("seed {seed}");
-            std::panic::resume_unwind(panic);
+        match run {
+            Ok(seen) => (stable, acknowledged) = (stable + seen.0, acknowledged + seen.1),
+            Err(panic) => {
+                eprintln!("seed {seed}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
+    assert!(stable > 500 && acknowledged > 500, "the model saw too little: {stable} {acknowledged}");
 }

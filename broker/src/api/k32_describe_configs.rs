@@ -132,7 +132,7 @@ impl View<'_> {
             is_sensitive: false,
             synonyms,
             config_type: key.kind as i8,
-            documentation: self.documentation.then(|| Str::Borrowed(key.doc)),
+            documentation: self.documentation.then_some(Str::Borrowed(key.doc)),
         }
     }
 

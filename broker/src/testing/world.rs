@@ -5,6 +5,7 @@ use super::store::{Memory, MemoryChunk};
 use crate::controller::record::{PartitionRecord, Record, Resource};
 use crate::image::{MetadataImage, shard_of};
 use crate::io::{ConnId, Effect, Input, Now, ReadFault, ReplyPart, ShardId};
+use crate::partition::METADATA_LOG;
 use crate::partition::lifecycle::RecoveredLog;
 use crate::settings::BrokerSettings;
 use crate::store::{Chunk, LogId, ReadRange, Store, StoreEvent};
@@ -198,6 +199,20 @@ impl World {
 
     /// Loses power: what was not durable is gone, and the shards, as many as `shards` now, start from what storage has.
     pub fn restart(&mut self, shards: u16) {
+        self.reboot(shards);
+        self.publish();
+    }
+
+    /// As [`World::restart`], with the metadata that the controller wrote into its log.
+    pub fn restart_from_metadata(&mut self, shards: u16) {
+        self.reboot(shards);
+        for broker in &mut self.brokers {
+            broker.start(self.now);
+        }
+        self.run();
+    }
+
+    fn reboot(&mut self, shards: u16) {
         let mut logs = Vec::new();
         for broker in self.brokers.drain(..) {
             let mut store = broker.store().clone();
@@ -213,7 +228,8 @@ impl World {
         for log in logs {
             let topic_id = Uuid(log.spec.topic_id);
             let partition = log.spec.partition;
-            let shard = usize::from(shard_of(topic_id, partition, shards).0);
+            let metadata = topic_id == METADATA_LOG.topic;
+            let shard = if metadata { 0 } else { usize::from(shard_of(topic_id, partition, shards).0) };
             let broker = &mut self.brokers[shard];
             let id = broker.store_mut().create(&log.spec.clone());
             let snapshot = log.snapshot.clone();
@@ -222,7 +238,6 @@ impl World {
             let headers = broker.store().headers_from(id, upto);
             broker.adopt(&RecoveredLog { log: id, topic_id, partition, snapshot, headers });
         }
-        self.publish();
     }
 
     /// Does one thing that is under way, chosen by the seed. False when there is nothing.

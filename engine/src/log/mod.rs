@@ -35,7 +35,10 @@ mod set;
 
 mod recovery;
 
+mod dump;
+
 pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
+pub use dump::{DumpEnd, dump};
 pub use envelope::EnvelopeError;
 pub use epochs::Epochs;
 pub use event::{Append, AppendError, AppendInfo, LogEvent, LogOffsets, ReadError};

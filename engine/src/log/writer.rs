@@ -220,9 +220,11 @@ impl Writer {
         written.checked_sub(1).and_then(|at| self.marks.get(at)).copied().unwrap_or(self.durable)
     }
 
-    /// Bytes appended and not yet given back by [`Writer::take_newly_written`].
-    pub(super) fn unwritten(&self) -> u64 {
-        self.appended - self.unwritten_from
+    /// Bytes that never became written and are not counted any more: the log is given up.
+    pub(super) fn forget_unwritten(&mut self) -> u64 {
+        let unwritten = self.appended - self.unwritten_from;
+        self.unwritten_from = self.appended;
+        unwritten
     }
 
     /// Whole batches that fit the reserved space.
@@ -305,7 +307,7 @@ mod tests {
         writer.completed(&(0..3000));
         assert_eq!(start(&mut writer), None);
         assert_eq!(writer.last_written_mark(), Mark { position: 3000, offset: 1 });
-        assert_eq!((writer.take_newly_written(), writer.unwritten()), (3000, 3000));
+        assert_eq!((writer.take_newly_written(), writer.forget_unwritten()), (3000, 3000));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::executor::Executor;
 use super::op_future::{OpFuture, PendingOps, YieldNow};
 use crate::io::{Caps, Done, Driver, Op, Owner, Token};
 use crate::time::{Mono, Wall};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 
@@ -20,6 +20,7 @@ struct Inner {
     pending: RefCell<PendingOps>,
     executor: Executor,
     reaped: RefCell<Vec<Done>>,
+    abandoning: Cell<bool>,
 }
 
 impl Io {
@@ -32,6 +33,7 @@ impl Io {
             pending: RefCell::default(),
             executor: Executor::default(),
             reaped: RefCell::default(),
+            abandoning: Cell::new(false),
         }))
     }
 
@@ -47,9 +49,12 @@ impl Io {
         OpFuture::new(self.clone(), slot)
     }
 
-    /// Starts an op whose result nobody needs.
+    /// Starts an op whose result nobody needs. Nothing happens while tasks are abandoned: what they close may still have
+    /// ops in flight, and the driver closes everything when it goes.
     pub fn detach(&self, op: Op) {
-        self.begin(op, true);
+        if !self.0.abandoning.get() {
+            self.begin(op, true);
+        }
     }
 
     /// Waits until `at` or a little longer.
@@ -92,11 +97,7 @@ impl Io {
 
     /// Turns and parks until `task` has ended, and returns its value. For boot and tests: completions of machines are
     /// handed to `other`.
-    pub fn block_on<T: 'static>(
-        &self,
-        task: impl Future<Output = T> + 'static,
-        mut other: impl FnMut(Done),
-    ) -> T {
+    pub fn block_on<T: 'static>(&self, task: impl Future<Output = T> + 'static, mut other: impl FnMut(Done)) -> T {
         let result = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&result);
         self.spawn(async move {
@@ -146,7 +147,9 @@ impl Io {
 
     /// Drops every task. Tasks hold this handle, so without it a shard with unfinished tasks would never be freed.
     pub fn abandon_tasks(&self) {
+        self.0.abandoning.set(true);
         self.0.executor.clear();
+        self.0.abandoning.set(false);
     }
 
     fn begin(&self, op: Op, forgotten: bool) -> u32 {

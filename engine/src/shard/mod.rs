@@ -12,3 +12,6 @@ mod op_future;
 pub use class::{Class, Permit};
 pub use io::Io;
 pub use op_future::{OpFuture, YieldNow};
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,12 @@ impl PendingOps {
         }
     }
 
+    /// Slots in use.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     fn forget(&mut self, at: u32) {
         match std::mem::replace(&mut self.slots[at as usize], Slot::Forgotten) {
             Slot::Pending(_) => {}

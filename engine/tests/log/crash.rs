@@ -123,10 +123,6 @@ fn work(rig: &mut Rig, id: LogId, model: &mut Model, rng: &mut Rng, turns: u64) 
             rig.set().advance_start(id, to);
         }
         rig.turn();
-        if std::env::var("LOG_TRACE").is_ok() && !rig.events.is_empty() {
-            let segments = rig.set().segments(id);
-            eprintln!("{:?} {:?}", rig.events, segments);
-        }
         model.learn(&std::mem::take(&mut rig.events));
     }
 }
@@ -139,9 +135,6 @@ fn run(seed: u64, turns: u64, kill: bool) {
     let mut model = Model::default();
     for round in 0..4 {
         let label = format!("seed {seed}, {turns} turns, round {round}");
-        if std::env::var("LOG_TRACE").is_ok() {
-            eprintln!("{label}: {:?}", world.fs_list());
-        }
         let mut rig = Rig::boot(Box::new(world.restart()), Path::new("/data"), &config, hot());
         let id = match rig.logs.get("t-0") {
             Some(&id) => {

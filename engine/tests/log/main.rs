@@ -1,6 +1,8 @@
 //! The log engine over every driver, and its crashes over the simulated disk. One binary, because linking costs more
 //! than running.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod crash;
 mod faults;
 mod life;

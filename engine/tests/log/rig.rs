@@ -22,6 +22,9 @@ pub(crate) const UID: [u8; 16] = *b"topic-id-16bytes";
 /// Turns before a wait is given up: far more than anything here needs.
 const TURNS_MAX: usize = 200_000;
 
+/// Snapshot, and base offsets of the batches behind it.
+pub(crate) type Recovered = (Option<(i64, Vec<u8>)>, Vec<i64>);
+
 pub(crate) struct Rig {
     pub(crate) io: Io,
     pub(crate) set: Option<LogSet>,
@@ -32,7 +35,7 @@ pub(crate) struct Rig {
     /// What recovery said of each log.
     pub(crate) reports: Vec<String>,
     /// Snapshot and batches behind it that recovery handed back, by folder name.
-    pub(crate) recovered: BTreeMap<String, (Option<(i64, Vec<u8>)>, Vec<i64>)>,
+    pub(crate) recovered: BTreeMap<String, Recovered>,
 }
 
 /// Settings that make everything happen with little data.

@@ -1,1 +1,155 @@
-//! Filled next.
+//! Bits that flip and files that are not ours. Rot below what was durable is reported with its place and never served,
+//! never cut; what Kafka left in a folder is tolerated.
+
+use crate::rig::{Rig, batch, limits, small, verify};
+use engine::io::sim::SimWorld;
+use engine::log::{AppendError, ReadError};
+use std::path::Path;
+
+const DATA: &str = "/data";
+
+fn boot(world: &SimWorld) -> Rig {
+    Rig::boot(Box::new(world.restart()), Path::new(DATA), &small(), limits())
+}
+
+/// A world with a log of 100 batches of 1,000 bytes, whose floor is known, stopped without a shutdown or with one.
+fn written(clean: bool) -> SimWorld {
+    let world = SimWorld::new(5);
+    world.write_file("/data/.keep", b"").unwrap();
+    let mut rig = boot(&world);
+    let id = rig.create("t-0", small());
+    (0..100).for_each(|_| _ = rig.append(id, 1, 1000).unwrap());
+    rig.until_durable(id);
+    rig.pass(100);
+    if clean {
+        rig.shutdown();
+    } else {
+        world.crash();
+    }
+    world
+}
+
+/// The log says which batch is bad, serves the others, and takes no appends.
+fn check_rot(world: &SimWorld, bad: i64) {
+    let mut rig = boot(world);
+    let id = rig.logs["t-0"];
+    assert_eq!(rig.set().offsets(id).end, 100, "{:?}", rig.reports);
+    for at in (0..100).filter(|&at| at != bad) {
+        let slices = rig.fetch(id, at, 500).unwrap();
+        assert_eq!(verify(&slices), [(at, at)]);
+    }
+    match rig.fetch(id, bad, 500) {
+        Err(ReadError::Corrupt { base_offset, .. }) => assert_eq!(base_offset, bad),
+        other => panic!("batch {bad}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_flipped_bit_below_the_floor_is_reported_and_never_served() {
+    let world = written(false);
+    world.flip_bit("/data/t-0/00000000000000000065.log", 10_500, 3).unwrap();
+    check_rot(&world, 75);
+    let mut rig = boot(&world);
+    assert_eq!(rig.reports, ["ReadOnly byte 10000, offset 75: the checksum does not match"]);
+    let id = rig.logs["t-0"];
+    assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced));
+}
+
+#[test]
+fn a_flipped_bit_in_a_sealed_segment_is_found_by_the_read() {
+    for clean in [false, true] {
+        let world = written(clean);
+        world.flip_bit("/data/t-0/00000000000000000000.log", 30_100, 0).unwrap();
+        check_rot(&world, 30);
+    }
+}
+
+#[test]
+fn a_bad_header_below_the_floor_keeps_the_end() {
+    let world = written(false);
+    world.flip_bit("/data/t-0/00000000000000000065.log", 10_016, 7).unwrap();
+    let mut rig = boot(&world);
+    let id = rig.logs["t-0"];
+    assert_eq!(rig.set().offsets(id).end, 100, "{:?}", rig.reports);
+    assert!(matches!(rig.fetch(id, 75, 500), Err(ReadError::Corrupt { .. })));
+    assert_eq!(verify(&rig.fetch(id, 74, 500).unwrap()), [(74, 74)]);
+    assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced));
+}
+
+#[test]
+fn a_lost_or_rotten_index_is_rebuilt() {
+    for clean in [false, true] {
+        let world = written(clean);
+        world.flip_bit("/data/t-0/00000000000000000000.ridx", 40, 1).unwrap();
+        let mut rig = boot(&world);
+        let id = rig.logs["t-0"];
+        rig.check_whole(id);
+        assert!(rig.append(id, 1, 100).is_ok());
+    }
+}
+
+#[test]
+fn a_folder_that_kafka_wrote_opens_and_serves() {
+    let world = SimWorld::new(6);
+    let mut first = Vec::new();
+    for base in 0..10 {
+        let mut bytes = batch(base, 1, 900, 50);
+        protocol::batch::patch(&mut bytes, base, 7);
+        first.extend(bytes);
+    }
+    let mut second = batch(20, 1, 900, 60);
+    protocol::batch::patch(&mut second, 20, 7);
+    world.write_file("/data/k-0/00000000000000000000.log", &first).unwrap();
+    world.write_file("/data/k-0/00000000000000000020.log", &second).unwrap();
+    for name in [
+        "00000000000000000000.index",
+        "00000000000000000000.timeindex",
+        "00000000000000000000.txnindex",
+        "00000000000000000020.snapshot",
+        "00000000000000000000.log.swap",
+        "00000000000000000000.log.cleaned",
+        "00000000000000000000.log.deleted",
+    ] {
+        world.write_file(format!("/data/k-0/{name}"), b"whatever").unwrap();
+    }
+    world.write_file("/data/k-0/leader-epoch-checkpoint", b"0\n1\n7 0\n").unwrap();
+    world.write_file("/data/.kafka_cleanshutdown", b"{}").unwrap();
+    world.write_file("/data/log-start-offset-checkpoint", b"0\n1\nk 0 4\n").unwrap();
+    world.write_file("/data/lost+found/x", b"").unwrap();
+    world.write_file("/data/other-0.abc-stray/x", b"").unwrap();
+    let mut rig = boot(&world);
+    assert_eq!(rig.logs.len(), 1);
+    let id = rig.logs["k-0"];
+    let offsets = rig.set().offsets(id);
+    assert_eq!((offsets.start, offsets.end), (4, 21), "a gap that compaction left is no damage");
+    let seen = rig.read_all(id);
+    assert_eq!((seen.first(), seen.last()), (Some(&(4, 4)), Some(&(20, 20))));
+    assert_eq!(rig.set().epochs(id).unwrap().entries(), [(7, 4)]);
+    rig.append(id, 1, 900).unwrap();
+    rig.until_durable(id);
+    assert_eq!(rig.read_all(id).last(), Some(&(21, 21)));
+    assert!(world.read_file("/data/k-0/00000000000000000000.index").is_ok(), "Kafka's files stay");
+}
+
+#[test]
+fn an_old_message_format_is_named() {
+    let world = SimWorld::new(7);
+    let mut old = vec![0; 100];
+    old[16] = 1;
+    old[11] = 88;
+    world.write_file("/data/k-0/00000000000000000000.log", &old).unwrap();
+    let mut rig = boot(&world);
+    assert_eq!(rig.reports, ["ReadOnly byte 0, offset 0: message format 1; only format 2 is supported"]);
+    let id = rig.logs["k-0"];
+    assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced));
+}
+
+#[test]
+fn a_journal_with_records_stops_the_start_untouched() {
+    let world = SimWorld::new(8);
+    world.write_file("/data/.ringlog/journal-0.rjnl", b"records").unwrap();
+    let before = world.fs_list();
+    let refused = Rig::try_boot(Box::new(world.restart()), Path::new(DATA), &small(), limits()).err().unwrap();
+    assert!(refused.contains("journal-0.rjnl"), "{refused}");
+    assert_eq!(world.fs_list(), before);
+}

@@ -27,7 +27,8 @@ pub(super) struct Observed {
 /// What follows the valid part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    EndOfFile,
+    /// The end of the file.
+    Whole,
     /// Zeros, a torn batch, or one that belonged to what was in the file before.
     Torn,
     OldFormat,
@@ -60,7 +61,7 @@ pub enum Action {
 
 pub(super) fn end_of(stop: &Stop) -> End {
     match stop {
-        Stop::EndOfFile | Stop::Limit => End::EndOfFile,
+        Stop::EndOfFile | Stop::Limit => End::Whole,
         Stop::OldFormat { .. } => End::OldFormat,
         Stop::Zeros | Stop::Short | Stop::BadHeader(_) | Stop::BadCrc | Stop::WrongOffset { .. } => End::Torn,
     }
@@ -71,13 +72,13 @@ pub(super) fn decide(seen: Observed) -> Action {
         (End::OldFormat, Place::Last) => Action::ReadOnly,
         (End::OldFormat, _) => Action::Keep,
         (_, Place::Overlaps) => Action::ReadOnly,
-        (End::EndOfFile, Place::Joins) => Action::Keep,
+        (End::Whole, Place::Joins) => Action::Keep,
         (End::Torn, Place::Joins) => Action::Cut,
-        (End::EndOfFile, Place::Last) if seen.below_floor => Action::ReadOnly,
-        (End::EndOfFile, Place::Last) => Action::Keep,
+        (End::Whole, Place::Last) if seen.below_floor => Action::ReadOnly,
+        (End::Whole, Place::Last) => Action::Keep,
         (End::Torn, Place::Last) if seen.below_floor => Action::ReadOnly,
         (End::Torn, Place::Last) => Action::Cut,
-        (End::EndOfFile, Place::Hole) if !seen.ours => Action::Keep,
+        (End::Whole, Place::Hole) if !seen.ours => Action::Keep,
         (_, Place::Hole) if seen.below_floor || !seen.ours => Action::ReadOnly,
         (_, Place::Hole) => Action::CutAndDropLater,
     }
@@ -116,7 +117,7 @@ mod tests {
     /// Every input, in the order end, place, below_floor, ours. K keep, C cut, D cut and drop, R read-only.
     #[test]
     fn every_row() {
-        let ends = [(End::EndOfFile, "eof"), (End::Torn, "torn"), (End::OldFormat, "old")];
+        let ends = [(End::Whole, "eof"), (End::Torn, "torn"), (End::OldFormat, "old")];
         let places = [Place::Last, Place::Joins, Place::Hole, Place::Overlaps];
         // A line an end; groups are places; in a group: above/foreign, above/ours, below/foreign, below/ours.
         let expected = ["KKRR KKKK KDKR RRRR", "CCRR CCCC RDRR RRRR", "RRRR KKKK KKKK KKKK"];
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn nothing_promised_is_ever_cut() {
-        for end in [End::EndOfFile, End::Torn, End::OldFormat] {
+        for end in [End::Whole, End::Torn, End::OldFormat] {
             for place in [Place::Last, Place::Hole, Place::Overlaps] {
                 let action = decide(Observed { end, place, below_floor: true, ours: true });
                 assert!(matches!(action, Action::ReadOnly | Action::Keep), "{end:?} {place:?} {action:?}");

@@ -14,6 +14,7 @@ use crate::log::limits::{FULL_PROBE_MS, FULL_RESERVE_BYTES};
 use crate::log::names;
 use crate::log::space::grow_to;
 use crate::log::state::{Cut, Health, Log};
+use crate::log::writer::Writer;
 use std::io;
 
 /// What failed, where.
@@ -57,8 +58,8 @@ impl LogSet {
         let error = format!("{}: {}: {}", file.display(), trouble.what, trouble.error);
         tracing::error!(%error, "the log is fenced until a restart has verified it");
         log.health = Health::Fenced;
-        let unwritten: u64 = log.writers.iter().map(|writer| writer.unwritten()).sum();
-        self.unwritten = self.unwritten.saturating_sub(unwritten);
+        let unwritten: u64 = log.writers.iter_mut().map(Writer::forget_unwritten).sum();
+        self.unwritten -= unwritten;
         self.events.push_back(LogEvent::Fenced { id, error });
     }
 

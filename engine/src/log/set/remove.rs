@@ -6,6 +6,7 @@ use crate::io::Op;
 use crate::log::config::LogId;
 use crate::log::event::LogEvent;
 use crate::log::state::{Health, Log};
+use crate::log::writer::Writer;
 use crate::log::{names, tasks};
 use crate::shard::Io;
 use std::io;
@@ -21,9 +22,9 @@ impl LogSet {
             segment.alive.set(false);
         }
         let (freed, dir) = (log.tail.reset(Vec::new()), log.name.dir.clone());
-        let unwritten: u64 = log.writers.iter().map(|writer| writer.unwritten()).sum();
+        let unwritten: u64 = log.writers.iter_mut().map(Writer::forget_unwritten).sum();
         self.held -= freed;
-        self.unwritten = self.unwritten.saturating_sub(unwritten);
+        self.unwritten -= unwritten;
         self.files.borrow_mut().forget_log(id);
         self.indexes.borrow_mut().forget_log(id);
         self.leaving.insert(dir);

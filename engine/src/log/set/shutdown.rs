@@ -12,7 +12,7 @@ use crate::shard::{Class, Io};
 use crate::time::Mono;
 use std::cell::RefCell;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Segments that are cut side by side at shutdown.
@@ -166,7 +166,7 @@ impl ClosingJob {
     }
 }
 
-async fn close_segment(io: &Io, segment: &PathBuf, index_file: &PathBuf, index: &SegmentIndex) -> io::Result<()> {
+async fn close_segment(io: &Io, segment: &Path, index_file: &Path, index: &SegmentIndex) -> io::Result<()> {
     let file = OpenFile::open(io, segment, OpenMode::Write).await?;
     tasks::set_len(io, &file, index.bytes).await?;
     tasks::sync_data(io, &file).await?;

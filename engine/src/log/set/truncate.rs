@@ -49,7 +49,7 @@ impl LogSet {
             return;
         };
         self.held -= log.tail.reset(Vec::new());
-        self.unwritten -= log.writers.iter().map(Writer::unwritten).sum::<u64>();
+        self.unwritten -= log.writers.iter_mut().map(Writer::forget_unwritten).sum::<u64>();
         let mut obsolete = Vec::new();
         for segment in log.segments.drain(at + 1..) {
             segment.alive.set(false);

@@ -2,6 +2,10 @@
 //!
 //! A plan is made on top of an image and sees its own records: the second topic of a request collides with the first.
 
+mod takeover;
+
+pub use takeover::FoundTopic;
+
 use super::limits::PARTITIONS_PER_REQUEST_MAX;
 use super::names;
 use super::random::Random;

@@ -280,7 +280,7 @@ impl<S: Store> Broker<S> {
     }
 
     /// Does what the controller wants until it wants nothing.
-    fn drive_controller(&mut self) {
+    pub(crate) fn drive_controller(&mut self) {
         while let Some(output) = self.seat.controller().and_then(Controller::poll) {
             match output {
                 Output::Append { ticket, batch } => self.append_metadata(batch, Then::Controller(ticket.0)),

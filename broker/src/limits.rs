@@ -29,7 +29,7 @@ pub const SESSION_EVICTION_MS: u64 = 120_000;
 /// Longest client software name or version that is looked at; longer ones fail ApiVersions.
 pub const CLIENT_SOFTWARE_BYTES_MAX: usize = 1024;
 
-/// Bytes of the batch header at the front of a single batch read: enough to find any one record's batch.
+/// Byte limit of a read that wants exactly one batch: the first one comes whole, whatever its size.
 pub const LOOKUP_BYTES: usize = 1;
 
 const _: () = assert!(PRODUCER_BATCHES_MAX < u8::MAX as usize, "a snapshot counts a producer's batches in a byte");

@@ -85,6 +85,16 @@ pub enum ReplayError {
     },
 }
 
+/// A change on its way into the log.
+#[derive(Clone, Debug)]
+struct Staged {
+    ticket: Ticket,
+    /// The metadata with it.
+    image: Arc<MetadataImage>,
+    /// Taken when it goes to the log.
+    batch: Vec<u8>,
+}
+
 /// The controller.
 ///
 /// Calling order: [`Controller::new`], [`Controller::replay`] for each batch of the log, [`Controller::start`]; then a
@@ -98,8 +108,9 @@ pub struct Controller {
     newest: Arc<MetadataImage>,
     /// With everything that the log has for certain; what was published last.
     durable: Arc<MetadataImage>,
-    /// Staged and not yet durable, oldest first; the last one's image is `newest`.
-    in_flight: VecDeque<(Ticket, Arc<MetadataImage>)>,
+    /// Staged and not yet durable, oldest first; the last one's image is `newest`. Only the first is with the log: were the
+    /// second there too, it could outlive the first, on which it was planned.
+    in_flight: VecDeque<Staged>,
     /// Published and not yet applied everywhere, by version.
     published: BTreeMap<i64, Ticket>,
     /// The version that each shard has applied.
@@ -153,7 +164,7 @@ impl Controller {
     /// The newest change that is not done yet.
     pub fn last_unfinished(&self) -> Option<Ticket> {
         let published = || self.published.values().next_back().copied();
-        self.in_flight.back().map(|(ticket, _)| *ticket).or_else(published)
+        self.in_flight.back().map(|staged| staged.ticket).or_else(published)
     }
 
     /// Where new ids come from.
@@ -168,29 +179,35 @@ impl Controller {
         self.next_ticket += 1;
         let batch = encode_batch(self.newest.version(), &records);
         self.newest = Arc::new(image);
-        self.in_flight.push_back((ticket, Arc::clone(&self.newest)));
-        self.outputs.push_back(Output::Append { ticket, batch });
+        self.in_flight.push_back(Staged { ticket, image: Arc::clone(&self.newest), batch });
+        if self.in_flight.len() == 1 {
+            self.append_first();
+        }
         Some(ticket)
     }
 
-    /// The log has, or has not, taken a batch. A failure takes back every change staged since, too: the log drops what
-    /// follows a batch that it could not keep.
+    fn append_first(&mut self) {
+        if let Some(first) = self.in_flight.front_mut() {
+            let batch = std::mem::take(&mut first.batch);
+            self.outputs.push_back(Output::Append { ticket: first.ticket, batch });
+        }
+    }
+
+    /// The log has, or has not, taken a batch. A failure takes back every change staged since, too: they were planned on
+    /// top of it.
     pub fn appended(&mut self, ticket: Ticket, result: Result<(), ErrorCode>) {
+        let Some(first) = self.in_flight.pop_front_if(|first| first.ticket == ticket) else { return };
         match result {
             Ok(()) => {
-                while let Some((done, image)) = self.in_flight.pop_front_if(|(staged, _)| *staged <= ticket) {
-                    self.published.insert(image.version(), done);
-                    self.durable = image;
-                }
+                self.published.insert(first.image.version(), ticket);
+                self.durable = first.image;
                 self.outputs.push_back(Output::Publish(Arc::clone(&self.durable)));
+                self.append_first();
             }
             Err(code) => {
-                let failed = self.in_flight.partition_point(|(staged, _)| *staged < ticket);
-                for (ticket, _) in self.in_flight.drain(failed..) {
-                    self.outputs.push_back(Output::Done { ticket, result: Err(code) });
-                }
-                let kept = self.in_flight.back().map_or(&self.durable, |(_, image)| image);
-                self.newest = Arc::clone(kept);
+                let failed = std::iter::once(ticket).chain(self.in_flight.drain(..).map(|staged| staged.ticket));
+                self.outputs.extend(failed.map(|ticket| Output::Done { ticket, result: Err(code) }));
+                self.newest = Arc::clone(&self.durable);
             }
         }
     }

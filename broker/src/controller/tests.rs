@@ -88,11 +88,14 @@ fn overlapping_changes_see_each_other_and_fail_together() {
     let mut plan = controller.plan();
     let taken = plan.create_topic(&counted("a", None, None), controller.random());
     assert_eq!(taken.expect_err("staged").code, ErrorCode::TopicAlreadyExists);
-    while controller.poll().is_some() {}
+    let appends: Vec<Output> = std::iter::from_fn(|| controller.poll()).collect();
+    assert!(matches!(appends[..], [Output::Append { ticket, .. }] if ticket == first), "one at a time: {appends:?}");
     controller.appended(first, Err(ErrorCode::KafkaStorageError));
     let failed = |ticket| Output::Done { ticket, result: Err(ErrorCode::KafkaStorageError) };
     assert_eq!([controller.poll(), controller.poll()], [Some(failed(first)), Some(failed(second))]);
     assert_eq!(controller.newest().topic_count(), 0);
+    controller.appended(second, Ok(()));
+    assert_eq!(controller.poll(), None, "it was given up");
     stage(&mut controller, &counted("a", None, None));
     assert_eq!(settle(&mut controller, 1).0.len(), 1);
 }

@@ -40,7 +40,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
         return answer(broker, request);
     }
     if broker.me != CONTROLLER {
-        broker.to_controller(request);
+        broker.forward_to_controller(request);
         return Ok(());
     }
     if broker.metadata_after(request, &missing) { Ok(()) } else { answer(broker, request) }

@@ -25,7 +25,7 @@ struct Named {
 
 /// Deletes topics.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
-    if broker.to_controller(request) {
+    if broker.forward_to_controller(request) {
         return Ok(());
     }
     let body = request.body(DeleteTopicsRequest::decode)?;

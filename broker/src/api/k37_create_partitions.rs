@@ -16,7 +16,7 @@ use protocol::messages::create_partitions::{
 
 /// Adds partitions to topics.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
-    if broker.to_controller(request) {
+    if broker.forward_to_controller(request) {
         return Ok(());
     }
     let body = request.body(CreatePartitionsRequest::decode)?;

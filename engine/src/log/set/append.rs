@@ -44,26 +44,26 @@ impl LogSet {
         self.idle_at.get_or_insert(self.now.plus_millis(self.limits.idle_ms));
     }
 
-    /// Gives back the oldest written chunks while the tails hold more than their budget.
+    /// Gives back the oldest written chunks while the tails hold more than their budget; a few at a time, so that many
+    /// logs that cannot give anything cost an append nothing.
     pub(super) fn evict_over_budget(&mut self) {
-        for _ in 0..self.evict.len() {
+        for _ in 0..self.evict.len().min(EVICTIONS_MAX) {
             if self.held <= self.limits.tail_cache_bytes {
                 return;
             }
             let Some(id) = self.evict.pop_front() else { return };
             let Some(log) = self.any_log_mut(id) else { continue };
-            let Log { tail, writers, .. } = log;
-            let freed = tail.evict_oldest(|segment, end| {
-                writers.iter().find(|writer| writer.base == segment).is_none_or(|writer| writer.written() >= end)
-            });
-            match freed {
-                Some(freed) => self.held -= freed,
-                None if log.tail.is_empty() => {}
-                None => self.evict.push_back(id),
+            let freed = log.give_back_oldest();
+            if freed.is_none() && !log.tail.is_empty() {
+                self.evict.push_back(id);
             }
+            self.held -= freed.unwrap_or(0);
         }
     }
 }
+
+/// Logs that one call asks for memory.
+const EVICTIONS_MAX: usize = 16;
 
 /// One batch is always taken, however small the budget.
 fn busy_above(limits: &LogLimits, batch: usize) -> u64 {
@@ -71,6 +71,16 @@ fn busy_above(limits: &LogLimits, batch: usize) -> u64 {
 }
 
 impl Log {
+    /// The oldest chunk if it is written, or the last one if all of it is.
+    fn give_back_oldest(&mut self) -> Option<usize> {
+        let Log { tail, writers, .. } = self;
+        let older = tail.evict_oldest(|segment, end| {
+            writers.iter().find(|writer| writer.base == segment).is_none_or(|writer| writer.written() >= end)
+        });
+        let all_written = writers.iter().all(|writer| writer.is_written() && writer.is_quiet());
+        older.or_else(|| all_written.then(|| tail.evict_all()))
+    }
+
     fn accepts(&self) -> Result<(), AppendError> {
         match self.health {
             Health::Good => Ok(()),

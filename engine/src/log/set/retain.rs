@@ -2,6 +2,7 @@
 
 use super::LogSet;
 use super::outcome::Result;
+use crate::io::Op;
 use crate::log::config::LogId;
 use crate::log::limits::ZERO_BYTES;
 use crate::log::retention::{Candidate, choose};
@@ -13,6 +14,9 @@ use std::path::PathBuf;
 
 /// Recycled files kept a log: the next segment and the one after.
 const RECYCLED_MAX: usize = 2;
+
+/// A spare takes at most this part of the free space: room for records comes first.
+const SPARE_SHARE: u64 = 16;
 
 impl LogSet {
     pub(super) fn check_retention(&mut self) {
@@ -150,6 +154,12 @@ impl LogSet {
         self.start_on(id, log, async move {
             let made = async {
                 let _turn = class.acquire().await;
+                let done = io.call(Op::FreeSpace { path: data.clone(), free: 0 }).await;
+                done.result?;
+                let Op::FreeSpace { free, .. } = done.op else { unreachable!("a completion returns its op") };
+                if free / SPARE_SHARE < len {
+                    return Err(std::io::ErrorKind::StorageFull.into());
+                }
                 tasks::make_private(&io, &data).await?;
                 tasks::write_zeros(&io, &path, len).await
             };

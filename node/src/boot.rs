@@ -3,6 +3,7 @@
 
 use crate::args::StartArgs;
 use crate::budget::ShardBudget;
+use crate::config::{Config, ConfigError, Level};
 use crate::crew::{Crew, CrewError, Orders};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::driver::{self, Choice, OpenError};
@@ -10,7 +11,6 @@ use crate::identity::{self, Identity, IdentityError};
 use crate::listen::{self, ListenError};
 use crate::machine::Machine;
 use crate::report::Report;
-use crate::settings::{Settings, SettingsError};
 use crate::sys::StopSignals;
 use broker::BrokerSettings;
 use broker::settings::ListenerSettings;
@@ -23,9 +23,9 @@ use transport_tcp::{Admission, Limits};
 /// Why the broker did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Bad settings.
+    /// The configuration.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Config(#[from] ConfigError),
     /// A data folder.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -57,24 +57,27 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 
 /// Starts a broker, serves until a signal, and ends it cleanly.
 pub fn start(args: &StartArgs) -> Result<(), StartError> {
-    let settings = Settings::from_args(args)?;
+    let config = Config::load(args)?;
+    config.notices.iter().for_each(|notice| match notice.level {
+        Level::Info => tracing::info!("{notice}"),
+        Level::Warning => tracing::warn!("{notice}"),
+    });
     // Blocked before any thread starts, so that only the one that waits for them gets them.
     let signals = StopSignals::block().map_err(system("block signals"))?;
-    let dirs = settings.data_dirs.iter().map(|path| DataDir::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let sockets = bind_all(&settings)?;
+    let dirs = config.data_dirs.iter().map(|path| DataDir::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let sockets = bind_all(&config)?;
     let paths: Vec<PathBuf> = dirs.iter().map(|dir| dir.path.clone()).collect();
-    let identity = identity::establish(&paths, settings.node_id)?;
+    let identity = identity::establish(&paths, config.node_id)?;
     let choice = driver::choose(args.io)?;
     if let Some(warning) = &choice.warning {
         tracing::warn!("{warning}");
     }
-    warn_of_open_plaintext(&sockets);
     let machine = Machine::probe();
-    let orders = orders(args, &settings, &machine, &identity, &choice, paths, &sockets)?;
-    let durability = settings.durability_line();
+    let orders = orders(args, &config, &machine, &identity, &choice, paths, &sockets)?;
+    let durability = durability_line(&config);
     let mut crew = Crew::assemble(&orders, &sockets, signals)?;
     let addresses: Vec<(String, SocketAddr)> =
-        settings.listeners.iter().zip(&sockets).map(|(plan, (_, at))| (plan.name.clone(), *at)).collect();
+        config.listeners.iter().zip(&sockets).map(|(plan, (_, at))| (plan.name.clone(), *at)).collect();
     let notes = crew.caps.notes.clone();
     let report = Report {
         listeners: &addresses,
@@ -100,30 +103,18 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
     Ok(())
 }
 
-fn bind_all(settings: &Settings) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
-    let bind = |plan: &crate::settings::ListenerPlan| {
+fn bind_all(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
+    let bind = |plan: &crate::config::listeners::Listener| {
         let socket = listen::bind(plan.bind)?;
         let address = socket.local_addr().map_err(system("ask for a socket's address"))?;
         Ok((socket, address))
     };
-    settings.listeners.iter().map(bind).collect()
-}
-
-fn warn_of_open_plaintext(sockets: &[(TcpListener, SocketAddr)]) {
-    let open: Vec<String> =
-        sockets.iter().filter(|(_, at)| !at.ip().is_loopback()).map(|(_, at)| at.to_string()).collect();
-    if !open.is_empty() {
-        tracing::warn!(
-            "{} can be reached from other machines, without encryption or authentication: let only trusted networks \
-             through to it",
-            open.join(", ")
-        );
-    }
+    config.listeners.iter().map(bind).collect()
 }
 
 fn orders(
     args: &StartArgs,
-    settings: &Settings,
+    config: &Config,
     machine: &Machine,
     identity: &Identity,
     choice: &Choice,
@@ -133,12 +124,12 @@ fn orders(
     let shards = args.shards.map_or(machine.cores.len(), usize::from);
     let budget = ShardBudget::share(machine.memory_bytes, shards);
     // Port 0 was a wish; what clients are told is what the system chose.
-    let listeners = settings.listeners.iter().zip(sockets).map(|(plan, (_, bind))| ListenerSettings {
+    let listeners = config.listeners.iter().zip(sockets).map(|(plan, (_, bind))| ListenerSettings {
         name: plan.name.clone(),
         bind: *bind,
         advertised: plan.advertised.clone(),
     });
-    let mut broker = BrokerSettings::new(identity.node_id, listeners.collect(), settings.statics.clone());
+    let mut broker = BrokerSettings::new(identity.node_id, listeners.collect(), config.statics.clone());
     broker.cluster_id = Some(identity.cluster_id.clone());
     broker.incarnation = random_u64().map_err(system("read /dev/urandom"))?;
     Ok(Orders {
@@ -147,15 +138,32 @@ fn orders(
         driver: choice.kind,
         data_dirs,
         budget,
-        limits: Limits { budget_bytes: budget.network_bytes, ..settings.network.clone() },
-        retention_check_ms: settings.retention_check_ms,
+        limits: Limits {
+            frame_bytes_max: config.request_bytes_max,
+            idle_ms: config.idle_ms,
+            budget_bytes: budget.network_bytes,
+            ..Limits::default()
+        },
+        retention_check_ms: config.retention_check_ms,
         admission: Arc::new(Admission::new(
-            settings.max_connections,
-            settings.max_connections_per_ip,
-            settings.max_connections_overrides.clone(),
+            config.connections_max,
+            config.connections_per_ip_max,
+            config.connections_per_ip_overrides.clone(),
         )),
         broker: Arc::new(broker),
     })
+}
+
+/// The broker's default durability, for people.
+fn durability_line(config: &Config) -> String {
+    match config.statics.get("durability").map(String::as_str) {
+        Some("interval") => {
+            "interval: acknowledged when written, flushed soon after; a power cut may take the last records"
+        }
+        Some("none") => "none: acknowledged when written; survives kill -9, a power cut may take records",
+        _ => "fsync: acknowledged once the disk has it; survives a power cut",
+    }
+    .to_owned()
 }
 
 fn random_u64() -> io::Result<u64> {

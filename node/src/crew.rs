@@ -11,7 +11,7 @@ use crate::driver::{self, Kind, OpenError};
 use crate::links::{self, Links};
 use crate::recover::{self, Found, RecoverError};
 use crate::shard::Shard;
-use crate::stop::{END_MS, Stop};
+use crate::stages::{END_MS, Stages};
 use crate::sys::{self, StopSignals};
 use broker::{BrokerSettings, ShardId};
 use engine::io::{Caps, Waker};
@@ -66,6 +66,9 @@ pub enum CrewError {
     /// The data could not be opened.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The metadata log is unusable.
+    #[error("the metadata cannot be used, nothing was changed: {0}")]
+    Metadata(String),
     /// The logs did not close cleanly.
     #[error("not stopped cleanly, the next start verifies the logs: {0}")]
     Close(#[from] ShutdownError),
@@ -93,7 +96,7 @@ enum Report {
 
 /// From the main thread to one shard.
 enum Order {
-    Begin { wakers: Vec<Arc<dyn Waker>>, stop: Arc<Stop>, scan: bool },
+    Begin { wakers: Vec<Arc<dyn Waker>>, stages: Arc<Stages>, scan: bool },
     Adopt(Found),
     Serve,
 }
@@ -143,10 +146,10 @@ impl Crew {
             }
         }
         let wakers: Vec<_> = wakers.into_iter().flatten().collect();
-        let stop = Arc::new(Stop::new(wakers.clone()));
-        watch_signals(signals, Arc::clone(&stop), to_main)?;
+        let stages = Arc::new(Stages::new(wakers.clone()));
+        watch_signals(signals, Arc::clone(&stages), to_main)?;
         for (shard, inbox) in self.orders.iter().enumerate() {
-            self.send(inbox, Order::Begin { wakers: wakers.clone(), stop: Arc::clone(&stop), scan: shard == 0 })?;
+            self.send(inbox, Order::Begin { wakers: wakers.clone(), stages: Arc::clone(&stages), scan: shard == 0 })?;
         }
         let Report::Scanned(found) = self.next()? else { return Err(CrewError::Gone) };
         for (inbox, share) in self.orders.iter().zip(found.shares(orders.shards)) {
@@ -228,12 +231,12 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> CrewError {
 }
 
 /// The first signal stops the shards, a second one ends the process at once.
-fn watch_signals(signals: StopSignals, stop: Arc<Stop>, to_main: Sender<Report>) -> Result<(), CrewError> {
+fn watch_signals(signals: StopSignals, stages: Arc<Stages>, to_main: Sender<Report>) -> Result<(), CrewError> {
     let watch = move || {
         let name = signals.wait();
         tracing::info!("{name}: finishing requests, flushing, then ending");
         let _ = to_main.send(Report::StopSignal);
-        stop.request();
+        stages.request_stop();
         let name = signals.wait();
         tracing::warn!("{name} again: ending at once; the next start verifies the logs");
         std::process::exit(1);
@@ -272,7 +275,7 @@ impl Member {
         let mut driver = driver::open(orders.driver)?;
         let report = |report| to_main.send(report).map_err(|_| CrewError::Gone);
         report(Report::Up { shard, waker: driver.waker(), caps: driver.caps().clone() })?;
-        let Ok(Order::Begin { wakers, stop, scan }) = inbox.recv() else { return Err(CrewError::Gone) };
+        let Ok(Order::Begin { wakers, stages, scan }) = inbox.recv() else { return Err(CrewError::Gone) };
         driver.set_peers(wakers);
         let io = Io::new(driver);
         if scan {
@@ -280,12 +283,23 @@ impl Member {
         }
         let Ok(Order::Adopt(found)) = inbox.recv() else { return Err(CrewError::Gone) };
         let me = ShardId(u16::try_from(shard).unwrap_or_else(|_| unreachable!("the command line allows 1024")));
+        let topics = found.topics.clone();
         let (broker, partitions) = recover::open(&io, me, &orders, found)?;
         report(Report::Adopted { partitions })?;
         let Ok(Order::Serve) = inbox.recv() else { return Err(CrewError::Gone) };
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
-        let mut shard = Shard::new(io.clone(), transport, broker, links, stop);
-        if shard.run_until(Shard::is_loaded) {
+        let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages));
+        let loaded = shard.run_until(Shard::is_loaded);
+        if let Some(reason) = shard.failure() {
+            return Err(CrewError::Metadata(reason.to_owned()));
+        }
+        if loaded && scan {
+            let taken = shard.take_over(&topics);
+            if shard.run_until(|shard| shard.knows(&taken)) {
+                stages.open();
+            }
+        }
+        if shard.run_until(|_| stages.is_open()) {
             for listener in listeners {
                 let id = io.with_driver(|driver| driver.adopt_listener(listener)).map_err(system("listen"))?;
                 shard.listen(id);

@@ -17,9 +17,8 @@ pub mod logging;
 pub mod machine;
 pub mod recover;
 pub mod report;
-pub mod settings;
 pub mod shard;
-pub mod stop;
+pub mod stages;
 pub mod store;
 pub mod sys;
 

@@ -2,12 +2,15 @@
 
 use crate::crew::Orders;
 use crate::store::{self, EngineStore};
+use broker::controller::plan::FoundTopic;
 use broker::image::shard_of;
 use broker::partition::METADATA_LOG;
 use broker::{Broker, ShardId};
+use engine::io::Op;
 use engine::log::{self, FoundLog, LogSet, ShardDir};
 use engine::shard::Io;
 use protocol::Uuid;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where the metadata log lies inside the first data folder: private, because Kafka would take it for a partition.
@@ -16,6 +19,9 @@ const METADATA_HOME: &str = ".ringlog/cluster";
 const METADATA_FOLDER: &str = "metadata-0";
 /// Kafka's own metadata log, which we do not read.
 const KAFKA_METADATA: &str = "__cluster_metadata";
+
+/// Partitions of one topic that are believed from folder names: numbers beyond are no topic's.
+const PARTITIONS_MAX: usize = 100_000;
 
 /// Why the data could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +48,14 @@ pub struct Found {
     /// All folders that logs may lie in, the metadata log's home last.
     dirs: Vec<ShardDir>,
     logs: Vec<FoundLog>,
+    /// Topics that this broker has never served, for the controller.
+    pub topics: Vec<FoundTopic>,
 }
 
 impl Found {
     /// What each shard opens. The number of shards may change at any start: nothing on disk names one.
     pub fn shares(&self, shards: usize) -> Vec<Found> {
-        let mut shares = vec![Found { dirs: self.dirs.clone(), logs: Vec::new() }; shards];
+        let mut shares = vec![Found { dirs: self.dirs.clone(), logs: Vec::new(), topics: self.topics.clone() }; shards];
         for log in &self.logs {
             shares[owner(log, shards)].logs.push(log.clone());
         }
@@ -71,8 +79,8 @@ fn metadata_home(data_dirs: &[PathBuf]) -> PathBuf {
 /// Lists the data folders. Takes their clean marks: a crash from here on is one.
 pub fn scan(io: &Io, data_dirs: &[PathBuf]) -> Result<Found, RecoverError> {
     let home = metadata_home(data_dirs);
-    std::fs::create_dir_all(&home).map_err(|error| RecoverError::Home { path: home.clone(), error })?;
-    let mut found = Found { dirs: Vec::new(), logs: Vec::new() };
+    make_home(io, &data_dirs[0], &home)?;
+    let mut found = Found { dirs: Vec::new(), logs: Vec::new(), topics: Vec::new() };
     for path in data_dirs.iter().chain([&home]) {
         let (task_io, path) = (io.clone(), path.clone());
         let scanned = io.block_on(async move { log::scan_data_dir(&task_io, &path).await }, |_| {});
@@ -82,7 +90,51 @@ pub fn scan(io: &Io, data_dirs: &[PathBuf]) -> Result<Found, RecoverError> {
         foreign.iter().for_each(note_foreign);
         found.logs.extend(known);
     }
+    found.topics = never_served(&found.logs, &home);
     Ok(found)
+}
+
+fn make_home(io: &Io, data_dir: &Path, home: &Path) -> Result<(), RecoverError> {
+    let paths = home.ancestors().take_while(|path| *path != data_dir).map(Path::to_owned);
+    let paths: Vec<PathBuf> = paths.collect::<Vec<_>>().into_iter().rev().collect();
+    for path in paths {
+        let (task_io, op) = (io.clone(), Op::MakeDir { path: path.clone() });
+        let made = io.block_on(async move { task_io.call(op).await.result }, |_| {});
+        made.map_err(|error| RecoverError::Home { path, error })?;
+    }
+    Ok(())
+}
+
+/// Topics of logs without a durable-offset checkpoint of ours: another broker wrote them.
+fn never_served(logs: &[FoundLog], home: &Path) -> Vec<FoundTopic> {
+    let mut topics: BTreeMap<(&str, [u8; 16]), Vec<i32>> = BTreeMap::new();
+    let foreign = logs.iter().filter(|log| log.hints.durable_floor.is_none() && log.name.data_dir() != home);
+    for log in foreign {
+        let (Some(uid), Ok(index)) = (log.uid, usize::try_from(log.partition)) else { continue };
+        if index >= PARTITIONS_MAX {
+            tracing::warn!("{} is left alone: its partition number is not believable", log.name.dir.display());
+            continue;
+        }
+        let epochs = topics.entry((&log.topic, uid)).or_default();
+        if epochs.len() <= index {
+            epochs.resize(index + 1, 0);
+        }
+        epochs[index] = next_leader_epoch(&log.name.dir);
+    }
+    let topic = |((name, uid), leader_epochs): ((&str, _), _)| FoundTopic {
+        name: name.to_owned(),
+        id: Uuid(uid),
+        leader_epochs,
+    };
+    topics.into_iter().map(topic).collect()
+}
+
+/// One above the last epoch in Kafka's checkpoint (version, count, then a line for each epoch), so that epochs never go
+/// back; 0 where there is none.
+fn next_leader_epoch(dir: &Path) -> i32 {
+    let text = std::fs::read_to_string(dir.join("leader-epoch-checkpoint")).unwrap_or_default();
+    let last = text.lines().skip(2).filter_map(|line| line.split_once(' ')?.0.parse::<i32>().ok()).max();
+    last.map_or(0, |epoch| epoch.saturating_add(1))
 }
 
 fn is_served(log: &FoundLog, home: &Path) -> bool {

@@ -11,8 +11,9 @@
 //! broker's, bytes are the engine's; here is only the order of things.
 
 use crate::links::Links;
-use crate::stop::{DRAIN_MS, FLUSH_MS, Stop};
+use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
 use crate::store::{self, EngineStore, Mem};
+use broker::controller::plan::FoundTopic;
 use broker::io::{ReadFault, ReplyPart};
 use broker::store::{LogId, ReadRange};
 use broker::{Broker, Effect, Input, Now};
@@ -21,6 +22,7 @@ use engine::log::{LogEvent, Read, ShutdownError};
 use engine::mem::Slice;
 use engine::shard::Io;
 use engine::time::Mono;
+use protocol::Uuid;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -57,7 +59,7 @@ pub struct Shard {
     transport: TcpTransport,
     broker: Broker<EngineStore>,
     links: Links,
-    stop: Arc<Stop>,
+    stages: Arc<Stages>,
     phase: Phase,
     /// What tasks found, for the broker.
     found: Rc<RefCell<VecDeque<Input<Mem>>>>,
@@ -66,9 +68,15 @@ pub struct Shard {
 
 impl Shard {
     /// A shard whose broker has adopted its partitions.
-    pub fn new(io: Io, transport: TcpTransport, broker: Broker<EngineStore>, links: Links, stop: Arc<Stop>) -> Shard {
+    pub fn new(
+        io: Io,
+        transport: TcpTransport,
+        broker: Broker<EngineStore>,
+        links: Links,
+        stages: Arc<Stages>,
+    ) -> Shard {
         let (phase, found, dones) = (Phase::Serving, Rc::default(), Vec::new());
-        let mut shard = Shard { io, transport, broker, links, stop, phase, found, dones };
+        let mut shard = Shard { io, transport, broker, links, stages, phase, found, dones };
         let now = shard.clock(shard.io.now());
         shard.broker.start(now);
         shard
@@ -79,9 +87,24 @@ impl Shard {
         self.transport.listen(listener);
     }
 
-    /// True once the metadata is known here: before, every topic would look unknown.
+    /// True once the metadata is known here, or known to be unusable: before, every topic would look unknown.
     pub fn is_loaded(&self) -> bool {
-        self.broker.is_ready()
+        self.broker.is_ready() || self.broker.start_failure().is_some()
+    }
+
+    /// Why this shard cannot serve.
+    pub fn failure(&self) -> Option<&str> {
+        self.broker.start_failure()
+    }
+
+    /// Makes topics of the logs that the metadata does not know; they exist once [`Shard::knows`] their ids. For shard 0.
+    pub fn take_over(&mut self, found: &[FoundTopic]) -> Vec<Uuid> {
+        self.broker.take_over(found)
+    }
+
+    /// True once the metadata here lists all of `topics`.
+    pub fn knows(&self, topics: &[Uuid]) -> bool {
+        topics.iter().all(|id| self.broker.image().topic_by_id(*id).is_some())
     }
 
     /// Turns and parks until `enough`, or until the shard has nothing left to do; true in the first case.
@@ -265,7 +288,7 @@ impl Shard {
     }
 
     fn advance_stop(&mut self, now: Mono) {
-        if matches!(self.phase, Phase::Serving) && self.stop.is_requested() {
+        if matches!(self.phase, Phase::Serving) && self.stages.is_stop_requested() {
             self.transport.stop();
             self.phase = Phase::Draining { until: now.plus_millis(DRAIN_MS) };
         }
@@ -275,10 +298,10 @@ impl Shard {
             }
             if self.transport.connection_count() == 0 {
                 self.phase = Phase::Drained;
-                self.stop.note_drained();
+                self.stages.note_drained();
             }
         }
-        if matches!(self.phase, Phase::Drained) && self.stop.is_drained() {
+        if matches!(self.phase, Phase::Drained) && self.stages.is_drained() {
             self.phase = Phase::Idle;
         }
     }

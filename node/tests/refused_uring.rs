@@ -1,5 +1,7 @@
 //! Where a seccomp profile refuses io_uring, as container runtimes do, the broker serves over posix and says so once.
 
+#![allow(clippy::expect_used, reason = "a broken set-up should fail its test")]
+
 mod common;
 
 use common::{Broker, folder, refused, ringlog};

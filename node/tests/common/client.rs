@@ -151,7 +151,7 @@ impl Client {
         };
         let request = fetch::FetchRequest {
             replica_id: -1,
-            max_wait_ms: 500,
+            max_wait_ms: 100,
             min_bytes: 1,
             max_bytes: 50 << 20,
             session_epoch: -1,

@@ -46,25 +46,26 @@ impl Broker {
 
     /// Starts `command` and waits until it is ready.
     pub fn spawn(mut command: Command) -> Broker {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let (to_log, log) = channel();
-        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let (to_lines, lines) = channel();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut broker = Broker { child, address: ([0, 0, 0, 0], 0).into(), started: Vec::new(), log };
+        let stderr = BufReader::new(broker.child.stderr.take().expect("piped"));
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 eprintln!("ringlog: {line}");
                 let _ = to_log.send(line);
             }
         });
-        let (to_lines, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let stdout = BufReader::new(broker.child.stdout.take().expect("piped"));
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(to_lines.send(line))));
-        let mut started = Vec::new();
         loop {
-            let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("not ready, but: {started:#?}"));
-            let ready = line.strip_prefix("ready: ").map(|rest| address_in(rest));
-            started.push(line);
+            let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("not ready, but: {:#?}", broker.started));
+            let ready = line.strip_prefix("ready: ").map(address_in);
+            broker.started.push(line);
             if let Some(address) = ready {
-                return Broker { child, address, started, log };
+                broker.address = address;
+                return broker;
             }
         }
     }

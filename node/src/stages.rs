@@ -1,4 +1,4 @@
-//! How the process ends: a signal asks every shard to stop, and each says how far it is.
+//! How far the process is, known to all its threads: starting, open to clients, stopping, drained.
 
 use engine::io::Waker;
 use std::sync::Arc;
@@ -17,29 +17,48 @@ pub const END_MS: u64 = 1_900;
 const _: () = assert!(DRAIN_MS + FLUSH_MS < END_MS, "the parts fit into the whole");
 
 /// Shared by the signal thread and all shards.
-pub struct Stop {
-    requested: AtomicBool,
+pub struct Stages {
+    /// The metadata is complete: clients may come.
+    open: AtomicBool,
+    stop_requested: AtomicBool,
     /// Shards whose connections are gone; logs close only when all are, because shards answer for each other.
     drained: AtomicUsize,
     shards: usize,
     wakers: Vec<Arc<dyn Waker>>,
 }
 
-impl Stop {
-    /// Not requested. `wakers` are those of all shards.
-    pub fn new(wakers: Vec<Arc<dyn Waker>>) -> Stop {
-        Stop { requested: AtomicBool::new(false), drained: AtomicUsize::new(0), shards: wakers.len(), wakers }
+impl Stages {
+    /// Starting. `wakers` are those of all shards.
+    pub fn new(wakers: Vec<Arc<dyn Waker>>) -> Stages {
+        Stages {
+            open: AtomicBool::new(false),
+            stop_requested: AtomicBool::new(false),
+            drained: AtomicUsize::new(0),
+            shards: wakers.len(),
+            wakers,
+        }
+    }
+
+    /// Lets every shard take clients.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// True once clients may come.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
     /// Asks every shard to stop.
-    pub fn request(&self) {
-        self.requested.store(true, Ordering::Release);
+    pub fn request_stop(&self) {
+        self.stop_requested.store(true, Ordering::Release);
         self.wake_all();
     }
 
     /// True once somebody asked.
-    pub fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::Acquire)
+    pub fn is_stop_requested(&self) -> bool {
+        self.stop_requested.load(Ordering::Acquire)
     }
 
     /// One shard has no connection left; to be said once by each.

@@ -75,3 +75,22 @@ fn bad_arguments_are_refused_before_anything_is_touched() {
         assert!(!data.exists(), "{args:?} made the folder");
     }
 }
+
+#[test]
+fn a_bad_property_stops_the_start_before_anything_is_touched() {
+    let parent = folder();
+    let (file, data) = (parent.path().join("server.properties"), parent.path().join("data"));
+    fs::write(&file, "num.partitions=3\nlog.segment.bytes=many\n").expect("writable");
+    let path = file.to_str().expect("a plain path");
+    let text = refused(ringlog(&data, &[path]));
+    for said in ["server.properties:2", "log.segment.bytes=many"] {
+        assert!(text.contains(said), "{said:?} is not in {text}");
+    }
+    assert!(!data.exists());
+    fs::write(&file, "num.partitions=3\nlisteners=PLAINTEXT://127.0.0.1:1\nzookeeper.connect=x:2181\n")
+        .expect("writable");
+    let broker = Broker::start(&data, &[path]);
+    assert_eq!(broker.client().metadata("made"), (0, vec![0, 1, 2]));
+    assert!(broker.logged("zookeeper.connect").contains("server.properties:3"));
+    broker.stop();
+}

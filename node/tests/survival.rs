@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Broker, DRIVERS, folder};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -49,15 +50,19 @@ fn kill_9_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn sigterm_ends_in_time_with_connections_open() {
-    for driver in DRIVERS {
+fn signals_end_in_time_whatever_connections_do() {
+    for (driver, signal) in DRIVERS.into_iter().zip(["TERM", "INT"]) {
         let data = folder();
         let mut broker = Broker::start(data.path(), &["--io", driver]);
         let mut client = broker.client();
         assert_eq!(client.create_topic("t", 1), 0);
         assert_eq!(client.produce("t", 0, &["x"]), (0, 0));
+        let mut half_way = broker.client();
+        half_way.stream.write_all(&[0, 0, 1, 0, 7]).expect("it reads");
+        let mut waiting = broker.client();
+        waiting.ask_to_wait("t", 0, 1, 30_000);
         let begun = Instant::now();
-        broker.signal("TERM");
+        broker.signal(signal);
         let status = broker.wait();
         assert!(
             status.success() && begun.elapsed() < Duration::from_secs(2),

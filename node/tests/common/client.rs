@@ -138,30 +138,16 @@ impl Client {
         )
     }
 
+    /// Sends a fetch that waits for more than there is, and does not wait for its answer.
+    pub fn ask_to_wait(&mut self, topic: &str, partition: i32, offset: i64, max_wait_ms: i32) {
+        let request = fetch_request(topic, partition, offset, max_wait_ms);
+        self.send(ApiKey::Fetch, FETCH_VERSION, |writer| request.encode(writer, FETCH_VERSION));
+    }
+
     /// Error code and the values from `offset` on that one fetch gives.
     pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> (i16, Vec<String>) {
-        let version = 11;
-        let wanted = fetch::FetchPartition {
-            partition,
-            fetch_offset: offset,
-            partition_max_bytes: 10 << 20,
-            current_leader_epoch: -1,
-            log_start_offset: -1,
-            ..Default::default()
-        };
-        let request = fetch::FetchRequest {
-            replica_id: -1,
-            max_wait_ms: 100,
-            min_bytes: 1,
-            max_bytes: 50 << 20,
-            session_epoch: -1,
-            topics: vec![fetch::FetchTopic {
-                topic: topic.to_owned().into(),
-                partitions: vec![wanted],
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
+        let version = FETCH_VERSION;
+        let request = fetch_request(topic, partition, offset, 100);
         self.ask(
             ApiKey::Fetch,
             version,
@@ -206,6 +192,32 @@ impl Client {
                 Ok((partition.error_code, partition.offset))
             },
         )
+    }
+}
+
+const FETCH_VERSION: i16 = 11;
+
+fn fetch_request(topic: &str, partition: i32, offset: i64, max_wait_ms: i32) -> fetch::FetchRequest<'static> {
+    let wanted = fetch::FetchPartition {
+        partition,
+        fetch_offset: offset,
+        partition_max_bytes: 10 << 20,
+        current_leader_epoch: -1,
+        log_start_offset: -1,
+        ..Default::default()
+    };
+    fetch::FetchRequest {
+        replica_id: -1,
+        max_wait_ms,
+        min_bytes: 1,
+        max_bytes: 50 << 20,
+        session_epoch: -1,
+        topics: vec![fetch::FetchTopic {
+            topic: topic.to_owned().into(),
+            partitions: vec![wanted],
+            ..Default::default()
+        }],
+        ..Default::default()
     }
 }
 

@@ -73,7 +73,8 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
         tracing::warn!("{warning}");
     }
     let machine = Machine::probe();
-    let orders = orders(args, &config, &machine, &identity, &choice, paths, &sockets)?;
+    let mut orders = orders(args, &config, &machine, &identity, &choice, paths, &sockets)?;
+    orders.running = dirs.iter().map(|dir| Arc::clone(&dir.running)).collect();
     let durability = durability_line(&config);
     let mut crew = Crew::assemble(&orders, &sockets, signals)?;
     let addresses: Vec<(String, SocketAddr)> =
@@ -90,11 +91,10 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
         cores: orders.cores.as_deref(),
         memory_bytes: machine.memory_bytes,
         durability: &durability,
-        partitions: crew.partitions,
     };
     print(&report.text());
     match crew.serve() {
-        Ok(()) => print(&format!("{}\n", report.ready())),
+        Ok(contents) => print(&format!("{}\n", report.ready(contents))),
         Err(CrewError::StoppedEarly) => {}
         Err(error) => return Err(error.into()),
     }
@@ -137,6 +137,7 @@ fn orders(
         cores: (shards <= machine.cores.len()).then(|| machine.cores[..shards].to_vec()),
         driver: choice.kind,
         data_dirs,
+        running: Vec::new(),
         budget,
         limits: Limits {
             frame_bytes_max: config.request_bytes_max,

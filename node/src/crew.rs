@@ -17,6 +17,7 @@ use broker::{BrokerSettings, ShardId};
 use engine::io::{Caps, Waker};
 use engine::log::ShutdownError;
 use engine::shard::Io;
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub struct Orders {
     pub driver: Kind,
     /// Data folders, absolute and locked.
     pub data_dirs: Vec<PathBuf>,
+    /// Files whose locks last as long as any driver works, see [`DataDir::running`](crate::data_dir::DataDir::running).
+    pub running: Vec<Arc<File>>,
     /// Memory of each.
     pub budget: ShardBudget,
     /// Bounds of each transport.
@@ -87,8 +90,8 @@ pub enum CrewError {
 enum Report {
     Up { shard: usize, waker: Arc<dyn Waker>, caps: Caps },
     Scanned(Found),
-    Adopted { partitions: usize },
-    Serving,
+    Adopted,
+    Serving(Contents),
     Finished,
     Failed(CrewError),
     StopSignal,
@@ -109,7 +112,14 @@ pub struct Crew {
     end: Option<Instant>,
     /// What the driver said of itself.
     pub caps: Caps,
-    /// Partitions that were found.
+}
+
+/// How much is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Topics.
+    pub topics: usize,
+    /// Partitions of all of them.
     pub partitions: usize,
 }
 
@@ -121,7 +131,7 @@ impl Crew {
         signals: StopSignals,
     ) -> Result<Crew, CrewError> {
         let (to_main, reports) = channel();
-        let mut crew = Crew { orders: Vec::new(), reports, end: None, caps: Caps::default(), partitions: 0 };
+        let mut crew = Crew { orders: Vec::new(), reports, end: None, caps: Caps::default() };
         for (shard, links) in links::mesh(orders.shards).into_iter().enumerate() {
             let listeners: io::Result<Vec<_>> = sockets.iter().map(|(socket, _)| socket.try_clone()).collect();
             let listeners = listeners.map_err(system("share a socket"))?;
@@ -156,22 +166,23 @@ impl Crew {
             self.send(inbox, Order::Adopt(share))?;
         }
         for _ in 0..orders.shards {
-            if let Report::Adopted { partitions } = self.next()? {
-                self.partitions += partitions;
-            }
+            self.next()?;
         }
         Ok(())
     }
 
     /// Lets clients in, and returns once every shard serves.
-    pub fn serve(&mut self) -> Result<(), CrewError> {
+    pub fn serve(&mut self) -> Result<Contents, CrewError> {
         for inbox in &self.orders {
             self.send(inbox, Order::Serve)?;
         }
+        let mut contents = Contents::default();
         for _ in 0..self.orders.len() {
-            self.next()?;
+            if let Report::Serving(seen) = self.next()? {
+                contents = seen;
+            }
         }
-        Ok(())
+        Ok(contents)
     }
 
     /// Waits for a signal, if none came yet, and for the shards to end.
@@ -181,11 +192,7 @@ impl Crew {
             match self.receive()? {
                 Report::Finished => running -= 1,
                 Report::Failed(error) => return Err(error),
-                Report::Up { .. }
-                | Report::Scanned(_)
-                | Report::Adopted { .. }
-                | Report::Serving
-                | Report::StopSignal => {}
+                Report::Up { .. } | Report::Scanned(_) | Report::Adopted | Report::Serving(_) | Report::StopSignal => {}
             }
         }
         tracing::info!("stopped cleanly");
@@ -273,6 +280,7 @@ impl Member {
             tracing::info!("shard {shard} is not pinned to core {}: {error}", cores[shard]);
         }
         let mut driver = driver::open(orders.driver)?;
+        driver.hold(&orders.running).map_err(system("register the data folders' locks"))?;
         let report = |report| to_main.send(report).map_err(|_| CrewError::Gone);
         report(Report::Up { shard, waker: driver.waker(), caps: driver.caps().clone() })?;
         let Ok(Order::Begin { wakers, stages, scan }) = inbox.recv() else { return Err(CrewError::Gone) };
@@ -284,8 +292,8 @@ impl Member {
         let Ok(Order::Adopt(found)) = inbox.recv() else { return Err(CrewError::Gone) };
         let me = ShardId(u16::try_from(shard).unwrap_or_else(|_| unreachable!("the command line allows 1024")));
         let topics = found.topics.clone();
-        let (broker, partitions) = recover::open(&io, me, &orders, found)?;
-        report(Report::Adopted { partitions })?;
+        let broker = recover::open(&io, me, &orders, found)?;
+        report(Report::Adopted)?;
         let Ok(Order::Serve) = inbox.recv() else { return Err(CrewError::Gone) };
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
         let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages));
@@ -304,7 +312,7 @@ impl Member {
                 let id = io.with_driver(|driver| driver.adopt_listener(listener)).map_err(system("listen"))?;
                 shard.listen(id);
             }
-            report(Report::Serving)?;
+            report(Report::Serving(shard.contents()))?;
             shard.run_until(|_| false);
         }
         Ok(shard.close()?)

@@ -4,17 +4,28 @@ use crate::sys;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Our private state inside a data folder.
 const PRIVATE: &str = ".ringlog";
 /// Whose folder it is, as Kafka calls it.
 const LOCK: &str = ".lock";
 
+/// Locked for as long as a driver may still write, see [`DataDir::running`].
+const RUNNING: &str = "running";
+/// How long the kernel may take to end the last ops of a process that was killed, in milliseconds.
+const PREDECESSOR_MS: u64 = 5_000;
+
 /// A data folder of this process, until dropped.
 #[derive(Debug)]
 pub struct DataDir {
     /// Where it is, absolute.
     pub path: PathBuf,
+    /// Held by every driver. A ring goes on writing for a moment after its process was killed; this file's lock ends
+    /// with the ring, so whoever has it reads files that nobody writes any more. It is a file of its own because closing
+    /// any descriptor of `.lock` would give that lock away.
+    pub running: Arc<File>,
     /// Holds the lock.
     _lock: File,
 }
@@ -44,6 +55,15 @@ pub enum DataDirError {
         /// Who, as far as the kernel tells.
         holder: String,
     },
+    /// A process that was killed has writes under way.
+    #[error(
+        "data folder {path}: the kernel is still finishing writes of a process that has ended ({PREDECESSOR_MS} ms waited). \
+         Start again in a moment; if it stays so, the disk is stuck"
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
 }
 
 impl DataDir {
@@ -70,8 +90,24 @@ impl DataDir {
             }
         }
         fs::create_dir_all(path.join(PRIVATE)).map_err(|error| unusable("make its .ringlog folder", error))?;
-        Ok(DataDir { path, _lock: lock })
+        let running = File::create(path.join(PRIVATE).join(RUNNING)).map_err(|error| unusable("write .ringlog/running", error))?;
+        if !predecessor_ended(&running) {
+            return Err(DataDirError::Unfinished { path });
+        }
+        Ok(DataDir { path, running: Arc::new(running), _lock: lock })
     }
+}
+
+/// Waits for the lock that the last process's drivers hold until the kernel is done with them.
+fn predecessor_ended(running: &File) -> bool {
+    let begin = Instant::now();
+    while running.try_lock().is_err() {
+        if begin.elapsed() > Duration::from_millis(PREDECESSOR_MS) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
 }
 
 fn hint(error: &io::Error) -> &'static str {

@@ -4,6 +4,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// How long a port may stay taken after the process that had it was killed.
+const PREDECESSOR: Duration = Duration::from_millis(500);
 
 /// Why there is no listening socket.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +42,7 @@ pub fn resolve(text: &str) -> Result<SocketAddr, ListenError> {
 
 /// Binds and listens.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).map_err(|error| {
+    bind_patiently(address).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "Another process serves this port; stop it, or choose another with --listen",
             io::ErrorKind::PermissionDenied => "Ports below 1024 need privileges; choose another with --listen",
@@ -47,6 +51,19 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
         };
         ListenError::Bind { address, error, hint }
     })
+}
+
+/// A killed predecessor's sockets are closed by the kernel a moment after its process is gone.
+fn bind_patiently(address: SocketAddr) -> io::Result<TcpListener> {
+    let begin = Instant::now();
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begin.elapsed() < PREDECESSOR => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            bound => return bound,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -151,21 +151,20 @@ fn note_foreign(log: &FoundLog) {
 }
 
 /// Opens this shard's share and gives it to a broker.
-pub fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result<(Broker<EngineStore>, usize), RecoverError> {
+pub fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result<Broker<EngineStore>, RecoverError> {
     let limits = orders.budget.log_limits(orders.retention_check_ms);
     let metadata_dir = metadata_home(&orders.data_dirs).join(METADATA_FOLDER);
     let logs = LogSet::new(io.clone(), limits, me.0, found.dirs);
     let store = EngineStore::new(logs, &orders.data_dirs, metadata_dir);
     let shards = u16::try_from(orders.shards).unwrap_or(u16::MAX);
     let mut broker = Broker::new(store, me, shards, orders.broker.clone());
-    let partitions = found.logs.len();
     for log in found.logs {
         let task_io = io.clone();
         let opening = async move { log::recover(&task_io, log.name, log.hints).await };
         let recovered = io.block_on(opening, |_| {})?;
         adopt(&mut broker, recovered);
     }
-    Ok((broker, partitions))
+    Ok(broker)
 }
 
 fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog) {

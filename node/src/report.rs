@@ -1,6 +1,7 @@
 //! What a start tells the operator, on standard output: where it serves, from what, how, and how safe an
 //! acknowledgement is.
 
+use crate::crew::Contents;
 use crate::driver::Choice;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -29,8 +30,6 @@ pub struct Report<'a> {
     pub memory_bytes: u64,
     /// When an append is acknowledged.
     pub durability: &'a str,
-    /// Partitions found.
-    pub partitions: usize,
 }
 
 impl Report<'_> {
@@ -46,10 +45,7 @@ impl Report<'_> {
         for dir in self.data_dirs {
             line("data folder", dir.display().to_string());
         }
-        line(
-            "identity",
-            format!("node {} of cluster {}, {}", self.node_id, self.cluster_id, partitions(self.partitions)),
-        );
+        line("identity", format!("node {} of cluster {}", self.node_id, self.cluster_id));
         line("I/O driver", self.driver_line());
         line("shards", self.shards_line());
         line("durability", self.durability.to_owned());
@@ -57,9 +53,10 @@ impl Report<'_> {
     }
 
     /// The last line.
-    pub fn ready(&self) -> String {
+    pub fn ready(&self, contents: Contents) -> String {
         let addresses: Vec<String> = self.listeners.iter().map(|(_, address)| address.to_string()).collect();
-        format!("ready: Kafka clients can connect to {}", addresses.join(", "))
+        let (topics, partitions) = (counted(contents.topics, "topic"), counted(contents.partitions, "partition"));
+        format!("ready: Kafka clients can connect to {} ({topics}, {partitions})", addresses.join(", "))
     }
 
     fn driver_line(&self) -> String {
@@ -70,7 +67,7 @@ impl Report<'_> {
     }
 
     fn shards_line(&self) -> String {
-        let count = if self.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", self.shards) };
+        let count = counted(self.shards, "shard");
         let place = match self.cores {
             Some(cores) => {
                 let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
@@ -82,12 +79,8 @@ impl Report<'_> {
     }
 }
 
-fn partitions(count: usize) -> String {
-    match count {
-        0 => "no partitions yet".to_owned(),
-        1 => "1 partition".to_owned(),
-        _ => format!("{count} partitions"),
-    }
+fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 #[cfg(test)]
@@ -109,13 +102,12 @@ mod tests {
             cores: Some(&[0, 1]),
             memory_bytes: 2 << 30,
             durability: "fsync",
-            partitions: 1,
         };
         let expect = format!(
             "ringlog {}
   address     PLAINTEXT://127.0.0.1:9092
   data folder /data
-  identity    node 1 of cluster c, 1 partition
+  identity    node 1 of cluster c
   I/O driver  posix (asked for with --io); epoll
   shards      2 shards, pinned to core 0, 1; sized for 2048 MiB of memory
   durability  fsync
@@ -123,6 +115,10 @@ mod tests {
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(report.text(), expect);
-        assert_eq!(report.ready(), "ready: Kafka clients can connect to 127.0.0.1:9092");
+        let contents = Contents { topics: 1, partitions: 2 };
+        assert_eq!(
+            report.ready(contents),
+            "ready: Kafka clients can connect to 127.0.0.1:9092 (1 topic, 2 partitions)"
+        );
     }
 }

@@ -10,6 +10,7 @@
 //! Everything of a turn is batched: one reap, one send a connection, one wake-up a peer, one submit. Meaning is the
 //! broker's, bytes are the engine's; here is only the order of things.
 
+use crate::crew::Contents;
 use crate::links::Links;
 use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
 use crate::store::{self, EngineStore, Mem};
@@ -90,6 +91,12 @@ impl Shard {
     /// True once the metadata is known here, or known to be unusable: before, every topic would look unknown.
     pub fn is_loaded(&self) -> bool {
         self.broker.is_ready() || self.broker.start_failure().is_some()
+    }
+
+    /// How much the metadata lists.
+    pub fn contents(&self) -> Contents {
+        let image = self.broker.image();
+        Contents { topics: image.topic_count(), partitions: image.partition_count() }
     }
 
     /// Why this shard cannot serve.

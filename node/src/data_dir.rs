@@ -90,7 +90,8 @@ impl DataDir {
             }
         }
         fs::create_dir_all(path.join(PRIVATE)).map_err(|error| unusable("make its .ringlog folder", error))?;
-        let running = File::create(path.join(PRIVATE).join(RUNNING)).map_err(|error| unusable("write .ringlog/running", error))?;
+        let running = File::create(path.join(PRIVATE).join(RUNNING))
+            .map_err(|error| unusable("write .ringlog/running", error))?;
         if !predecessor_ended(&running) {
             return Err(DataDirError::Unfinished { path });
         }

@@ -223,6 +223,13 @@ pub trait Driver {
     fn waker(&self) -> std::sync::Arc<dyn Waker>;
     /// The wakers of all shards by [`ShardId`], for [`Op::Wake`]; called once at boot.
     fn set_peers(&mut self, peers: Vec<std::sync::Arc<dyn Waker>>);
+    /// Keeps `files` open for as long as the kernel may still be working on ops of this driver, even when the process
+    /// was killed: a lock on one of them tells the next process when the last write of this one has ended. Called once
+    /// at boot, on the driver's thread. Nothing to do for a driver whose ops end with the process.
+    fn hold(&mut self, files: &[std::sync::Arc<std::fs::File>]) -> io::Result<()> {
+        let _ = files;
+        Ok(())
+    }
     /// Takes over a bound, listening socket made at boot.
     fn adopt_listener(&mut self, listener: std::net::TcpListener) -> io::Result<ListenerId>;
 }

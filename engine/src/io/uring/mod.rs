@@ -352,6 +352,12 @@ impl Driver for UringDriver {
     }
 
     /// The socket is made blocking: a ring waits for connections, but not on a non-blocking socket.
+    fn hold(&mut self, files: &[Arc<std::fs::File>]) -> io::Result<()> {
+        // A ring outlives a killed process until its last op has ended, and its registered files live as long.
+        let descriptors: Vec<RawFd> = files.iter().map(|file| file.as_raw_fd()).collect();
+        self.queue.ring().submitter().register_files(&descriptors)
+    }
+
     fn adopt_listener(&mut self, listener: TcpListener) -> io::Result<ListenerId> {
         listener.set_nonblocking(false)?;
         Ok(ListenerId(self.listeners.insert(listener)))

@@ -56,7 +56,10 @@ class Ringlog:
         command = [self.binary, "start", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder),
                    "--io", self.io, *self.extra]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        wait_for_port(self.port, self.process, 20)
+        try:
+            wait_for_port(self.port, self.process, 20)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}; it said:\n{self.log_path.read_text()[-2000:]}") from None
 
     @property
     def address(self):

@@ -39,6 +39,12 @@ impl ParkState {
     /// For a writer, after it pushed: true if it must wake the reader. Of several writers one is told.
     pub fn must_wake(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::AcqRel)
+        take(&self.0)
     }
+}
+
+/// Turns a flag off and says whether it was on. A flag that went off meanwhile is left alone: an unconditional swap would
+/// store `false` once more, which nothing orders against the owner's next `true`.
+pub(super) fn take(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed) && flag.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }

@@ -4,6 +4,7 @@
 //! receiver owns `head..tail`; storing an index with Release hands slots over, loading it with Acquire takes them.
 //! Each side keeps a copy of the other's index and looks again only when the copy says full or empty.
 
+use super::park::take;
 use super::sync::{Arc, AtomicBool, AtomicUsize, Ordering, UnsafeCell, fence};
 use crossbeam_utils::CachePadded;
 use std::mem::MaybeUninit;
@@ -133,7 +134,7 @@ impl<T> Receiver<T> {
     /// Whether the sender must be woken because it waits for room. Call it after popping.
     pub fn take_stalled(&mut self) -> bool {
         fence(Ordering::SeqCst);
-        self.shared.stalled.load(Ordering::Relaxed) && self.shared.stalled.swap(false, Ordering::AcqRel)
+        take(&self.shared.stalled)
     }
 }
 

@@ -14,10 +14,10 @@ use loom::thread;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 
-/// For the models with too many interleavings: those with at most two preemptions, where most bugs show.
+/// For the models with too many interleavings: those with at most three preemptions, where most bugs show.
 fn bounded(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
+    builder.preemption_bound = Some(3);
     builder.check(model);
 }
 

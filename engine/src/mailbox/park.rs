@@ -44,7 +44,7 @@ impl ParkState {
 }
 
 /// Turns a flag off and says whether it was on. A flag that went off meanwhile is left alone: an unconditional swap would
-/// store `false` once more, which nothing orders against the owner's next `true`.
+/// be as right by the language's rules, but its needless second `false` is one more store to order, and loom cannot.
 pub(super) fn take(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed) && flag.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }

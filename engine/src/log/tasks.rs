@@ -6,6 +6,7 @@ use super::names;
 use crate::io::{Op, OpenMode};
 use crate::mem::Slice;
 use crate::shard::{Class, Io};
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -137,8 +138,8 @@ pub(super) async fn make_private(io: &Io, data: &Path) -> io::Result<()> {
 }
 
 /// Writes zeros over the first `len` bytes of a new file, so that later writes need no new extents. One write in
-/// flight, and everybody else goes first.
-pub(super) async fn write_zeros(io: &Io, path: &Path, len: u64) -> io::Result<()> {
+/// flight, and everybody else goes first. Gives up once `closing` is set: a shutdown does not wait for what it removes.
+pub(super) async fn write_zeros(io: &Io, path: &Path, len: u64, closing: &Cell<bool>) -> io::Result<()> {
     let file = OpenFile::open(io, path, write_mode(io)).await?;
     allocate(io, &file, 0, len).await?;
     let mut zeros = crate::mem::Buf::with_capacity(super::limits::ZERO_BYTES);
@@ -146,6 +147,11 @@ pub(super) async fn write_zeros(io: &Io, path: &Path, len: u64) -> io::Result<()
     let zeros = zeros.freeze();
     let mut at = 0;
     while at < len {
+        if closing.get() {
+            drop(file);
+            unlink(io, path).await?;
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let count = (len - at).min(zeros.len() as u64) as usize;
         let bufs = vec![zeros.slice(0..count)];
         io.call(Op::WriteV { file: file.id, at, bufs }).await.result?;

@@ -149,7 +149,7 @@ impl LogSet {
         }
         match log.config.durability {
             Durability::Fsync => {}
-            _ if self.closing || (log.writers[at].closed && log.writers[at].is_written()) => {}
+            _ if self.closing.get() || (log.writers[at].closed && log.writers[at].is_written()) => {}
             Durability::None => return,
             Durability::Interval { ms } => {
                 let due = *log.flush_at.get_or_insert_with(|| {
@@ -199,7 +199,7 @@ impl LogSet {
     fn prepare_next(&mut self, id: LogId, log: &mut Log) {
         let Some(active) = log.segments.back() else { return };
         let near = active.bytes >= log.config.segment_bytes / 4 * 3;
-        let worth_it = log.rate.bytes_per_s >= PREPARE_RATE_MIN && !self.closing;
+        let worth_it = log.rate.bytes_per_s >= PREPARE_RATE_MIN && !self.closing.get();
         if log.prepared.is_some() || log.preparing || !near || !worth_it || !log.has_folder {
             return;
         }

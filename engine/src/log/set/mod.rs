@@ -74,7 +74,8 @@ pub struct LogSet {
     wall: Wall,
     retention_at: Mono,
     idle_at: Option<Mono>,
-    closing: bool,
+    /// The set ends; tasks look at it too.
+    closing: Rc<Cell<bool>>,
 }
 
 /// What the set knows of a data folder.
@@ -159,7 +160,7 @@ impl LogSet {
             now,
             wall,
             idle_at: None,
-            closing: false,
+            closing: Rc::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::log::tasks::FloorJob;
 use crate::log::{names, tasks};
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Recycled files kept a log: the next segment and the one after.
 const RECYCLED_MAX: usize = 2;
@@ -140,7 +141,7 @@ impl LogSet {
     pub(super) fn make_spares(&mut self, id: LogId, log: &mut Log) {
         let hot = log.rate.bytes_per_s >= self.limits.spare_rate_min;
         let max = self.limits.spares_max;
-        if !hot || !self.io.caps().direct || self.closing || !log.recycled.is_empty() {
+        if !hot || !self.io.caps().direct || self.closing.get() || !log.recycled.is_empty() {
             return;
         }
         let Some(dir) = self.dirs.get_mut(log.name.data_dir()) else { return };
@@ -151,6 +152,7 @@ impl LogSet {
         let (path, len) =
             (self.private_path(log, "spare"), log.config.segment_bytes / ZERO_BYTES as u64 * ZERO_BYTES as u64);
         let (io, class, data) = (self.io.clone(), self.background.clone(), log.name.data_dir().to_owned());
+        let closing = Rc::clone(&self.closing);
         self.start_on(id, log, async move {
             let made = async {
                 let _turn = class.acquire().await;
@@ -161,7 +163,7 @@ impl LogSet {
                     return Err(std::io::ErrorKind::StorageFull.into());
                 }
                 tasks::make_private(&io, &data).await?;
-                tasks::write_zeros(&io, &path, len).await
+                tasks::write_zeros(&io, &path, len, &closing).await
             };
             Result::Spare(made.await.map(|()| (path, len)))
         });

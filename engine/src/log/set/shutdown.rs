@@ -36,7 +36,7 @@ impl LogSet {
     /// Ends the set: turns the shard's loop until everything is flushed and marked clean, or `deadline` passes. The
     /// completions of other owners go to `other`.
     pub fn shutdown(mut self, deadline: Mono, mut other: impl FnMut(Done)) -> Result<(), ShutdownError> {
-        self.closing = true;
+        self.closing.set(true);
         for at in 0..self.logs.len() {
             self.mark_dirty(LogId(at as u32));
         }

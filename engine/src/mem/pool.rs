@@ -21,6 +21,23 @@ impl Pool {
         Pool { free: [const { Vec::new() }; CLASSES], bytes: 0 }
     }
 
+    /// True once `size` more bytes of `class` fit; false if that class holds most itself.
+    fn make_room(&mut self, class: usize, size: usize) -> bool {
+        while self.bytes + size > POOL_BYTES_MAX {
+            let held = |class: usize| self.free[class].len() * (CLASS_MIN << class);
+            let Some(fullest) = (0..CLASSES).max_by_key(|&class| held(class)) else { return false };
+            if fullest == class {
+                return false;
+            }
+            let Some(ptr) = self.free[fullest].pop() else { return false };
+            let freed = CLASS_MIN << fullest;
+            // SAFETY: `give` stored it under the class of its allocated size and the pool is its only owner.
+            unsafe { region::release(ptr, freed) };
+            self.bytes -= freed;
+        }
+        true
+    }
+
     fn release_all(&mut self) {
         for (class, free) in self.free.iter_mut().enumerate() {
             for ptr in free.drain(..) {
@@ -67,13 +84,14 @@ pub(super) fn take(size: usize) -> Option<NonNull<u8>> {
         .flatten()
 }
 
-/// Offers memory to the pool, which owns it if this returns true. `size` is the allocated size.
+/// Offers memory to the pool, which owns it if this returns true. `size` is the allocated size. A full pool makes room
+/// by giving up the size class that holds most, so that yesterday's sizes do not keep out today's.
 pub(super) fn give(ptr: NonNull<u8>, size: usize) -> bool {
     let Some(class) = class_of(size) else { return false };
     LOCAL
         .try_with(|pool| {
             let mut pool = pool.borrow_mut();
-            let fits = pool.bytes + size <= POOL_BYTES_MAX;
+            let fits = pool.make_room(class, size);
             if fits {
                 pool.free[class].push(ptr);
                 pool.bytes += size;
@@ -106,6 +124,20 @@ mod tests {
         assert_eq!(pooled_bytes(), POOL_BYTES_MAX);
         trim();
         assert_eq!(pooled_bytes(), 0);
+    }
+
+    #[test]
+    fn a_full_pool_gives_up_the_sizes_of_which_it_has_most() {
+        trim();
+        let small: Vec<_> = (0..POOL_BYTES_MAX / (64 << 10)).map(|_| Buf::with_capacity(64 << 10)).collect();
+        drop(small);
+        assert_eq!(pooled_bytes(), POOL_BYTES_MAX);
+        let large = Buf::with_capacity(CLASS_MAX);
+        let address = large.as_slice().as_ptr();
+        drop(large);
+        assert_eq!(Buf::with_capacity(CLASS_MAX).as_slice().as_ptr(), address, "it took the place of small ones");
+        assert!(pooled_bytes() <= POOL_BYTES_MAX);
+        trim();
     }
 
     #[test]

@@ -33,8 +33,10 @@ pub enum Command {
     /// Start a broker (the default).
     Start(StartArgs),
     /// Print the batches, records and indexes of log files, and the first bad byte if there is one.
+    ///
+    /// Ends with 0 when every byte is right, with 1 when a file has a bad one, with 2 when a file cannot be read.
     DumpLog {
-        /// Files of a partition folder: .log and our indexes.
+        /// Files of a data folder: .log, .ridx, .rsnap, .rckp.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },

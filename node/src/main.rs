@@ -7,15 +7,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     logging::init();
-    let result = match Cli::parse().into_command() {
-        Command::Start(args) => boot::start(&args).map_err(|error| error.to_string()),
-        Command::DumpLog { files } => dump::print_all(&files),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("ringlog: {reason}");
-            ExitCode::FAILURE
-        }
+    match Cli::parse().into_command() {
+        Command::Start(args) => match boot::start(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("ringlog: {reason}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::DumpLog { files } => ExitCode::from(dump::print_all(&files).exit_code()),
     }
 }

@@ -14,6 +14,10 @@ use std::path::Path;
 /// Bytes of one read of a segment; a larger batch is read whole.
 const WINDOW: usize = 1 << 20;
 
+/// What can be shown, for people who name something else.
+pub const UNDERSTOOD: &str = "understood are segments (.log, .log.deleted), sealed indexes (.ridx), snapshots (.rsnap) and \
+                              durable-offset checkpoints (.rckp)";
+
 /// How a dump ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DumpEnd {
@@ -28,16 +32,33 @@ pub enum DumpEnd {
     },
 }
 
+/// Why a file was not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// It cannot be read, or what was found cannot be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The name says that it is something else.
+    #[error("this is no file that can be shown; {UNDERSTOOD}")]
+    UnknownKind,
+}
+
 /// Prints `path` to `out`: batches and, with `records`, their records for a `.log`; the entries of a `.ridx`; the logs of
-/// a checkpoint; the size of a snapshot. Which it is, the name says, as everywhere else.
-pub fn dump(path: &Path, records: bool, out: &mut dyn Write) -> io::Result<DumpEnd> {
+/// a checkpoint; the size of a snapshot. Which it is, the name says, as everywhere else. The last lines are the count of
+/// what was shown and the first bad byte, if there is one.
+pub fn dump(path: &Path, records: bool, out: &mut dyn Write) -> Result<DumpEnd, DumpError> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut out = BufWriter::new(out);
     let end = match FileKind::of(&name) {
         FileKind::Index(_) => dump_index(&std::fs::read(path)?, &mut out)?,
         FileKind::Snapshot(_) => dump_snapshot(&std::fs::read(path)?, &mut out)?,
+        FileKind::Segment(base) => dump_segment(path, base, records, &mut out)?,
         _ if name.ends_with(super::names::FLOOR) => dump_floor(&std::fs::read(path)?, &mut out)?,
-        _ => dump_segment(path, records, &mut out)?,
+        // A copy under another name, or a segment that waits for its removal.
+        _ if name.ends_with(".log") || name.ends_with(".log.deleted") => {
+            dump_segment(path, i64::MIN, records, &mut out)?
+        }
+        _ => return Err(DumpError::UnknownKind),
     };
     if let DumpEnd::Bad { position, reason } = &end {
         writeln!(out, "first bad byte at {position}: {reason}")?;
@@ -46,23 +67,57 @@ pub fn dump(path: &Path, records: bool, out: &mut dyn Write) -> io::Result<DumpE
     Ok(end)
 }
 
-fn dump_segment(path: &Path, records: bool, out: &mut impl Write) -> io::Result<DumpEnd> {
+/// What a walk over a segment has seen.
+#[derive(Debug, Default)]
+struct Tally {
+    batches: u64,
+    records: u64,
+    /// First offset, and the one past the last.
+    offsets: Option<(i64, i64)>,
+    /// Bytes up to here are batches.
+    bytes: u64,
+    /// The first batch whose checksum is right and whose records are not.
+    bad: Option<(u64, String)>,
+}
+
+impl Tally {
+    fn note(&mut self, view: &BatchView<'_>) {
+        self.batches += 1;
+        self.records += u64::try_from(view.header().record_count).unwrap_or(0);
+        let first = self.offsets.map_or(view.base_offset(), |(first, _)| first);
+        self.offsets = Some((first, view.next_offset()));
+        self.bytes += view.size_bytes() as u64;
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let Tally { batches, records, bytes, .. } = self;
+        write!(out, "{batches} batches, {records} records, {bytes} bytes")?;
+        match self.offsets {
+            Some((first, end)) => writeln!(out, ", offsets {first}..{end}"),
+            None => writeln!(out),
+        }
+    }
+}
+
+fn dump_segment(path: &Path, base: i64, records: bool, out: &mut impl Write) -> io::Result<DumpEnd> {
     let mut file = File::open(path)?;
     let len = file.metadata()?.len();
-    let mut position = 0;
-    let mut expected = i64::MIN;
+    let mut tally = Tally::default();
+    let mut expected = base;
     let mut wanted = WINDOW;
-    loop {
-        let window = read_window(&mut file, position, wanted)?;
+    let stop = 'walk: loop {
+        let window = read_window(&mut file, tally.bytes, wanted)?;
         let mut at = 0;
         loop {
-            let remaining = len - position;
+            let remaining = len.saturating_sub(tally.bytes);
             match judge(&window[at..], remaining, expected, true) {
                 Next::Batch(view) => {
-                    print_batch(&view, position, records, out)?;
+                    if let Err(reason) = print_batch(&view, tally.bytes, records, out)? {
+                        tally.bad.get_or_insert((tally.bytes, reason));
+                    }
+                    tally.note(&view);
                     expected = view.next_offset();
                     at += view.size_bytes();
-                    position += view.size_bytes() as u64;
                 }
                 Next::Partial(needed) => {
                     wanted = needed.max(WINDOW);
@@ -72,10 +127,13 @@ fn dump_segment(path: &Path, records: bool, out: &mut impl Write) -> io::Result<
                     wanted = WINDOW;
                     break;
                 }
-                Next::Bad(stop) => return end_of_segment(&mut file, position, len, &stop, out),
+                Next::Bad(stop) => break 'walk stop,
             }
         }
-    }
+    };
+    let end = end_of_segment(&mut file, tally.bytes, len, &stop, out)?;
+    tally.print(out)?;
+    Ok(tally.bad.map_or(end, |(position, reason)| DumpEnd::Bad { position, reason }))
 }
 
 /// Zeros to the end of the file are space that was reserved; anything else is bad.
@@ -92,6 +150,10 @@ fn end_of_segment(
         None => {
             writeln!(out, "{} bytes of reserved space follow the last batch at {position}", len - position)?;
             Ok(DumpEnd::Good)
+        }
+        // The first bad byte is where the batch that is missing would begin, not where the rest of it was left.
+        Some(at) if *stop == super::scan::Stop::Zeros => {
+            Ok(DumpEnd::Bad { position, reason: format!("zeros, but bytes again at {at}") })
         }
         Some(_) => Ok(DumpEnd::Bad { position, reason: stop.to_string() }),
     }
@@ -117,13 +179,19 @@ fn read_window(file: &mut File, position: u64, len: usize) -> io::Result<Vec<u8>
     Ok(window)
 }
 
-fn print_batch(view: &BatchView<'_>, position: u64, records: bool, out: &mut impl Write) -> io::Result<()> {
+/// One line for the batch and one for each record; the inner error says what is wrong with the records.
+fn print_batch(
+    view: &BatchView<'_>,
+    position: u64,
+    records: bool,
+    out: &mut impl Write,
+) -> io::Result<Result<(), String>> {
     let header: &BatchHeader = view.header();
-    write!(
+    writeln!(
         out,
         "baseOffset: {} lastOffset: {} count: {} baseSequence: {} producerId: {} producerEpoch: {} \
          partitionLeaderEpoch: {} isTransactional: {} isControl: {} position: {position} maxTimestamp: {} size: {} \
-         magic: {} compresscodec: {:?} crc: {}",
+         magic: {} codec: {} crc: {:#010x}",
         header.base_offset,
         header.last_offset(),
         header.record_count,
@@ -136,35 +204,30 @@ fn print_batch(view: &BatchView<'_>, position: u64, records: bool, out: &mut imp
         header.max_timestamp,
         view.size_bytes(),
         header.magic,
-        view.codec(),
+        format!("{:?}", view.codec()).to_lowercase(),
         header.crc,
     )?;
-    writeln!(out)?;
-    if records {
-        print_records(view, out)?;
-    }
-    Ok(())
+    if records { print_records(view, out) } else { Ok(Ok(())) }
 }
 
-fn print_records(view: &BatchView<'_>, out: &mut impl Write) -> io::Result<()> {
+fn print_records(view: &BatchView<'_>, out: &mut impl Write) -> io::Result<Result<(), String>> {
     let opened = match view.records(&Limits::default()) {
         Ok(opened) => opened,
-        Err(error) => return writeln!(out, "| records: {error}"),
+        Err(error) => return Ok(Err(format!("records of the batch: {error}"))),
     };
     for record in &opened {
-        match record {
-            Ok(record) => {
-                let (key, value) = (text(record.key), text(record.value));
-                writeln!(
-                    out,
-                    "| offset: {} timestamp: {} key: {key} payload: {value}",
-                    record.offset, record.timestamp
-                )?;
-            }
-            Err(error) => writeln!(out, "| record: {error}")?,
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => return Ok(Err(format!("a record of the batch: {error}"))),
+        };
+        let (key, value) = (text(record.key), text(record.value));
+        write!(out, "  offset: {} timestamp: {} key: {key} value: {value}", record.offset, record.timestamp)?;
+        for header in record.headers() {
+            write!(out, " header: {}={}", text(Some(header.key)), text(header.value))?;
         }
+        writeln!(out)?;
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn text(bytes: Option<&[u8]>) -> String {
@@ -187,10 +250,11 @@ fn dump_index(file: &[u8], out: &mut impl Write) -> io::Result<DumpEnd> {
         let offset = base_offset + i64::from(entry.relative_offset);
         writeln!(
             out,
-            "offset: {offset} position: {} maxTimestampBefore: {}",
+            "  offset: {offset} position: {} maxTimestampBefore: {}",
             entry.position, entry.max_timestamp_before
         )?;
     }
+    writeln!(out, "{} entries", index.entries.len())?;
     Ok(DumpEnd::Good)
 }
 
@@ -210,15 +274,16 @@ fn dump_floor(file: &[u8], out: &mut impl Write) -> io::Result<DumpEnd> {
         Ok(floor) => floor,
         Err(error) => return Ok(DumpEnd::Bad { position: 0, reason: error.to_string() }),
     };
-    writeln!(out, "incarnation: {} clean: {} logs: {}", floor.incarnation, floor.clean, floor.entries.len())?;
+    writeln!(out, "incarnation: {} clean: {}", floor.incarnation, floor.clean)?;
     for entry in &floor.entries {
         let topic = super::kafka_files::base64_url(&entry.uid);
         writeln!(
             out,
-            "topicId: {topic} partition: {} start: {} durable: {}",
+            "  topicId: {topic} partition: {} start: {} durable: {}",
             entry.partition, entry.start, entry.durable
         )?;
     }
+    writeln!(out, "{} logs", floor.entries.len())?;
     Ok(DumpEnd::Good)
 }
 
@@ -249,15 +314,15 @@ mod tests {
     #[test]
     fn batches_are_shown_up_to_the_first_bad_byte() {
         let mut bytes = [batch(0), batch(1)].concat();
-        check(&bytes, DumpEnd::Good, 2);
-        bytes.extend([0; 5000]);
         check(&bytes, DumpEnd::Good, 3);
+        bytes.extend([0; 5000]);
+        check(&bytes, DumpEnd::Good, 4);
         bytes.push(1);
-        check(&bytes, DumpEnd::Bad { position: 122, reason: "zeros".to_owned() }, 3);
+        check(&bytes, DumpEnd::Bad { position: 122, reason: "zeros, but bytes again at 5122".to_owned() }, 4);
         bytes[61 + 30] ^= 1;
-        check(&bytes, DumpEnd::Bad { position: 61, reason: "the checksum does not match".to_owned() }, 2);
-        check(&[], DumpEnd::Good, 0);
-        check(&[0; 3], DumpEnd::Good, 1);
+        check(&bytes, DumpEnd::Bad { position: 61, reason: "the checksum does not match".to_owned() }, 3);
+        check(&[], DumpEnd::Good, 1);
+        check(&[0; 3], DumpEnd::Good, 2);
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod recovery;
 mod dump;
 
 pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
-pub use dump::{DumpEnd, dump};
+pub use dump::{DumpEnd, DumpError, UNDERSTOOD, dump};
 pub use envelope::EnvelopeError;
 pub use epochs::Epochs;
 pub use event::{Append, AppendError, AppendInfo, LogEvent, LogOffsets, ReadError};

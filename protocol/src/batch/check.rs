@@ -5,9 +5,13 @@ use std::io::{BufRead, BufReader};
 use crate::compress::{Codec, Decoder};
 
 use super::fields::{self, Fields, Flaw};
+use super::quick;
 use super::varint::Cursor;
 use super::view::BatchView;
 use super::{BatchError, Limits};
+
+const OFFSET_REASON: &str = "its offset delta is not its index";
+const TRAILING_REASON: &str = "bytes follow the last record";
 
 /// Decompressed bytes held at a time.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -19,11 +23,39 @@ pub(super) fn each_record(
     visit: impl FnMut(i32, &Fields<()>) -> Result<(), BatchError>,
 ) -> Result<(), BatchError> {
     match batch.codec() {
-        Codec::None => walk(batch, Cursor::new(batch.body()), visit),
+        Codec::None => walk_plain(batch, visit),
         codec => {
             let decoder = Decoder::new(codec, batch.body(), limits.decompressed_bytes_max)?;
             walk(batch, Cursor::new(BufReader::with_capacity(BUFFER_BYTES, decoder)), visit)
         }
+    }
+}
+
+/// Records that lie in memory as they are.
+fn walk_plain(
+    batch: &BatchView<'_>,
+    mut visit: impl FnMut(i32, &Fields<()>) -> Result<(), BatchError>,
+) -> Result<(), BatchError> {
+    let mut rest = batch.body();
+    for index in 0..batch.record_count() {
+        let (fields, len) = match quick::record(rest) {
+            Some(found) => found,
+            None => {
+                let mut cursor = Cursor::new(rest);
+                let fields = record(&mut cursor).map_err(|flaw| flaw.at(index, Codec::None))?;
+                (fields, rest.len() - cursor.rest().len())
+            }
+        };
+        rest = &rest[len..];
+        if fields.offset_delta != index {
+            return Err(BatchError::Record { index, reason: OFFSET_REASON });
+        }
+        visit(index, &fields)?;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(BatchError::Record { index: batch.record_count(), reason: TRAILING_REASON })
     }
 }
 
@@ -36,13 +68,13 @@ fn walk<R: BufRead>(
     for index in 0..batch.record_count() {
         let fields = record(&mut cursor).map_err(|flaw| flaw.at(index, codec))?;
         if fields.offset_delta != index {
-            return Err(BatchError::Record { index, reason: "its offset delta is not its index" });
+            return Err(BatchError::Record { index, reason: OFFSET_REASON });
         }
         visit(index, &fields)?;
     }
     match cursor.at_end().map_err(Flaw::from) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(BatchError::Record { index: batch.record_count(), reason: "bytes follow the last record" }),
+        Ok(false) => Err(BatchError::Record { index: batch.record_count(), reason: TRAILING_REASON }),
         Err(flaw) => Err(flaw.at(batch.record_count(), codec)),
     }
 }

@@ -25,6 +25,7 @@ mod header;
 pub mod layout;
 pub mod limits;
 mod produce;
+mod quick;
 mod records;
 mod scan;
 mod varint;

@@ -1,0 +1,127 @@
+//! One shard's loop over a simulated world, as the node runs it: scan, recover, adopt, turn, stop.
+
+use crate::limits::{SHUTDOWN_MS, TURNS_MAX};
+use crate::model::Recovered;
+use crate::violation::Violation;
+use engine::io::sim::SimWorld;
+use engine::log::{LogLimits, LogSet, RecoveredLog, ShardDir, ShutdownError, recover, scan_data_dir};
+use engine::shard::Io;
+use std::cell::RefCell;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// The data folder in every world.
+pub(crate) const DATA: &str = "/data";
+
+/// A running shard. Dropping it is a process that ends without a word.
+pub(crate) struct Shard {
+    pub(crate) io: Io,
+    /// `None` once it was stopped.
+    set: Option<LogSet>,
+}
+
+/// A log that recovery brought back, not yet in service.
+pub(crate) struct Found {
+    /// The folder's name.
+    pub(crate) name: String,
+    pub(crate) recovered: Recovered,
+    pub(crate) log: RecoveredLog,
+}
+
+impl Shard {
+    /// Opens everything in the data folder, within so many turns; `None` when they did not suffice.
+    pub(crate) fn boot(
+        world: &SimWorld,
+        limits: LogLimits,
+        turns: usize,
+    ) -> Result<Option<(Shard, Vec<Found>)>, Violation> {
+        let io = Io::new(Box::new(world.restart()));
+        let Some(opened) = block_on(&io, turns, open(io.clone())) else {
+            io.abandon_tasks();
+            return Ok(None);
+        };
+        let (incarnation, logs) = opened.map_err(Violation::Boot)?;
+        let dirs = vec![ShardDir { path: PathBuf::from(DATA), incarnation }];
+        let set = Some(LogSet::new(io.clone(), limits, 0, dirs));
+        Ok(Some((Shard { io, set }, logs.into_iter().map(Found::new).collect())))
+    }
+
+    #[expect(clippy::expect_used, reason = "only stop takes the set, and it takes the shard too")]
+    pub(crate) fn set(&mut self) -> &mut LogSet {
+        self.set.as_mut().expect("a shard that runs has its set")
+    }
+
+    /// One turn of the loop; its events wait in the set.
+    pub(crate) fn turn(&mut self) {
+        let mut dones = Vec::new();
+        self.io.turn(&mut dones);
+        dones.into_iter().for_each(|done| self.set().handle(done));
+        let (now, wall) = (self.io.now(), self.io.wall());
+        self.set().pump(now, wall);
+        let deadline = self.set().next_deadline();
+        self.io.park(deadline);
+    }
+
+    /// Starts a task, and returns where its value will be.
+    pub(crate) fn start<T: 'static>(&self, task: impl Future<Output = T> + 'static) -> Rc<RefCell<Option<T>>> {
+        start(&self.io, task)
+    }
+
+    /// Stops cleanly.
+    pub(crate) fn stop(mut self) -> Result<(), ShutdownError> {
+        let deadline = self.io.now().plus_millis(SHUTDOWN_MS);
+        self.set.take().map_or(Ok(()), |set| set.shutdown(deadline, |_| {}))
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.io.abandon_tasks();
+    }
+}
+
+impl Found {
+    fn new(mut log: RecoveredLog) -> Found {
+        let recovered = Recovered {
+            snapshot: log.snapshot.take(),
+            producers: log.batches_after_snapshot.iter().map(|(header, _)| header.base_offset).collect(),
+            read_only: log.read_only,
+            report: log.report.iter().map(|repair| format!("{:?}: {}", repair.action, repair.reason)).collect(),
+        };
+        let name = log.name.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Found { name, recovered, log }
+    }
+}
+
+async fn open(io: Io) -> Result<(u64, Vec<RecoveredLog>), String> {
+    let found = scan_data_dir(&io, Path::new(DATA)).await.map_err(|error| error.to_string())?;
+    let mut logs = Vec::new();
+    for log in found.logs {
+        logs.push(recover(&io, log.name, log.hints).await.map_err(|error| error.to_string())?);
+    }
+    Ok((found.incarnation, logs))
+}
+
+fn start<T: 'static>(io: &Io, task: impl Future<Output = T> + 'static) -> Rc<RefCell<Option<T>>> {
+    let slot = Rc::new(RefCell::new(None));
+    let result = Rc::clone(&slot);
+    io.spawn(async move {
+        let value = task.await;
+        slot.replace(Some(value));
+    });
+    result
+}
+
+fn block_on<T: 'static>(io: &Io, turns: usize, task: impl Future<Output = T> + 'static) -> Option<T> {
+    let result = start(io, task);
+    let mut dones = Vec::new();
+    for _ in 0..turns.min(TURNS_MAX) {
+        io.turn(&mut dones);
+        if let Some(value) = result.take() {
+            return Some(value);
+        }
+        io.park(None);
+    }
+    None
+}

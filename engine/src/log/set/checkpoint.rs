@@ -32,6 +32,11 @@ impl LogSet {
 
     /// Starts every checkpoint that is due.
     pub(super) fn write_checkpoints(&mut self) {
+        if self.closing.get() {
+            // The clean stop writes the last one; two that replace the same file would tear it.
+            self.dirs.values_mut().for_each(|dir| dir.checkpoint_at = None);
+            return;
+        }
         let due =
             |dir: &super::DirState| dir.checkpoint_at.is_some_and(|at| at <= self.now) && !dir.checkpointing.get();
         let due: Vec<_> = self.dirs.iter().filter(|(_, dir)| due(dir)).map(|(data, _)| data.clone()).collect();

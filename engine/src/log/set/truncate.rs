@@ -65,6 +65,7 @@ impl LogSet {
         // A snapshot above the new end must not be taken for one of other records that reach that offset later.
         obsolete
             .extend(log.snapshots.extract_if(.., |upto| *upto > to).map(|upto| names::snapshot(&log.name.dir, upto)));
+        log.snapshot.take_if(|(upto, _)| *upto > to);
         log.end = to;
         let lowers_floor = to < log.durable;
         log.durable = log.durable.min(to);

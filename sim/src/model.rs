@@ -12,6 +12,7 @@ use std::fmt;
 /// See the module. Batches below the start stay until a restart shows what is left of them.
 pub(crate) struct Model {
     name: String,
+    pub(crate) uid: [u8; 16],
     pub(crate) config: LogConfig,
     batches: Vec<Batch>,
     /// Highest first offset that was reported.
@@ -44,9 +45,9 @@ pub(crate) enum Ended {
 }
 
 impl Model {
-    pub(crate) fn new(name: String, config: LogConfig) -> Model {
+    pub(crate) fn new(name: String, uid: [u8; 16], config: LogConfig) -> Model {
         let (batches, snapshots) = (Vec::new(), BTreeMap::new());
-        Model { name, config, batches, start: 0, durable: 0, end: 0, cutting: None, deleting: false, snapshots }
+        Model { name, uid, config, batches, start: 0, durable: 0, end: 0, cutting: None, deleting: false, snapshots }
     }
 
     pub(crate) fn appended(&mut self, batch: Batch) {

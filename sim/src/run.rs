@@ -196,7 +196,7 @@ impl Run {
         let partition = name[2..].parse().unwrap_or_default();
         let dir = Path::new(DATA).join(&name);
         let id = self.shard().set().create(LogName { dir }, uid, partition, config.clone(), 0);
-        self.logs.insert(name.clone(), Model::new(name.clone(), config));
+        self.logs.insert(name.clone(), Model::new(name.clone(), uid, config));
         self.ids.insert(name, id);
     }
 
@@ -382,6 +382,15 @@ impl Run {
         self.ids.clear();
         for Found { name, recovered, log } in found {
             let Some(model) = self.logs.get_mut(&name) else { return Err(Violation::Resurrected { log: name }) };
+            if log.uid != model.uid && model.durable == 0 {
+                // A crash while the folder was made left it without its identity. Nothing in it was promised: its owner
+                // removes it, as it removes any folder of a topic that it does not know.
+                model.deleting = true;
+                let id = shard.set().adopt(log, model.config.clone());
+                shard.set().delete(id);
+                self.ids.insert(name, id);
+                continue;
+            }
             let offsets = LogOffsets { start: log.start, durable: log.end, end: log.end };
             let ended = if model.deleting { Ended::Crashed } else { ended };
             model.check_recovered(offsets, &recovered, ended)?;
@@ -397,6 +406,8 @@ impl Run {
                 return Err(Violation::LogLost { log: name, durable: model.durable });
             }
         }
-        self.ids.clone().iter().try_for_each(|(name, id)| self.read_all(name, *id))
+        let mut kept = self.ids.clone();
+        kept.retain(|name, _| self.logs.get(name).is_some_and(|model| !model.deleting));
+        kept.iter().try_for_each(|(name, id)| self.read_all(name, *id))
     }
 }

@@ -5,6 +5,10 @@ use node::args::{Cli, Command};
 use node::{boot, dump, logging};
 use std::process::ExitCode;
 
+/// Requests are many small allocations that live for a turn or two on one core.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     logging::init();
     match Cli::parse().into_command() {

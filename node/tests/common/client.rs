@@ -52,7 +52,8 @@ impl Client {
         matches!(self.stream.read(&mut [0; 16]), Ok(0) | Err(_))
     }
 
-    fn ask<T>(
+    /// Sends a request and decodes its answer.
+    pub fn ask<T>(
         &mut self,
         key: ApiKey,
         version: i16,

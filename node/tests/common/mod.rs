@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken start should fail its test")]
 
 mod client;
+pub mod memory;
 
 pub use client::Client;
 

@@ -90,7 +90,8 @@ pub enum CrewError {
 enum Report {
     Up { shard: usize, waker: Arc<dyn Waker>, caps: Caps },
     Scanned(Found),
-    Adopted,
+    /// With the highest producer id in the logs of that shard.
+    Adopted(Option<i64>),
     Serving(Contents),
     Finished,
     Failed(CrewError),
@@ -101,7 +102,8 @@ enum Report {
 enum Order {
     Begin { wakers: Vec<Arc<dyn Waker>>, stages: Arc<Stages>, scan: bool },
     Adopt(Found),
-    Serve,
+    /// With the highest producer id in the logs of all shards.
+    Serve(Option<i64>),
 }
 
 /// The running shards.
@@ -110,6 +112,8 @@ pub struct Crew {
     reports: Receiver<Report>,
     /// When the process must have ended; set by a signal.
     end: Option<Instant>,
+    /// The highest producer id in any log.
+    producer_id: Option<i64>,
     /// What the driver said of itself.
     pub caps: Caps,
 }
@@ -131,7 +135,7 @@ impl Crew {
         signals: StopSignals,
     ) -> Result<Crew, CrewError> {
         let (to_main, reports) = channel();
-        let mut crew = Crew { orders: Vec::new(), reports, end: None, caps: Caps::default() };
+        let mut crew = Crew { orders: Vec::new(), reports, end: None, producer_id: None, caps: Caps::default() };
         for (shard, links) in links::mesh(orders.shards).into_iter().enumerate() {
             let listeners: io::Result<Vec<_>> = sockets.iter().map(|(socket, _)| socket.try_clone()).collect();
             let listeners = listeners.map_err(system("share a socket"))?;
@@ -166,7 +170,9 @@ impl Crew {
             self.send(inbox, Order::Adopt(share))?;
         }
         for _ in 0..orders.shards {
-            self.next()?;
+            if let Report::Adopted(highest) = self.next()? {
+                self.producer_id = self.producer_id.max(highest);
+            }
         }
         Ok(())
     }
@@ -174,7 +180,7 @@ impl Crew {
     /// Lets clients in, and returns once every shard serves.
     pub fn serve(&mut self) -> Result<Contents, CrewError> {
         for inbox in &self.orders {
-            self.send(inbox, Order::Serve)?;
+            self.send(inbox, Order::Serve(self.producer_id))?;
         }
         let mut contents = Contents::default();
         for _ in 0..self.orders.len() {
@@ -192,7 +198,7 @@ impl Crew {
             match self.receive()? {
                 Report::Finished => running -= 1,
                 Report::Failed(error) => return Err(error),
-                Report::Up { .. } | Report::Scanned(_) | Report::Adopted | Report::Serving(_) | Report::StopSignal => {}
+                Report::Up { .. } | Report::Scanned(_) | Report::Adopted(_) | Report::Serving(_) | Report::StopSignal => {}
             }
         }
         tracing::info!("stopped cleanly");
@@ -293,8 +299,8 @@ impl Member {
         let me = ShardId(u16::try_from(shard).unwrap_or_else(|_| unreachable!("the command line allows 1024")));
         let topics = found.topics.clone();
         let broker = recover::open(&io, me, &orders, found)?;
-        report(Report::Adopted)?;
-        let Ok(Order::Serve) = inbox.recv() else { return Err(CrewError::Gone) };
+        report(Report::Adopted(broker.highest_producer_id()))?;
+        let Ok(Order::Serve(producer_id)) = inbox.recv() else { return Err(CrewError::Gone) };
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
         let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages));
         let loaded = shard.run_until(Shard::is_loaded);
@@ -302,7 +308,7 @@ impl Member {
             return Err(CrewError::Metadata(reason.to_owned()));
         }
         if loaded && scan {
-            let taken = shard.take_over(&topics);
+            let taken = shard.take_over(&topics, producer_id);
             if shard.run_until(|shard| shard.knows(&taken)) {
                 stages.open();
             }

@@ -105,8 +105,9 @@ impl Shard {
     }
 
     /// Makes topics of the logs that the metadata does not know; they exist once [`Shard::knows`] their ids. For shard 0.
-    pub fn take_over(&mut self, found: &[FoundTopic]) -> Vec<Uuid> {
-        self.broker.take_over(found)
+    /// `producer_id` is the highest in the logs of any shard.
+    pub fn take_over(&mut self, found: &[FoundTopic], producer_id: Option<i64>) -> Vec<Uuid> {
+        self.broker.take_over(found, producer_id)
     }
 
     /// True once the metadata here lists all of `topics`.
@@ -324,13 +325,10 @@ fn slice_of(part: ReplyPart<Mem>) -> Slice {
 /// A peer's mistake is worth a warning, its coming and going is not.
 fn note_close(peer: std::net::SocketAddr, reason: &CloseReason) {
     match reason {
-        CloseReason::PeerClosed
-        | CloseReason::Idle { .. }
-        | CloseReason::Stopping
-        | CloseReason::PeerClosedInFrame { .. } => {
+        CloseReason::PeerClosed | CloseReason::Idle { .. } | CloseReason::Stopping => {
             tracing::debug!(%peer, "disconnected: {reason}");
         }
-        CloseReason::Io(_) => tracing::info!(%peer, "disconnected: {reason}"),
+        CloseReason::Io(_) | CloseReason::PeerClosedInFrame { .. } => tracing::info!(%peer, "disconnected: {reason}"),
         CloseReason::FrameLength { .. }
         | CloseReason::Requested(_)
         | CloseReason::TooMany { .. }

@@ -34,9 +34,33 @@ pub fn reserve(plan: &mut Plan) -> i64 {
     first
 }
 
+/// Never hands out an id up to `used`, nor any of the block of 1,000 that it belongs to: another broker gave that block to
+/// somebody, who may have gone on in it.
+pub fn pass(plan: &mut Plan, used: i64) {
+    let block = used.div_euclid(PRODUCER_IDS_PER_BLOCK);
+    // An id close to 2^63 is a client's own invention; behind it would be none to give.
+    let next = block.checked_add(1).and_then(|block| block.checked_mul(PRODUCER_IDS_PER_BLOCK));
+    let next = next.filter(|next| *next < i64::MAX / 2);
+    if let Some(next) = next.filter(|next| *next > plan.image().next_producer_id()) {
+        plan.push(Record::ProducerIds { next });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::MetadataImage;
+    use crate::settings::BrokerSettings;
+    use std::sync::Arc;
+
+    #[test]
+    fn blocks_of_another_broker_are_passed() {
+        for (used, next) in [(-1, 0), (0, 1000), (999, 1000), (1000, 2000), (41_500, 42_000), (i64::MAX, 0)] {
+            let mut plan = Plan::new(MetadataImage::new(Arc::new(BrokerSettings::default())));
+            pass(&mut plan, used);
+            assert_eq!(plan.image().next_producer_id(), next, "{used}");
+        }
+    }
 
     #[test]
     fn a_block_gives_each_id_once() {

@@ -55,6 +55,11 @@ impl<S: Store> Broker<S> {
         self.adopted.values().map(|adopted| adopted.log)
     }
 
+    /// The highest producer id in the logs that were adopted and not named yet.
+    pub fn highest_producer_id(&self) -> Option<i64> {
+        self.adopted.values().filter_map(|adopted| adopted.producers.iter().map(|(id, _)| id).max()).max()
+    }
+
     /// Shard 0 opens its metadata log, made anew at the very first start, and replays it.
     pub(crate) fn open_metadata(&mut self) {
         let settings = TopicSettings::resolve(self.image.layers(), &Default::default(), true);

@@ -32,6 +32,8 @@ pub(super) const PARTITION_METADATA: &str = "partition.metadata";
 pub(super) const KAFKA_EPOCHS: &str = "leader-epoch-checkpoint";
 /// Kafka's list of log start offsets, in the data folder.
 pub(super) const KAFKA_STARTS: &str = "log-start-offset-checkpoint";
+/// Kafka's promise to itself that its indexes fit the logs, in the data folder.
+pub(super) const KAFKA_CLEAN: &str = ".kafka_cleanshutdown";
 
 /// An empty file in a log folder: ringlog wrote every byte of this log.
 pub(super) const ORIGIN: &str = "ringlog.origin";

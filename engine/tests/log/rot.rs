@@ -129,6 +129,7 @@ fn a_folder_that_kafka_wrote_opens_and_serves() {
     rig.until_durable(id);
     assert_eq!(rig.read_all(id).last(), Some(&(21, 21)));
     assert!(world.read_file("/data/k-0/00000000000000000000.index").is_ok(), "Kafka's files stay");
+    assert!(world.read_file("/data/.kafka_cleanshutdown").is_err(), "Kafka has to verify its indexes if it comes back");
 }
 
 #[test]

@@ -108,21 +108,37 @@ class Kafka:
         properties.update(dict(e.split("=", 1) for e in extra))
         self.config = self.folder / "server.properties"
         self.config.write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
-        self.log = open(self.folder / "log", "ab")
         java("kafka.tools.StorageTool", "format", "-t", "Ringlog_client_suite_A", "-c", str(self.config))
+        self.start()
+
+    def start(self):
+        self.log = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(java_command("kafka.Kafka", str(self.config)), stdout=self.log, stderr=self.log)
-        wait_for_port(self.port, self.process, 60)
+        try:
+            wait_for_port(self.port, self.process, 60)
+        except RuntimeError as error:
+            said = (self.folder / "log").read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"{error}; it said:\n{said}") from None
 
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
 
-    def stop(self):
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self):
         self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        return self.process.wait(timeout=60)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 //! Topics whose logs another broker left in the data folder, such as Kafka before a move to this one. Their files are
 //! there, their settings are not: they are kept without limit until somebody sets one.
 
+use super::super::producer_ids;
 use super::super::record::{PartitionRecord, Record, Resource};
 use super::super::seat::CONTROLLER;
 use super::{Plan, Rejection};
@@ -47,8 +48,9 @@ impl Plan {
 
 impl<S: Store> Broker<S> {
     /// Makes topics of `found` that the metadata does not know. On shard 0, once [`Broker::is_ready`]; they are there when
-    /// the image lists their ids, which are the answer. Names that are taken or not allowed are left alone.
-    pub fn take_over(&mut self, found: &[FoundTopic]) -> Vec<Uuid> {
+    /// the image lists their ids, which are the answer. Names that are taken or not allowed are left alone. `producer_id` is
+    /// the highest in any log: ids that are in use must not be given out again.
+    pub fn take_over(&mut self, found: &[FoundTopic], producer_id: Option<i64>) -> Vec<Uuid> {
         assert!(self.me == CONTROLLER, "only the controller's shard changes metadata");
         let Some(controller) = self.seat.controller() else { return Vec::new() };
         let mut plan = controller.plan();
@@ -68,6 +70,9 @@ impl<S: Store> Broker<S> {
                 }
                 Err(rejection) => tracing::warn!("the files of topic {} are left alone: {rejection}", topic.name),
             }
+        }
+        if let Some(used) = producer_id.filter(|_| !taken.is_empty()) {
+            producer_ids::pass(&mut plan, used);
         }
         controller.stage(plan);
         self.drive_controller();

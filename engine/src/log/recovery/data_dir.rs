@@ -63,6 +63,11 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     check_journal(io, path).await?;
     tasks::make_private(io, path).await.map_err(failed)?;
     let floors = Floors::take(io, path).await.map_err(failed)?;
+    if entries.iter().any(|entry| entry.name == names::KAFKA_CLEAN) {
+        // Kafka's indexes do not follow what is appended here: coming back, it has to rebuild them.
+        tasks::unlink(io, &path.join(names::KAFKA_CLEAN)).await.map_err(failed)?;
+        tasks::sync_dir(io, path).await.map_err(failed)?;
+    }
     for spare in list(io, &names::spares(path)).await.map_err(failed)? {
         tasks::unlink(io, &names::spares(path).join(spare.name)).await.map_err(failed)?;
     }

@@ -16,8 +16,11 @@ fn started(shards: u16) -> Controller {
     controller
 }
 
+/// How a request ended.
+type Ended = (Ticket, Result<(), ErrorCode>);
+
 /// Makes every append durable and every shard follow; returns what was done, and the log.
-fn settle(controller: &mut Controller, shards: u16) -> (Vec<(Ticket, Result<(), ErrorCode>)>, Vec<Vec<u8>>) {
+fn settle(controller: &mut Controller, shards: u16) -> (Vec<Ended>, Vec<Vec<u8>>) {
     let (mut done, mut log) = (Vec::new(), Vec::new());
     while let Some(output) = controller.poll() {
         match output {

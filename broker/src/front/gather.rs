@@ -133,6 +133,10 @@ impl<S: Store> Broker<S> {
     }
 
     fn ask_owners(&mut self, gather: u64, asks: Vec<(ShardId, u32, PartitionKey, Ask<S::Chunk>)>) {
+        // On one shard, and in most requests on several, all parts are ours: nothing to sort.
+        if asks.iter().all(|(owner, ..)| *owner == self.me) {
+            return self.asked(self.me, gather, asks.into_iter().map(|(_, slot, key, ask)| (slot, key, ask)));
+        }
         let mut by_owner: BTreeMap<ShardId, Vec<AskPart<S::Chunk>>> = BTreeMap::new();
         for (owner, slot, key, ask) in asks {
             by_owner.entry(owner).or_default().push((slot, key, ask));
@@ -148,7 +152,7 @@ impl<S: Store> Broker<S> {
     }
 
     /// Does what another shard, or this one, asks of partitions here.
-    pub(crate) fn asked(&mut self, shard: ShardId, gather: u64, parts: Vec<AskPart<S::Chunk>>) {
+    pub(crate) fn asked(&mut self, shard: ShardId, gather: u64, parts: impl IntoIterator<Item = AskPart<S::Chunk>>) {
         let mut fetches = Vec::new();
         for (slot, key, ask) in parts {
             let ticket = Ticket { shard, gather, slot };

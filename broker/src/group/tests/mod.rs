@@ -180,7 +180,10 @@ impl Scene {
         for (token, records) in std::mem::take(&mut self.waiting) {
             let result = match self.disk {
                 Disk::Failing(error) => Err(error),
-                Disk::Fine | Disk::Stalled => Ok(self.log.extend(records)),
+                Disk::Fine | Disk::Stalled => {
+                    self.log.extend(records);
+                    Ok(())
+                }
             };
             self.coordinator.appended(self.now, token, result);
         }

@@ -29,11 +29,11 @@ pub(crate) struct Replay {
 }
 
 impl<S: Store> Broker<S> {
-    /// Begins to replay a log of this shard. Its owner is called for each batch, and once at the end.
-    pub(crate) fn start_replay(&mut self, key: PartitionKey, of: ReplayOf) {
+    /// Begins to replay a log of this shard from offset `from` on, or from its start if that is later. Its owner is called for each batch, and once at the end.
+    pub(crate) fn start_replay(&mut self, key: PartitionKey, of: ReplayOf, from: i64) {
         let Some(partition) = self.partitions.get(&key) else { return };
         let (log, offsets) = (partition.log, partition.offsets);
-        self.replays.insert(log, Replay { of, next: offsets.start, end: offsets.end });
+        self.replays.insert(log, Replay { of, next: offsets.start.max(from), end: offsets.end });
         self.replay(log);
     }
 

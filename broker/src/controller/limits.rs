@@ -9,6 +9,13 @@ pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 /// Producer ids reserved at a time, as in Kafka: a restart skips at most so many per shard.
 pub const PRODUCER_IDS_PER_BLOCK: i64 = 1_000;
 
+/// Bytes of changes after which the whole metadata is written in one piece: what a start replays at most, unless the metadata
+/// itself is larger. Some ten thousand partitions.
+pub const SNAPSHOT_EVERY_BYTES: usize = 1 << 20;
+
+/// Bytes of a segment of the metadata log: after a crash the last one is read whole, and that should take milliseconds.
+pub const SEGMENT_BYTES: u64 = 16 << 20;
+
 /// Metadata records carry no time: replay must not depend on a clock.
 pub(crate) const NO_TIMESTAMP: i64 = -1;
 

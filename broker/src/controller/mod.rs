@@ -3,6 +3,7 @@
 //! [`record`] is what it writes, [`plan`] decides what a request comes to, [`snapshot`] is the whole image in one piece.
 //! How the broker drives it is in `seat`; what clients ask and are answered is in `api`.
 
+pub(crate) mod keep;
 pub mod limits;
 pub mod names;
 pub mod plan;
@@ -97,7 +98,7 @@ struct Staged {
 
 /// The controller.
 ///
-/// Calling order: [`Controller::new`], [`Controller::replay`] for each batch of the log, [`Controller::start`]; then a
+/// Calling order: [`Controller::new`], [`Controller::restore`] if there is a snapshot, [`Controller::replay`] for each batch of the log, [`Controller::start`]; then a
 /// [`Plan`] from [`Controller::plan`] is handed to [`Controller::stage`], and after every call [`Controller::poll`] is
 /// asked until it is `None`. Changes may overlap: each is planned on top of those staged before it.
 #[derive(Debug)]
@@ -131,6 +132,14 @@ impl Controller {
             applied: vec![0; usize::from(shards)],
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Takes up a snapshot, before anything is replayed; what follows it begins at offset `upto`. Bytes that are no snapshot
+    /// change nothing.
+    pub fn restore(&mut self, upto: i64, bytes: &[u8]) -> Result<(), ReplayError> {
+        let image = snapshot::decode(MetadataImage::clone(&self.newest), upto, bytes)?;
+        self.newest = Arc::new(image);
+        Ok(())
     }
 
     /// Applies one batch of the log. Batches that the image contains already are passed over.

@@ -2,6 +2,7 @@
 //!
 //! Shard 0 has the controller; the others forward what changes metadata and receive images and blocks of producer ids.
 
+use super::keep::Keep;
 use super::plan::auto_topic;
 use super::producer_ids::{Block, reserve};
 use super::{Controller, Output, Ticket};
@@ -43,6 +44,8 @@ pub(crate) struct Seat<C> {
     controller: Option<Controller>,
     /// The log was replayed to its end.
     serving: bool,
+    /// What the log has beyond its last snapshot.
+    pub(crate) keep: Keep,
     /// Why the metadata log cannot be served.
     failure: Option<String>,
     /// By order of arrival.
@@ -61,6 +64,7 @@ impl<C> Seat<C> {
         Self {
             controller: None,
             serving: false,
+            keep: Keep::default(),
             failure: None,
             waiting: BTreeMap::new(),
             next_waiting: 0,
@@ -83,6 +87,11 @@ impl<C> Seat<C> {
     /// When the first waiting request gives up, in monotonic milliseconds.
     pub(crate) fn deadline(&self) -> Option<u64> {
         self.waiting.values().map(|waiting| waiting.deadline_ms).min()
+    }
+
+    /// Puts a controller there that has taken up a snapshot.
+    pub(crate) fn set_controller(&mut self, controller: Controller) {
+        self.controller = Some(controller);
     }
 
     /// The controller, once it serves.
@@ -242,6 +251,7 @@ impl<S: Store> Broker<S> {
         }
         let (image, shards, seed) = (&self.image, self.shards, self.settings.incarnation);
         let controller = self.seat.controller.get_or_insert_with(|| Controller::new(image.clone(), shards, seed));
+        self.seat.keep.appended(batch.size_bytes());
         if let Err(error) = controller.replay(batch) {
             self.seat.failure = Some(error.to_string());
         }
@@ -283,13 +293,17 @@ impl<S: Store> Broker<S> {
     pub(crate) fn drive_controller(&mut self) {
         while let Some(output) = self.seat.controller().and_then(Controller::poll) {
             match output {
-                Output::Append { ticket, batch } => self.append_metadata(batch, Then::Controller(ticket.0)),
+                Output::Append { ticket, batch } => {
+                    self.seat.keep.appended(batch.len());
+                    self.append_metadata(batch, Then::Controller(ticket.0));
+                }
                 Output::Publish(image) => {
                     self.publish_image(&image);
                     let me = self.me;
                     if let Some(controller) = self.seat.controller() {
                         controller.applied(me, image.version());
                     }
+                    self.keep_metadata_if_due();
                 }
                 Output::Done { ticket, result } => {
                     for waiter in self.seat.take(|waiting| waiting.ticket == ticket) {

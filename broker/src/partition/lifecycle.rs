@@ -6,6 +6,7 @@ use super::{METADATA_LOG, Partition, PartitionKey, snapshot};
 use crate::Broker;
 use crate::config::TopicSettings;
 use crate::config::topic_settings::{CompressionType, TimestampType};
+use crate::controller::limits::SEGMENT_BYTES;
 use crate::front::Message;
 use crate::front::message::{Fetched, Tell};
 use crate::group::wiring::OFFSETS_TOPIC;
@@ -45,6 +46,11 @@ impl<S: Store> Broker<S> {
     /// Takes over a log that recovery found. Call it for all of this shard's logs before [`Broker::start`].
     pub fn adopt(&mut self, found: &RecoveredLog) {
         let key = PartitionKey { topic: found.topic_id, index: found.partition };
+        if key == METADATA_LOG {
+            self.seat.keep.found(found.snapshot.clone());
+            self.adopted.insert(key, Adopted { log: found.log, producers: Producers::default() });
+            return;
+        }
         let producers = recover_producers(found, self.now.wall_ms);
         self.adopted.insert(key, Adopted { log: found.log, producers });
     }
@@ -64,8 +70,13 @@ impl<S: Store> Broker<S> {
     pub(crate) fn open_metadata(&mut self) {
         let settings = TopicSettings::resolve(self.image.layers(), &Default::default(), true);
         // Retention is for topics: whoever deletes metadata deletes the cluster.
-        let settings =
-            LogSettings { delete_policy: false, retention_ms: -1, retention_bytes: -1, ..settings.log_settings() };
+        let settings = LogSettings {
+            segment_bytes: SEGMENT_BYTES,
+            delete_policy: false,
+            retention_ms: -1,
+            retention_bytes: -1,
+            ..settings.log_settings()
+        };
         let spec = LogSpec {
             topic: "__cluster_metadata".to_owned(),
             topic_id: METADATA_LOG.topic.0,
@@ -74,7 +85,8 @@ impl<S: Store> Broker<S> {
         };
         let rules = AppendRules::default();
         self.open_partition(METADATA_LOG, Arc::from(spec.topic.as_str()), &spec, rules, 0);
-        self.start_replay(METADATA_LOG, ReplayOf::Controller);
+        let from = self.restore_metadata();
+        self.start_replay(METADATA_LOG, ReplayOf::Controller, from);
     }
 
     /// Makes `image` current on this shard: makes, configures and deletes its partitions.
@@ -114,7 +126,7 @@ impl<S: Store> Broker<S> {
         self.open_partition(key, Arc::clone(&topic.name), &spec, rules_of(&topic.settings), epoch);
         if &*topic.name == OFFSETS_TOPIC {
             self.group_load_begins(key.index);
-            self.start_replay(key, ReplayOf::Offsets(key.index));
+            self.start_replay(key, ReplayOf::Offsets(key.index), 0);
         }
     }
 
@@ -184,6 +196,9 @@ impl<S: Store> Broker<S> {
     }
 
     fn sealed(&mut self, key: PartitionKey) {
+        if key == METADATA_LOG {
+            return self.keep_metadata();
+        }
         let Some(partition) = self.partitions.get_mut(&key) else { return };
         partition.take_snapshot();
         let end = partition.offsets.end;
@@ -199,7 +214,7 @@ impl<S: Store> Broker<S> {
         }
     }
 
-    /// Before a clean end: keeps every partition's producer state, so that the next start need not read the logs.
+    /// Before a clean end: keeps the metadata and every partition's producer state, so that the next start need not read the logs.
     pub fn keep_snapshots(&mut self) {
         let keys: Vec<_> = self.partitions.keys().copied().collect();
         for key in keys {

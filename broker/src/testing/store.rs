@@ -156,6 +156,13 @@ impl Memory {
         self.logs[&log].snapshot.as_ref()
     }
 
+    /// Makes everything below `offset` unreadable: whoever needs it finds nothing.
+    pub fn lose_below(&mut self, log: LogId, offset: i64) {
+        if let Some(found) = self.logs.get_mut(&log) {
+            found.batches.retain(|batch| batch.base >= offset);
+        }
+    }
+
     /// Forgets what was not durable, as a power cut does.
     pub(super) fn crash(&mut self) {
         self.events.clear();

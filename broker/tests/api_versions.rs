@@ -1,5 +1,7 @@
 //! Negotiation: what a client learns first. If this breaks, clients disconnect, or silently do without what they could have.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests, too, end the test")]
+
 use broker::testing::{Call, Outcome, World, body_of};
 use protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use protocol::messages::keys::{ApiKey, VERSIONS};

@@ -14,6 +14,7 @@ use crate::report::Report;
 use crate::sys::StopSignals;
 use broker::BrokerSettings;
 use broker::settings::ListenerSettings;
+use protocol::ApiKey;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -143,6 +144,7 @@ fn orders(
             frame_bytes_max: config.request_bytes_max,
             idle_ms: config.idle_ms,
             budget_bytes: budget.network_bytes,
+            is_large_ask: |frame| frame.starts_with(&(ApiKey::Fetch as i16).to_be_bytes()),
             ..Limits::default()
         },
         retention_check_ms: config.retention_check_ms,

@@ -23,6 +23,17 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// The one large answer of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Large {
+    /// There is none.
+    Free,
+    /// Its request was handed out.
+    Asked(u64),
+    /// It is known and not sent yet.
+    Known,
+}
+
 /// State of one connection. The transport moves it; nothing in here submits anything.
 #[derive(Debug)]
 pub(crate) struct Conn {
@@ -32,6 +43,9 @@ pub(crate) struct Conn {
     pub(crate) phase: Phase,
     pub(crate) inbound: Inbound,
     pub(crate) replies: Replies,
+    /// Frames with their sequence numbers that wait behind a large answer.
+    held: VecDeque<(u64, Slice)>,
+    large: Large,
     /// Answers in order that wait for the socket.
     outbox: VecDeque<Slice>,
     /// Bytes in `outbox` and in the send under way.
@@ -47,6 +61,8 @@ pub(crate) struct Conn {
     pub(crate) is_paused: bool,
     /// When a byte last moved.
     pub(crate) moved_at: Mono,
+    /// When it was first seen that the peer takes nothing of the present answers.
+    stalled_since: Option<Mono>,
 }
 
 impl Conn {
@@ -58,6 +74,8 @@ impl Conn {
             phase: Phase::Open,
             inbound: Inbound::new(limits.frame_bytes_max),
             replies: Replies::default(),
+            held: VecDeque::new(),
+            large: Large::Free,
             outbox: VecDeque::new(),
             unsent_bytes: 0,
             held_back_bytes: 0,
@@ -67,6 +85,7 @@ impl Conn {
             is_dirty: false,
             is_paused: false,
             moved_at: now,
+            stalled_since: None,
         }
     }
 
@@ -82,8 +101,34 @@ impl Conn {
             && self.held_back_bytes + self.unsent_bytes < limits.unsent_bytes_max
     }
 
+    /// Takes a frame in, which [`Conn::next_frame`] hands out.
+    pub(crate) fn hold(&mut self, frame: Slice) {
+        let seq = self.replies.expect(frame.len());
+        self.held.push_back((seq, frame));
+    }
+
+    /// The next frame to be worked on, if there is one and its answer may be made now.
+    pub(crate) fn next_frame(&mut self, limits: &Limits) -> Option<(u64, Slice)> {
+        let (seq, frame) = self.held.front()?;
+        if (limits.is_large_ask)(frame) {
+            if self.large != Large::Free {
+                return None;
+            }
+            self.large = Large::Asked(*seq);
+        }
+        self.held.pop_front()
+    }
+
+    /// Requests that were handed out and wait for their answer.
+    pub(crate) fn asked(&self) -> usize {
+        self.replies.waiting() - self.held.len()
+    }
+
     /// Notes an answer and moves what is in order to the outbox. Returns the reason if the connection is to end behind it.
     pub(crate) fn answer(&mut self, seq: u64, answer: Answer) -> Option<String> {
+        if self.large == Large::Asked(seq) {
+            self.large = Large::Known;
+        }
         self.held_back_bytes += bytes_of(&answer);
         self.replies.answer(seq, answer);
         while let Some(answer) = self.replies.pop() {
@@ -117,6 +162,23 @@ impl Conn {
     pub(crate) fn sent(&mut self, bytes: usize) {
         assert!(bytes <= self.unsent_bytes, "sent {bytes} of {} bytes", self.unsent_bytes);
         self.unsent_bytes -= bytes;
+        self.stalled_since = None;
+        if self.large == Large::Known && self.unsent_bytes + self.held_back_bytes == 0 {
+            self.large = Large::Free;
+        }
+    }
+
+    /// Looks whether the peer takes what is due, and returns since when it was seen not to.
+    pub(crate) fn look(&mut self, now: Mono) -> Option<Mono> {
+        if self.unsent_bytes == 0 {
+            return None;
+        }
+        Some(*self.stalled_since.get_or_insert(now))
+    }
+
+    /// Answer bytes that the peer has not taken.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
     }
 
     /// Everything that is known was sent.
@@ -137,6 +199,7 @@ impl Conn {
     /// Forgets everything that will not be sent any more.
     pub(crate) fn drop_answers(&mut self) {
         self.outbox.clear();
+        self.held.clear();
         self.replies = Replies::default();
         self.held_back_bytes = 0;
         self.unsent_bytes = 0;

@@ -23,6 +23,13 @@ pub(crate) const SEND_BYTES_SOFT: usize = 4 << 20;
 /// Pause after a failed accept (out of descriptors, mostly), in milliseconds.
 pub(crate) const ACCEPT_RETRY_MS: u64 = 100;
 
+/// While the budget is spent, a peer that finished taking no part of its answers for this long is let go, in milliseconds:
+/// shorter than clients wait for an answer, long enough for 4 MiB at 3 Mbit/s.
+pub(crate) const STALLED_MS: u64 = 10_000;
+
+/// Milliseconds between two looks for such peers.
+pub(crate) const STALLED_CHECK_MS: u64 = 500;
+
 /// Bits of a connection id that name its slot; the rest counts connections.
 pub(crate) const SLOT_BITS: u32 = 24;
 
@@ -42,6 +49,10 @@ pub struct Limits {
     pub unsent_bytes_max: usize,
     /// What all connections of this shard may hold together, received and unsent, in bytes.
     pub budget_bytes: usize,
+    /// Whether a frame asks for an answer so large that two of them at a time are too many. Such a frame is handed out once
+    /// the answer to the one before has been taken by the socket, as Kafka does with every frame; those behind it wait too.
+    /// It gets a reply, or its connection is closed.
+    pub is_large_ask: fn(&[u8]) -> bool,
     /// A connection that moves no byte for this long is closed, in milliseconds (`connections.max.idle.ms`).
     pub idle_ms: Option<u64>,
 }
@@ -54,6 +65,7 @@ impl Default for Limits {
             unanswered_bytes_max: 16 << 20,
             unsent_bytes_max: 16 << 20,
             budget_bytes: 256 << 20,
+            is_large_ask: |_| false,
             idle_ms: Some(600_000),
         }
     }

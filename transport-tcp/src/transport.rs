@@ -3,7 +3,7 @@
 use crate::admission::Admission;
 use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, ConnId, Event};
-use crate::limits::{ACCEPT_RETRY_MS, Limits, SLOT_BITS};
+use crate::limits::{ACCEPT_RETRY_MS, Limits, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS};
 use crate::replies::Answer;
 use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
 use engine::mem::{Buf, Slice};
@@ -76,6 +76,8 @@ pub struct TcpTransport {
     dirty: Vec<usize>,
     paused: VecDeque<usize>,
     idle: BinaryHeap<Reverse<(Mono, ConnId)>>,
+    /// When to look for peers that take nothing; only while the budget is spent.
+    stalled_check_at: Option<Mono>,
     events: VecDeque<Event>,
     ops: VecDeque<(Token, Op)>,
     frames: Vec<Slice>,
@@ -99,6 +101,7 @@ impl TcpTransport {
             dirty: Vec::new(),
             paused: VecDeque::new(),
             idle: BinaryHeap::new(),
+            stalled_check_at: None,
             events: VecDeque::new(),
             ops: VecDeque::new(),
             frames: Vec::new(),
@@ -122,6 +125,9 @@ impl TcpTransport {
             (Kind::Close, _) => self.closed(index),
             (Kind::Refuse | Kind::Cancel, _) => {}
             (kind, op) => unreachable!("a {kind:?} token came back with {op:?}"),
+        }
+        if self.stalled_check_at.is_none() && self.spent_bytes >= self.limits.budget_bytes {
+            self.stalled_check_at = Some(now.plus_millis(STALLED_CHECK_MS));
         }
     }
 
@@ -179,7 +185,7 @@ impl TcpTransport {
     /// When [`TcpTransport::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Mono> {
         let idle = self.idle.peek().map(|Reverse((at, _))| *at);
-        self.listeners.iter().filter_map(|listener| listener.retry_at).chain(idle).min()
+        self.listeners.iter().filter_map(|listener| listener.retry_at).chain(idle).chain(self.stalled_check_at).min()
     }
 
     /// Acts on time that has passed: idle connections end, failed accepts are tried again.
@@ -195,6 +201,9 @@ impl TcpTransport {
         {
             self.idle.pop();
             self.check_idle(id, now);
+        }
+        if self.stalled_check_at.is_some_and(|at| at <= now) {
+            self.end_stalled(now);
         }
     }
 
@@ -288,22 +297,27 @@ impl TcpTransport {
     /// Cuts `buf` into frames. Good frames before a bad length are served first, as if they had come alone.
     fn take_frames(&mut self, slot: usize, buf: Buf, now: Mono) -> Result<(), CloseReason> {
         let mut frames = std::mem::take(&mut self.frames);
-        let (events, waiting) = (&mut self.events, &mut self.waiting);
         let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return Ok(()) };
         let before = conn.cost_bytes();
         conn.moved_at = now;
         let outcome = conn.inbound.received(buf, &mut frames);
-        for frame in frames.drain(..) {
-            let seq = conn.replies.expect(frame.len());
-            *waiting += 1;
-            events.push_back(Event::Frame { conn: conn.id, seq, frame });
-        }
+        frames.drain(..).for_each(|frame| conn.hold(frame));
         self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
         if self.favoured == Some(conn.id) && !conn.inbound.is_in_body() {
             self.favoured = None;
         }
         self.frames = frames;
+        self.hand_out(slot);
         outcome
+    }
+
+    /// Reports the frames whose turn has come.
+    fn hand_out(&mut self, slot: usize) {
+        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
+        while let Some((seq, frame)) = conn.next_frame(&self.limits) {
+            self.waiting += 1;
+            self.events.push_back(Event::Frame { conn: conn.id, seq, frame });
+        }
     }
 
     fn sent(&mut self, slot: usize, result: io::Result<u32>, bufs: &[Slice], now: Mono) {
@@ -315,6 +329,7 @@ impl TcpTransport {
             conn.moved_at = now;
             self.spent_bytes -= bytes;
         }
+        self.hand_out(slot);
         self.mark(slot);
         if let Err(error) = result {
             self.end(slot, if is_of_the_peer(&error) { CloseReason::PeerClosed } else { CloseReason::Io(error) });
@@ -330,7 +345,7 @@ impl TcpTransport {
         self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
         if let Some(reason) = close {
             conn.phase = Phase::LastWords;
-            self.waiting -= conn.replies.waiting();
+            self.waiting -= conn.asked();
             let (conn, peer) = (conn.id, conn.peer);
             self.events.push_back(Event::Closed { conn, peer, reason: CloseReason::Requested(reason) });
         }
@@ -431,12 +446,35 @@ impl TcpTransport {
         }
     }
 
+    /// A spent budget keeps everybody waiting: those who take nothing of what they asked for give theirs back, the largest
+    /// first.
+    fn end_stalled(&mut self, now: Mono) {
+        self.stalled_check_at = None;
+        if self.spent_bytes < self.limits.budget_bytes {
+            return;
+        }
+        self.stalled_check_at = Some(now.plus_millis(STALLED_CHECK_MS));
+        let mut stalled = Vec::new();
+        for (slot, conn) in self.conns.iter_mut().enumerate() {
+            let Some(conn) = conn else { continue };
+            if conn.look(now).is_some_and(|since| since.plus_millis(STALLED_MS) <= now) {
+                stalled.push((conn.unsent_bytes(), slot));
+            }
+        }
+        stalled.sort_unstable();
+        while self.spent_bytes >= self.limits.budget_bytes {
+            let Some((bytes, slot)) = stalled.pop() else { return };
+            let why = format!("memory is short, and the peer took none of {bytes} answer bytes for {STALLED_MS} ms");
+            self.end(slot, CloseReason::Requested(why));
+        }
+    }
+
     /// Ends a connection now; answers that were not sent are dropped.
     fn end(&mut self, slot: usize, reason: CloseReason) {
         let Some(conn) = self.conns[slot].as_mut() else { return };
         match conn.phase {
             Phase::Open => {
-                self.waiting -= conn.replies.waiting();
+                self.waiting -= conn.asked();
                 let (conn, peer) = (conn.id, conn.peer);
                 self.events.push_back(Event::Closed { conn, peer, reason });
             }

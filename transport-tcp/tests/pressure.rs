@@ -49,6 +49,58 @@ fn what_a_slow_reader_leaves_counts() {
     assert_eq!((world.frames.len(), world.peer(a).incoming.len()), (3, 6004));
 }
 
+/// Kafka works on one request of a connection at a time; here only large answers come alone.
+#[test]
+fn a_large_answer_is_sent_before_the_next_is_asked_for() {
+    let mut world = World::new(Limits { is_large_ask: |frame| frame[0] == b'L', ..Limits::default() });
+    let (a, b) = (world.connect(), world.connect());
+    world.peer(a).is_stalled = true;
+    world.send(a, &[&b"s0"[..], b"L1", b"s2", b"L3", b"s4"].map(framed).concat());
+    world.send(b, &framed(b"L0"));
+    assert_eq!(world.frames.len(), 4, "s0, L1 and s2 of one connection, L0 of the other");
+    for seq in [1, 2, 0] {
+        world.reply(a, seq, &[7; 1000]);
+        world.run();
+        assert_eq!(world.frames.len(), 4, "the peer has not taken what it asked for");
+    }
+    world.peer(a).is_stalled = false;
+    world.run();
+    assert_eq!(world.frames.len(), 6);
+    world.reply(a, 3, b"x");
+    world.reply(a, 4, b"y");
+    world.run();
+    assert_eq!(world.peer(a).incoming.len(), 3 * 1004 + 2 * 5);
+}
+
+#[test]
+fn a_budget_spent_on_peers_that_take_nothing_is_taken_back() {
+    let mut world = World::new(Limits { budget_bytes: 10_000, ..Limits::default() });
+    let (small, large, honest) = (world.connect(), world.connect(), world.connect());
+    for (peer, bytes) in [(small, 4_000), (large, 8_000)] {
+        world.peer(peer).is_stalled = true;
+        world.send(peer, &framed(b"r"));
+        world.reply(peer, 0, &vec![7; bytes]);
+        world.run();
+    }
+    // A receive was pending when the budget was spent; the next is not started.
+    world.send(honest, &framed(b"1"));
+    world.send(honest, &framed(b"2"));
+    assert_eq!(world.frames.len(), 3);
+    for _ in 0..19 {
+        world.advance_ms(500);
+    }
+    let ended = |world: &World| -> Vec<String> {
+        world.log.iter().filter(|line| line.contains("memory is short")).cloned().collect()
+    };
+    assert_eq!(ended(&world), [""; 0]);
+    for _ in 0..3 {
+        world.advance_ms(500);
+    }
+    assert_eq!(world.frames.len(), 4);
+    let ended = ended(&world);
+    assert!(ended.len() == 1 && ended[0].contains("none of 8004 answer bytes"), "one is enough: {ended:?}");
+}
+
 #[test]
 fn halves_of_frames_cannot_deadlock_the_budget() {
     let mut world = World::new(Limits { budget_bytes: 100 << 10, ..Limits::default() });

@@ -1,7 +1,9 @@
 //! The fuzz targets in one table. The mutator and the checks of memory and time are the runner's, in `main.rs`.
 
+pub mod frames;
 pub mod meter;
 pub mod mutate;
+pub mod recovery;
 pub mod requests;
 pub mod seeds;
 pub mod targets;
@@ -39,10 +41,14 @@ pub struct Target {
 }
 
 const DECODER: Memory = Memory::Fixed(targets::DECODER_BYTES_MAX);
+const FRAMES: Memory = Memory::Fixed(frames::MEMORY_BYTES_MAX);
+const RECOVERY: Memory = Memory::Fixed(recovery::MEMORY_BYTES_MAX);
 
 /// Every target. To add one, add its line.
 #[rustfmt::skip]
 pub const TARGETS: &[Target] = &[
+    Target { name: "frame_header", fuzz: frames::stream, seeds: seeds::streams_of_frames, memory: FRAMES },
+    Target { name: "recovery", fuzz: recovery::folder, seeds: seeds::folders, memory: RECOVERY },
     Target { name: "request_header", fuzz: targets::request_header, seeds: seeds::requests, memory: Memory::Input },
     Target { name: "request", fuzz: targets::request, seeds: seeds::requests, memory: Memory::Input },
     Target { name: "record_batch", fuzz: targets::record_batch, seeds: seeds::batches, memory: DECODER },

@@ -3,6 +3,7 @@
 use protocol::compress::{Codec, compress};
 use protocol::{RequestHeader, Str, Writer, supported};
 
+use crate::recovery;
 use crate::requests::KEYS;
 use crate::targets::sample_batch;
 
@@ -22,6 +23,27 @@ pub fn requests() -> Vec<Vec<u8>> {
         }
     }
     seeds
+}
+
+/// Frames of many sizes in a row, behind a byte that says how they arrive.
+#[must_use]
+pub fn streams_of_frames() -> Vec<Vec<u8>> {
+    let frame = |len: usize| [&(len as i32).to_be_bytes()[..], &vec![7; len]].concat();
+    let streams = [vec![1, 2, 3], vec![5, 30_000, 5], vec![20_000, 1], vec![100; 30]];
+    let bytes = streams.map(|lens| lens.into_iter().flat_map(frame).collect::<Vec<u8>>());
+    (0..16).flat_map(|piece| bytes.iter().map(move |bytes| [&[piece], &bytes[..]].concat())).collect()
+}
+
+/// A good segment and other files of a partition, behind a byte that says which file it is and what is known of it.
+#[must_use]
+pub fn folders() -> Vec<Vec<u8>> {
+    let segment = recovery::segment();
+    let half = segment[..segment.len() / 2].to_vec();
+    let padded = [&segment[..], &[0; 5000]].concat();
+    let repeated = [&segment[..], &segment].concat();
+    let checkpoint = b"0\n2\n4 0\n5 3\n".to_vec();
+    let files = [segment, half, padded, repeated, checkpoint];
+    (0..16).flat_map(|choice| files.iter().map(move |file| [&[choice], &file[..]].concat())).collect()
 }
 
 fn header(api_key: i16, api_version: i16) -> Vec<u8> {

@@ -88,7 +88,11 @@ pub enum CrewError {
 
 /// From the shards and the signal thread to the main thread.
 enum Report {
-    Up { shard: usize, waker: Arc<dyn Waker>, caps: Caps },
+    Up {
+        shard: usize,
+        waker: Arc<dyn Waker>,
+        caps: Caps,
+    },
     Scanned(Found),
     /// With the highest producer id in the logs of that shard.
     Adopted(Option<i64>),
@@ -100,7 +104,11 @@ enum Report {
 
 /// From the main thread to one shard.
 enum Order {
-    Begin { wakers: Vec<Arc<dyn Waker>>, stages: Arc<Stages>, scan: bool },
+    Begin {
+        wakers: Vec<Arc<dyn Waker>>,
+        stages: Arc<Stages>,
+        scan: bool,
+    },
     Adopt(Found),
     /// With the highest producer id in the logs of all shards.
     Serve(Option<i64>),
@@ -198,7 +206,11 @@ impl Crew {
             match self.receive()? {
                 Report::Finished => running -= 1,
                 Report::Failed(error) => return Err(error),
-                Report::Up { .. } | Report::Scanned(_) | Report::Adopted(_) | Report::Serving(_) | Report::StopSignal => {}
+                Report::Up { .. }
+                | Report::Scanned(_)
+                | Report::Adopted(_)
+                | Report::Serving(_)
+                | Report::StopSignal => {}
             }
         }
         tracing::info!("stopped cleanly");

@@ -8,10 +8,12 @@ use broker::partition::METADATA_LOG;
 use broker::{Broker, ShardId};
 use engine::io::Op;
 use engine::log::{self, FoundLog, LogSet, ShardDir};
-use engine::shard::Io;
+use engine::shard::{Class, Io};
 use protocol::Uuid;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Where the metadata log lies inside the first data folder: private, because Kafka would take it for a partition.
 const METADATA_HOME: &str = ".ringlog/cluster";
@@ -19,6 +21,9 @@ const METADATA_HOME: &str = ".ringlog/cluster";
 const METADATA_FOLDER: &str = "metadata-0";
 /// Kafka's own metadata log, which we do not read.
 const KAFKA_METADATA: &str = "__cluster_metadata";
+
+/// Logs that are opened side by side: a disk answers many small reads in the time of one.
+const OPENING_AT_ONCE: usize = 32;
 
 /// Partitions of one topic that are believed from folder names: numbers beyond are no topic's.
 const PARTITIONS_MAX: usize = 100_000;
@@ -158,13 +163,29 @@ pub fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result<Broke
     let store = EngineStore::new(logs, &orders.data_dirs, metadata_dir);
     let shards = u16::try_from(orders.shards).unwrap_or(u16::MAX);
     let mut broker = Broker::new(store, me, shards, orders.broker.clone());
-    for log in found.logs {
-        let task_io = io.clone();
-        let opening = async move { log::recover(&task_io, log.name, log.hints).await };
-        let recovered = io.block_on(opening, |_| {})?;
-        adopt(&mut broker, recovered);
+    for recovered in io.block_on(open_logs(io.clone(), found.logs), |_| {}) {
+        adopt(&mut broker, recovered?);
     }
     Ok(broker)
+}
+
+async fn open_logs(io: Io, logs: Vec<FoundLog>) -> Vec<Result<log::RecoveredLog, log::RecoverError>> {
+    let class = Class::new(&io, OPENING_AT_ONCE);
+    let opened = Rc::new(RefCell::new(Vec::with_capacity(logs.len())));
+    for log in logs {
+        let (task_io, opened, permit) = (io.clone(), Rc::clone(&opened), class.acquire().await);
+        io.spawn(async move {
+            let recovered = log::recover(&task_io, log.name, log.hints).await;
+            opened.borrow_mut().push(recovered);
+            drop(permit);
+        });
+    }
+    // Every permit is back only when every log is open.
+    let mut permits = Vec::with_capacity(OPENING_AT_ONCE);
+    while permits.len() < OPENING_AT_ONCE {
+        permits.push(class.acquire().await);
+    }
+    opened.take()
 }
 
 fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog) {

@@ -156,6 +156,7 @@ impl<S: Store> Broker<S> {
         }
         partition.offsets.durable = upto;
         if let Some((covers, state)) = partition.snapshots.taken.take_if(|(covers, _)| *covers <= upto) {
+            partition.snapshots.kept = Some(covers);
             self.store.put_snapshot(partition.log, covers, state);
         }
         let ready = partition.pending.partition_point(|pending| pending.end <= upto);

@@ -40,6 +40,8 @@ pub struct RecoveredLog {
 pub(crate) struct Adopted {
     log: LogId,
     producers: Producers,
+    /// The offset that the snapshot they came from covers up to.
+    snapshot: Option<i64>,
 }
 
 impl<S: Store> Broker<S> {
@@ -48,11 +50,12 @@ impl<S: Store> Broker<S> {
         let key = PartitionKey { topic: found.topic_id, index: found.partition };
         if key == METADATA_LOG {
             self.seat.keep.found(found.snapshot.clone());
-            self.adopted.insert(key, Adopted { log: found.log, producers: Producers::default() });
+            self.adopted.insert(key, Adopted { log: found.log, producers: Producers::default(), snapshot: None });
             return;
         }
         let producers = recover_producers(found, self.now.wall_ms);
-        self.adopted.insert(key, Adopted { log: found.log, producers });
+        let snapshot = found.snapshot.as_ref().map(|(upto, _)| *upto);
+        self.adopted.insert(key, Adopted { log: found.log, producers, snapshot });
     }
 
     /// Logs that were adopted and that no image has named so far: of topics deleted while this broker was down, or put here by
@@ -131,15 +134,16 @@ impl<S: Store> Broker<S> {
     }
 
     fn open_partition(&mut self, key: PartitionKey, name: Arc<str>, spec: &LogSpec, rules: AppendRules, epoch: i32) {
-        let (log, producers) = match self.adopted.remove(&key) {
+        let (log, producers, kept) = match self.adopted.remove(&key) {
             Some(adopted) => {
                 self.store.configure(adopted.log, &spec.settings);
-                (adopted.log, adopted.producers)
+                (adopted.log, adopted.producers, adopted.snapshot)
             }
-            None => (self.store.create(spec), Producers::default()),
+            None => (self.store.create(spec), Producers::default(), None),
         };
         let mut partition = Partition::new(name, log, rules, epoch, self.store.offsets(log));
         partition.producers = producers;
+        partition.snapshots.kept = kept;
         self.by_log.insert(log, key);
         self.partitions.insert(key, partition);
     }
@@ -200,8 +204,11 @@ impl<S: Store> Broker<S> {
             return self.keep_metadata();
         }
         let Some(partition) = self.partitions.get_mut(&key) else { return };
-        partition.take_snapshot();
         let end = partition.offsets.end;
+        if partition.snapshots.kept == Some(end) {
+            return;
+        }
+        partition.take_snapshot();
         if end <= partition.offsets.durable {
             self.keep_snapshot(key);
         }
@@ -210,6 +217,7 @@ impl<S: Store> Broker<S> {
     fn keep_snapshot(&mut self, key: PartitionKey) {
         let Some(partition) = self.partitions.get_mut(&key) else { return };
         if let Some((covers, state)) = partition.snapshots.taken.take() {
+            partition.snapshots.kept = Some(covers);
             self.store.put_snapshot(partition.log, covers, state);
         }
     }

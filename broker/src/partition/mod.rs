@@ -85,6 +85,8 @@ pub(crate) struct Partition<C> {
 pub(crate) struct SnapshotClock {
     /// Bytes appended by idempotent producers since the last one was taken.
     pub(crate) bytes_since: u64,
+    /// The offset that the newest one in storage covers up to.
+    pub(crate) kept: Option<i64>,
     /// Taken, but not all of the log that it covers is durable yet.
     pub(crate) taken: Option<(i64, Vec<u8>)>,
 }

@@ -20,6 +20,7 @@ use protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
     CreateTopicsResponse,
 };
+use std::collections::BTreeMap;
 
 /// Makes topics.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
@@ -37,12 +38,12 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
 fn plan(controller: &mut Controller, body: &CreateTopicsRequest<'_>) -> (Plan, CreateTopicsResponse<'static>) {
     let mut plan = controller.plan();
     let mut topics: Vec<CreatableTopicResult<'static>> = Vec::new();
-    for (index, topic) in body.topics.iter().enumerate() {
-        let same = |other: &CreatableTopic<'_>| other.name == topic.name;
-        if body.topics[..index].iter().any(same) {
-            continue;
-        }
-        let planned = if body.topics[index + 1..].iter().any(same) {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    body.topics.iter().for_each(|topic| *times.entry(&topic.name).or_default() += 1);
+    for topic in &body.topics {
+        // Answered once, at the first mention.
+        let Some(times) = times.remove(&*topic.name) else { continue };
+        let planned = if times > 1 {
             Err(Rejection::new(ErrorCode::InvalidRequest, "The request names this topic more than once"))
         } else {
             new_topic(topic).and_then(|new| plan.create_topic(&new, controller.random()))

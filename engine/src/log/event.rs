@@ -121,7 +121,8 @@ pub enum LogEvent {
         /// Exclusive end of the segment.
         end: i64,
     },
-    /// [`truncate_suffix`](super::LogSet::truncate_suffix) is done, durably.
+    /// [`truncate_suffix`](super::LogSet::truncate_suffix) is done, durably. A start inside the batch that was cut came
+    /// down to the new end.
     Truncated {
         /// Which log.
         id: LogId,

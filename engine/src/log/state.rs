@@ -18,7 +18,7 @@ pub(super) struct Log {
     pub(super) uid: [u8; 16],
     pub(super) partition: i32,
     pub(super) config: LogConfig,
-    /// First readable offset.
+    /// First readable offset; see [`Log::check_order`].
     pub(super) start: i64,
     /// Next offset.
     pub(super) end: i64,
@@ -53,8 +53,6 @@ pub(super) struct Log {
     /// Offsets of the snapshots on disk, ascending.
     pub(super) snapshots: Vec<i64>,
     pub(super) jitter_ms: i64,
-    /// While a suffix is removed nothing above this is promised: which batch the cut falls into is not known yet.
-    pub(super) floor_max: i64,
     /// A truncation that was asked for and met a full disk.
     pub(super) truncate_to: Option<i64>,
 }
@@ -178,7 +176,6 @@ impl Log {
             snapshot_writing: false,
             snapshots: Vec::new(),
             jitter_ms: 0,
-            floor_max: i64::MAX,
             truncate_to: None,
         }
     }
@@ -193,13 +190,44 @@ impl Log {
         self.tasks == 0 && self.writers.iter().all(Writer::is_quiet)
     }
 
+    /// The one rule of the offsets: start, durable and end ascend, whatever was asked in whatever order. On disk it is
+    /// start ≤ durable ≤ what recovery finds (see [`Log::promise`]), so that no record ever lies below the start.
+    pub(super) fn check_order(&self) {
+        let (start, durable, end) = (self.start, self.durable, self.end);
+        assert!(start <= durable && durable <= end, "{}: {start}..{durable}..{end}", self.name.dir.display());
+    }
+
+    /// The log ends here at the latest, and so do the other offsets.
+    pub(super) fn lower_end(&mut self, end: i64) {
+        self.end = self.end.min(end);
+        self.durable = self.durable.min(end);
+        self.start = self.start.min(end);
+    }
+
+    /// How far the start may rise: what is durable and not about to be removed.
+    pub(super) fn start_max(&self) -> i64 {
+        let cut = match self.health {
+            Health::Cutting { to, .. } => to,
+            _ => self.truncate_to.unwrap_or(i64::MAX),
+        };
+        self.durable.min(cut)
+    }
+
+    /// Start and durable offset as a checkpoint says them: a power cut certainly leaves that much, so no recovered log
+    /// ends below its start. `is_drained` when everything is flushed, as a clean stop leaves it.
+    pub(super) fn promise(&self, is_drained: bool) -> (i64, i64) {
+        let durable = if is_drained && matches!(self.health, Health::Good) { self.durable } else { self.floor() };
+        (self.start.min(durable), durable)
+    }
+
     /// What a power cut certainly leaves. Without a flush before the acknowledgement only sealed segments count.
-    pub(super) fn floor(&self) -> i64 {
+    fn floor(&self) -> i64 {
         if self.flushes() {
-            return self.durable.min(self.floor_max);
+            return self.durable;
         }
-        let sealed = self.segments.iter().take_while(|segment| segment.is_sealed).last();
-        sealed.map_or(self.start, |segment| segment.end).clamp(self.start, self.durable).min(self.floor_max)
+        let sealed = self.segments.iter().take_while(|segment| segment.is_sealed).last().map(|sealed| sealed.end);
+        let oldest = self.segments.front().map_or(self.start, |oldest| oldest.base);
+        sealed.unwrap_or(oldest).min(self.durable)
     }
 
     /// True when a suffix may be removed now: nothing is in flight, and what stays is on the device.

@@ -26,7 +26,7 @@ pub struct Permit(Class);
 
 struct Acquire {
     class: Class,
-    queued: bool,
+    queued: Option<TaskId>,
 }
 
 impl Class {
@@ -38,14 +38,19 @@ impl Class {
 
     /// Waits for a permit.
     pub async fn acquire(&self) -> Permit {
-        Acquire { class: self.clone(), queued: false }.await
+        Acquire { class: self.clone(), queued: None }.await
     }
 
     fn release(&self) {
-        let mut state = self.state.borrow_mut();
-        state.free += 1;
-        if let Some(next) = state.waiting.pop_front() {
-            self.io.executor().wake(next);
+        self.state.borrow_mut().free += 1;
+        self.wake_first();
+    }
+
+    /// The first who waits stays first until it runs, so that nobody passes it in between.
+    fn wake_first(&self) {
+        let state = self.state.borrow();
+        if let Some(&first) = state.waiting.front().filter(|_| state.free > 0) {
+            self.io.executor().wake(first);
         }
     }
 }
@@ -62,17 +67,28 @@ impl Future for Acquire {
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Permit> {
         let task = self.class.io.executor().current();
         let mut state = self.class.state.borrow_mut();
-        // A newcomer does not overtake those who wait already.
-        if state.free > 0 && (self.queued || state.waiting.is_empty()) {
-            state.free -= 1;
-            drop(state);
-            return Poll::Ready(Permit(self.class.clone()));
-        }
-        if !state.waiting.contains(&task) {
+        if self.queued.is_none() {
             state.waiting.push_back(task);
         }
+        let is_first = state.waiting.front() == Some(&task);
+        if state.free == 0 || !is_first {
+            drop(state);
+            self.queued = Some(task);
+            return Poll::Pending;
+        }
+        state.free -= 1;
+        state.waiting.pop_front();
         drop(state);
-        self.queued = true;
-        Poll::Pending
+        self.queued = None;
+        self.class.wake_first();
+        Poll::Ready(Permit(self.class.clone()))
+    }
+}
+
+impl Drop for Acquire {
+    fn drop(&mut self) {
+        let Some(task) = self.queued else { return };
+        self.class.state.borrow_mut().waiting.retain(|&waiting| waiting != task);
+        self.class.wake_first();
     }
 }

@@ -71,6 +71,24 @@ fn a_class_lets_so_many_work_and_serves_in_order() {
 }
 
 #[test]
+fn nobody_passes_who_waits_for_a_class() {
+    let (io, story) = shard(6);
+    let class = Class::new(&io, 1);
+    // The third asks in the very round in which the first gives back, before the second has run.
+    for (name, comes_ms) in [("first", 0), ("second", 0), ("third", 10)] {
+        let (own, class, story) = (io.clone(), class.clone(), Rc::clone(&story));
+        io.spawn(async move {
+            own.sleep_until(Mono(comes_ms * 1_000_000)).await;
+            let _permit = class.acquire().await;
+            story.borrow_mut().push(name.to_owned());
+            own.sleep_until(Mono(10_000_000)).await;
+        });
+    }
+    run(&io);
+    assert_eq!(*story.borrow(), ["first", "second", "third"]);
+}
+
+#[test]
 fn a_forgotten_op_gives_its_slot_back_when_it_is_done() {
     let (io, _) = shard(4);
     let own = io.clone();

@@ -96,9 +96,7 @@ impl Walk<'_> {
     async fn run(&self, opened: &mut Opened) -> std::io::Result<Action> {
         let path = names::segment(&self.name.dir, self.base);
         let known = self.known_index().await;
-        let whole = known.as_ref().is_some_and(|index| index.bytes == self.len);
-        if whole && (self.hints.clean || self.next.is_some()) {
-            let index = known.unwrap_or_else(|| SegmentIndex::new(self.base));
+        if let Some(index) = known.clone().filter(|index| self.is_sealed(index)) {
             return self.believe(opened, path, index).await;
         }
         let believed = known.filter(|index| index.bytes <= self.len);
@@ -137,6 +135,16 @@ impl Walk<'_> {
         opened.carry = scanned.carry;
         opened.found.push(Found { path, index, has_index_file, walked_from });
         Ok(action)
+    }
+
+    /// True when the index covers the file and the next segment begins where it ends. An index may be an old one: it was
+    /// written by a clean stop, and what was appended later is lost while a later segment is there.
+    fn is_sealed(&self, index: &SegmentIndex) -> bool {
+        let is_joined = match self.next {
+            None => self.hints.clean,
+            Some(next) => index.end_offset == next || (!self.ours && index.end_offset < next),
+        };
+        index.bytes == self.len && is_joined
     }
 
     async fn believe(&self, opened: &mut Opened, path: PathBuf, index: SegmentIndex) -> std::io::Result<Action> {

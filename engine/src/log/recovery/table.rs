@@ -7,7 +7,7 @@
 //! | zeros, a torn or stale batch, and joins the next | – | cut: its seal was interrupted |
 //! | zeros, a torn or stale batch, at or above the floor | cut: a torn tail | cut, drop what follows: none of it was promised |
 //! | zeros, a torn or stale batch, below the floor | read-only: rot | read-only: rot |
-//! | a hole before the next segment, above the floor | – | drop what follows |
+//! | a hole before the next segment, at or above the floor | – | drop what follows |
 //! | a hole before the next segment, below the floor | – | foreign: keep (compaction); ours: read-only |
 //! | batches of an old format | read-only | keep: reads of it fail with the reason |
 

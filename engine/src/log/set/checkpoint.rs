@@ -76,12 +76,10 @@ impl LogSet {
 
     pub(super) fn encode_floor(&self, data: &Path, held: Option<&Log>, clean: bool) -> Vec<u8> {
         let here = |log: &&Log| log.name.data_dir() == data && !matches!(log.health, Health::Deleting { .. });
-        let entry = |log: &Log| FloorEntry {
-            uid: log.uid,
-            partition: log.partition,
-            start: log.start,
-            durable: log.floor(),
-            active_bytes: if clean { log.segments.back().map_or(0, |active| active.bytes) } else { 0 },
+        let entry = |log: &Log| {
+            let (start, durable) = log.promise(clean);
+            let active_bytes = if clean { log.segments.back().map_or(0, |active| active.bytes) } else { 0 };
+            FloorEntry { uid: log.uid, partition: log.partition, start, durable, active_bytes }
         };
         let logs = self.logs.iter().filter_map(Option::as_deref).chain(held);
         let entries = logs.filter(here).map(entry).collect();

@@ -27,7 +27,10 @@ impl LogSet {
         log.is_dirty = false;
         match log.health {
             Health::Good => self.drive_writers(id, &mut log),
-            Health::Full { .. } => self.probe(id, &mut log),
+            Health::Full { .. } => {
+                self.flush_written(id, &mut log);
+                self.probe(id, &mut log);
+            }
             Health::Draining { needed } if log.is_quiet() => self.drop_unwritten(&mut log, needed),
             Health::Draining { .. } | Health::Fenced => {}
             // What stays is still written first.
@@ -41,6 +44,7 @@ impl LogSet {
         }
         self.publish_durable(id, &mut log);
         self.start_snapshot(id, &mut log);
+        log.check_order();
         self.logs[id.0 as usize] = Some(log);
         self.retire_writers(id);
     }
@@ -61,10 +65,21 @@ impl LogSet {
         self.make_spares(id, log);
     }
 
+    /// What the device took before it was full is flushed all the same.
+    fn flush_written(&mut self, id: LogId, log: &mut Log) {
+        for at in 0..log.writers.len() {
+            if let WriterFile::Open(file) = &log.writers[at].file {
+                let file = file.id;
+                self.flush(id, log, at, file);
+            }
+        }
+    }
+
     /// Gets the writer a file: the prepared one, a recycled one, a spare, or a new one.
     fn open_writer(&mut self, id: LogId, log: &mut Log, at: usize) {
-        // A folder is made by the oldest segment only, and not while an older log is leaving that name.
-        if self.leaving.contains(&log.name.dir) || (!log.has_folder && at > 0) {
+        // Segments get their names in order, so that a power cut leaves no hole before the first; the oldest one makes the
+        // folder. None while an older log is leaving that name.
+        if self.leaving.contains(&log.name.dir) || (at > 0 && log.writers[at - 1].unnamed) {
             return;
         }
         let base = log.writers[at].base;

@@ -25,6 +25,8 @@ pub(super) enum Result {
     Named { base: i64, result: io::Result<()> },
     /// A segment is flushed, cut and indexed.
     Sealed { base: i64, result: io::Result<()> },
+    /// It is known where the log ends once its suffix is gone.
+    Measured { cut: Suffix, result: io::Result<CutEnd> },
     /// A suffix is gone.
     Cut { base: i64, result: io::Result<CutEnd> },
     /// The disk has this much room.
@@ -48,6 +50,19 @@ pub(super) struct Opened {
     pub(super) reserved: u64,
     /// See [`Writer::stale`](crate::log::writer::Writer).
     pub(super) stale: bool,
+}
+
+/// The files of a suffix that is removed.
+pub(super) struct Suffix {
+    /// The segment in which the log ends then.
+    pub(super) path: PathBuf,
+    pub(super) base: i64,
+    /// The file may not exist.
+    pub(super) unnamed: bool,
+    /// What goes as a whole, oldest first.
+    pub(super) obsolete: Vec<PathBuf>,
+    /// Something durable is removed, so less has to be promised first.
+    pub(super) lowers_floor: bool,
 }
 
 /// What is left of a segment whose suffix was removed.
@@ -81,6 +96,7 @@ impl LogSet {
                 Err(error) => self.trouble(id, Trouble::at_segment("name", base, error)),
             },
             Result::Sealed { base, result } => self.sealed(id, base, result),
+            Result::Measured { cut, result } => self.measured(id, cut, result),
             Result::Cut { base, result } => self.cut_done(id, base, result),
             Result::Probed(free) => self.probed(id, free),
             Result::Removed(recycled) => self.removed(id, recycled),

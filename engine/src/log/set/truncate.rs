@@ -1,15 +1,16 @@
 //! Removing a suffix (follower truncation, a full disk) and raising the start (DeleteRecords).
 
 use super::LogSet;
-use super::outcome::{CutEnd, Result};
+use super::health::Trouble;
+use super::outcome::{CutEnd, Result, Suffix};
 use crate::io::OpenMode;
 use crate::log::config::LogId;
 use crate::log::event::LogEvent;
 use crate::log::files::{OpenFile, read_mode};
 use crate::log::index::SegmentIndex;
 use crate::log::limits::BLOCK_BYTES;
-use crate::log::scan::{ScanLimits, scan_segment};
-use crate::log::state::{Cut, Health, Log, SegmentIndexState};
+use crate::log::scan::{ScanLimits, Stop, scan_segment};
+use crate::log::state::{Cut, Health, Log, Segment, SegmentIndexState};
 use crate::log::tasks::FloorJob;
 use crate::log::writer::{Mark, Writer};
 use crate::log::{names, tasks};
@@ -38,16 +39,12 @@ impl LogSet {
         self.mark_dirty(id);
     }
 
-    /// Nothing is in flight: forgets the suffix in memory and starts removing it on disk.
+    /// Nothing is in flight: forgets the suffix in memory and starts looking for the batch that the cut falls into.
     pub(super) fn start_cut(&mut self, id: LogId, log: &mut Log) {
         let Health::Cutting { to, started, .. } = &mut log.health else { return };
         *started = true;
         let to = *to;
-        let Some(at) = log.segment_of(to) else {
-            // Nothing was ever written.
-            log.end = to;
-            return;
-        };
+        let Some(at) = log.segment_of(to) else { unreachable!("a cut is between the log's start and its end") };
         self.held -= log.tail.reset(Vec::new());
         self.unwritten -= log.writers.iter_mut().map(Writer::forget_unwritten).sum::<u64>();
         let mut obsolete = Vec::new();
@@ -55,35 +52,56 @@ impl LogSet {
             segment.alive.set(false);
             obsolete.extend([names::index(&log.name.dir, segment.base), segment.path]);
         }
-        let base = log.segments[at].base;
-        log.segments[at].alive.replace(false);
+        let Segment { base, path, alive, .. } = &log.segments[at];
+        let (base, path) = (*base, path.clone());
+        alive.set(false);
         obsolete.push(names::index(&log.name.dir, base));
         self.files.borrow_mut().forget_log(id);
         self.indexes.borrow_mut().forget_log(id);
         let unnamed = log.writers.iter().find(|writer| writer.base == base).is_some_and(|writer| writer.unnamed);
-        log.writers.clear();
+        // Those of older segments may have a flush and a seal before them.
+        log.writers.retain(|writer| writer.base < base);
+        let cut = Suffix { path, base, unnamed, obsolete, lowers_floor: to < log.durable };
+        log.lower_end(to);
+        let (io, interval) = (self.io.clone(), log.config.index_interval_bytes);
+        self.start_on(id, log, async move {
+            let result = measure(&io, &cut, to, interval).await;
+            Result::Measured { cut, result }
+        });
+    }
+
+    /// Where the log will end is known: less is promised, then the suffix is removed.
+    pub(super) fn measured(&mut self, id: LogId, cut: Suffix, result: io::Result<CutEnd>) {
+        let Suffix { path, base, mut obsolete, lowers_floor, .. } = cut;
+        let end = match result {
+            Ok(end) => end,
+            Err(error) => return self.fence(id, &Trouble::at_segment("cut", base, error)),
+        };
+        let Some(log) = self.any_log_mut(id) else { return };
+        if !matches!(log.health, Health::Cutting { started: true, .. }) {
+            return;
+        }
+        let upto = end.index.end_offset;
+        log.lower_end(upto);
         // A snapshot above the new end must not be taken for one of other records that reach that offset later.
-        obsolete
-            .extend(log.snapshots.extract_if(.., |upto| *upto > to).map(|upto| names::snapshot(&log.name.dir, upto)));
-        log.snapshot.take_if(|(upto, _)| *upto > to);
-        log.end = to;
-        let lowers_floor = to < log.durable;
-        log.durable = log.durable.min(to);
-        log.floor_max = base;
-        let floor = lowers_floor.then(|| self.floor_job(log.name.data_dir(), Some(log))).flatten();
-        let path = log.segments[at].path.clone();
-        let job =
-            CutJob { io: self.io.clone(), path, base, to, unnamed, folder_exists: log.has_folder, obsolete, floor };
-        let interval = log.config.index_interval_bytes;
-        self.start_on(id, log, async move { Result::Cut { base, result: job.run(interval).await } });
+        let gone = log.snapshots.extract_if(.., |known| *known > upto);
+        obsolete.extend(gone.map(|known| names::snapshot(&log.name.dir, known)));
+        log.snapshot.take_if(|(known, _)| *known > upto);
+        let (data, folder_exists) = (log.name.data_dir().to_owned(), log.has_folder);
+        let floor = lowers_floor.then(|| self.floor_job(&data, None)).flatten();
+        let job = CutJob { io: self.io.clone(), path, end, folder_exists, obsolete, floor };
+        self.start(id, async move { Result::Cut { base, result: job.run().await } });
     }
 
     pub(super) fn apply_cut(&mut self, id: LogId, base: i64, cut: CutEnd) {
         let Some(log) = self.any_log_mut(id) else { return };
         let Health::Cutting { why, .. } = log.health else { return };
         let Some(segment) = log.segments.back_mut() else { return };
-        assert!(segment.base == base, "a cut ends with the segment it cut");
         let end = Mark { position: cut.index.bytes, offset: cut.index.end_offset };
+        assert!(
+            segment.base == base && log.end == end.offset,
+            "a cut ends with the segment it cut, where it was measured"
+        );
         segment.end = end.offset;
         segment.bytes = end.position;
         segment.max_timestamp = cut.index.max_timestamp;
@@ -96,23 +114,16 @@ impl LogSet {
         writer.unnamed = !cut.exists;
         log.writers.push_back(writer);
         log.tail.reset(cut.carry);
-        log.end = end.offset;
         log.epochs.truncate_suffix(end.offset);
-        log.floor_max = i64::MAX;
-        let advanced = (end.offset > log.durable).then_some(end.offset);
-        log.durable = end.offset;
-        if let Some(upto) = advanced {
-            self.events.push_back(LogEvent::Durable { id, upto });
-        }
         self.after_cut(id, why, end.offset);
         self.note_checkpoint(id);
     }
 
-    /// Raises the first readable offset (DeleteRecords); never lowers it, never past what is durable. Whole segments
-    /// below are removed.
+    /// Raises the first readable offset (DeleteRecords); never lowers it, never past what is durable or into a suffix
+    /// that is being removed. Whole segments below are removed.
     pub fn advance_start(&mut self, id: LogId, new_start: i64) {
         let Some(log) = self.log_mut(id) else { return };
-        let to = new_start.min(log.durable);
+        let to = new_start.min(log.start_max());
         if to > log.start {
             self.move_start(id, to);
             self.remove_below_start(id);
@@ -128,14 +139,30 @@ impl LogSet {
     }
 }
 
+/// Finds the batch that reaches `to`, and changes nothing: what is left before it.
+async fn measure(io: &Io, cut: &Suffix, to: i64, interval_bytes: u32) -> io::Result<CutEnd> {
+    let file = match OpenFile::open(io, &cut.path, read_mode(io)).await {
+        Err(error) if cut.unnamed && error.kind() == io::ErrorKind::NotFound => {
+            return Ok(CutEnd { index: SegmentIndex::new(cut.base), carry: Vec::new(), exists: false });
+        }
+        opened => opened?,
+    };
+    let limits = ScanLimits { interval_bytes, upto: to, ..ScanLimits::default() };
+    let scanned = scan_segment(io, &file, SegmentIndex::new(cut.base), &limits, |_, _| {}).await?;
+    assert!((scanned.carry.len() as u64) < BLOCK_BYTES, "a scan carries one begun block");
+    let end = scanned.index.end_offset;
+    if scanned.stop != Stop::Limit && end != to {
+        // Cutting here would take batches that stay, on the word of one that is not what was written.
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("offset {end}: {}", scanned.stop)));
+    }
+    Ok(CutEnd { index: scanned.index, carry: scanned.carry, exists: true })
+}
+
 /// Removing a suffix on disk.
 struct CutJob {
     io: Io,
     path: PathBuf,
-    base: i64,
-    to: i64,
-    /// The file may not exist.
-    unnamed: bool,
+    end: CutEnd,
     folder_exists: bool,
     obsolete: Vec<PathBuf>,
     /// A checkpoint that must be durable first, because it lowers what is promised.
@@ -143,7 +170,7 @@ struct CutJob {
 }
 
 impl CutJob {
-    async fn run(self, interval_bytes: u32) -> io::Result<CutEnd> {
+    async fn run(self) -> io::Result<CutEnd> {
         if let Some(floor) = self.floor {
             floor.run(&self.io).await?;
         }
@@ -151,24 +178,15 @@ impl CutJob {
         for path in self.obsolete.iter().rev() {
             tasks::unlink(&self.io, path).await?;
         }
-        let dir = self.path.parent().unwrap_or(std::path::Path::new(".")).to_owned();
-        let reader = match OpenFile::open(&self.io, &self.path, read_mode(&self.io)).await {
-            Err(error) if self.unnamed && error.kind() == io::ErrorKind::NotFound => {
-                if self.folder_exists {
-                    tasks::sync_dir(&self.io, &dir).await?;
-                }
-                return Ok(CutEnd { index: SegmentIndex::new(self.base), carry: Vec::new(), exists: false });
-            }
-            opened => opened?,
-        };
-        let limits = ScanLimits { interval_bytes, upto: self.to, ..ScanLimits::default() };
-        let scanned = scan_segment(&self.io, &reader, SegmentIndex::new(self.base), &limits, |_, _| {}).await?;
-        drop(reader);
-        let writer = OpenFile::open(&self.io, &self.path, OpenMode::Write).await?;
-        tasks::set_len(&self.io, &writer, scanned.index.bytes).await?;
-        tasks::sync_data(&self.io, &writer).await?;
-        tasks::sync_dir(&self.io, &dir).await?;
-        assert!((scanned.carry.len() as u64) < BLOCK_BYTES, "a scan carries one begun block");
-        Ok(CutEnd { index: scanned.index, carry: scanned.carry, exists: true })
+        if self.end.exists {
+            let file = OpenFile::open(&self.io, &self.path, OpenMode::Write).await?;
+            tasks::set_len(&self.io, &file, self.end.index.bytes).await?;
+            tasks::sync_data(&self.io, &file).await?;
+        }
+        if self.folder_exists || self.end.exists {
+            let dir = self.path.parent().unwrap_or(std::path::Path::new("."));
+            tasks::sync_dir(&self.io, dir).await?;
+        }
+        Ok(self.end)
     }
 }

@@ -13,6 +13,7 @@ use protocol::ErrorCode;
 use protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
+use std::collections::BTreeMap;
 
 /// Adds partitions to topics.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
@@ -23,12 +24,12 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     let Some(controller) = broker.seat.controller() else { return Ok(()) };
     let mut plan = controller.plan();
     let mut results = Vec::new();
-    for (index, topic) in body.topics.iter().enumerate() {
-        let same = |other: &CreatePartitionsTopic<'_>| other.name == topic.name;
-        if body.topics[..index].iter().any(same) {
-            continue;
-        }
-        let outcome = if body.topics[index + 1..].iter().any(same) {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    body.topics.iter().for_each(|topic| *times.entry(&topic.name).or_default() += 1);
+    for topic in &body.topics {
+        // Answered once, at the first mention.
+        let Some(times) = times.remove(&*topic.name) else { continue };
+        let outcome = if times > 1 {
             Err(Rejection::new(ErrorCode::InvalidRequest, "The request names this topic more than once"))
         } else {
             plan.grow_topic(&topic.name, topic.count, manual(topic))

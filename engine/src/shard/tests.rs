@@ -75,10 +75,12 @@ fn nobody_passes_who_waits_for_a_class() {
     let (io, story) = shard(6);
     let class = Class::new(&io, 1);
     // The third asks in the very round in which the first gives back, before the second has run.
-    for (name, comes_ms) in [("first", 0), ("second", 0), ("third", 10)] {
+    for (name, sleeps_until_ms) in [("first", &[][..]), ("second", &[]), ("third", &[5, 10])] {
         let (own, class, story) = (io.clone(), class.clone(), Rc::clone(&story));
         io.spawn(async move {
-            own.sleep_until(Mono(comes_ms * 1_000_000)).await;
+            for ms in sleeps_until_ms {
+                own.sleep_until(Mono(ms * 1_000_000)).await;
+            }
             let _permit = class.acquire().await;
             story.borrow_mut().push(name.to_owned());
             own.sleep_until(Mono(10_000_000)).await;

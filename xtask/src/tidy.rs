@@ -13,7 +13,9 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
             wrong.push(format!("{name}: starts without `//!`: say what is here, and what is deliberately elsewhere"));
         }
         for (number, line) in text.lines().enumerate() {
-            if line.split(|c: char| !c.is_alphanumeric()).any(|word| LATER.contains(&word)) && !name.starts_with("xtask/") {
+            if line.split(|c: char| !c.is_alphanumeric()).any(|word| LATER.contains(&word))
+                && !name.starts_with("xtask/")
+            {
                 wrong.push(format!("{name}:{}: leaves something for later; do it, or file an issue", number + 1));
             }
             if line.contains(UNSAFE)

@@ -322,6 +322,7 @@ impl Member {
         if loaded && scan {
             let taken = shard.take_over(&topics, producer_id);
             if shard.run_until(|shard| shard.knows(&taken)) {
+                recover::taken_over(&orders.data_dirs[0]);
                 stages.open();
             }
         }

@@ -12,6 +12,7 @@ use engine::shard::{Class, Io};
 use protocol::Uuid;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -21,6 +22,9 @@ const METADATA_HOME: &str = ".ringlog/cluster";
 const METADATA_FOLDER: &str = "metadata-0";
 /// Kafka's own metadata log, which we do not read.
 const KAFKA_METADATA: &str = "__cluster_metadata";
+
+/// Ids of topics that the metadata is about to get, one a line, in the first data folder.
+const TAKE_OVER: &str = ".ringlog/take-over";
 
 /// Logs that are opened side by side: a disk answers many small reads in the time of one.
 const OPENING_AT_ONCE: usize = 32;
@@ -95,8 +99,37 @@ pub fn scan(io: &Io, data_dirs: &[PathBuf]) -> Result<Found, RecoverError> {
         foreign.iter().for_each(note_foreign);
         found.logs.extend(known);
     }
-    found.topics = never_served(&found.logs, &home);
+    let pending = pending_take_over(&data_dirs[0]);
+    found.topics = never_served(&found.logs, &home, &pending);
+    note_take_over(&data_dirs[0], &found.topics)?;
     Ok(found)
+}
+
+/// Topics of an earlier start that ended before the metadata had them: checkpoints may know their logs by now.
+fn pending_take_over(data_dir: &Path) -> String {
+    std::fs::read_to_string(data_dir.join(TAKE_OVER)).unwrap_or_default()
+}
+
+/// Writes down, durably, whose topics are to be taken over, before a checkpoint makes their logs look like ours.
+fn note_take_over(data_dir: &Path, topics: &[FoundTopic]) -> Result<(), RecoverError> {
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let path = data_dir.join(TAKE_OVER);
+    let text: String = topics.iter().map(|topic| format!("{}\n", topic.id)).collect();
+    let write = || {
+        let mut file = std::fs::File::create(&path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
+    };
+    write().map_err(|error| RecoverError::Home { path: path.clone(), error })
+}
+
+/// The metadata has all of them.
+pub fn taken_over(data_dir: &Path) {
+    // One that stays names topics that are known already, which does no harm.
+    let _ = std::fs::remove_file(data_dir.join(TAKE_OVER));
 }
 
 fn make_home(io: &Io, data_dir: &Path, home: &Path) -> Result<(), RecoverError> {
@@ -110,10 +143,14 @@ fn make_home(io: &Io, data_dir: &Path, home: &Path) -> Result<(), RecoverError> 
     Ok(())
 }
 
-/// Topics of logs without a durable-offset checkpoint of ours: another broker wrote them.
-fn never_served(logs: &[FoundLog], home: &Path) -> Vec<FoundTopic> {
+/// Topics of logs without a durable-offset checkpoint of ours: another broker wrote them. And those whose ids are `pending`.
+fn never_served(logs: &[FoundLog], home: &Path, pending: &str) -> Vec<FoundTopic> {
     let mut topics: BTreeMap<(&str, [u8; 16]), Vec<i32>> = BTreeMap::new();
-    let foreign = logs.iter().filter(|log| log.hints.durable_floor.is_none() && log.name.data_dir() != home);
+    let is_pending = |log: &FoundLog| {
+        !pending.is_empty() && log.uid.is_some_and(|uid| pending.lines().any(|id| id == Uuid(uid).to_string()))
+    };
+    let is_foreign = |log: &FoundLog| log.hints.durable_floor.is_none() || is_pending(log);
+    let foreign = logs.iter().filter(|log| log.name.data_dir() != home && is_foreign(log));
     for log in foreign {
         let (Some(uid), Ok(index)) = (log.uid, usize::try_from(log.partition)) else { continue };
         if index >= PARTITIONS_MAX {

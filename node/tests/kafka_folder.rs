@@ -56,6 +56,26 @@ fn topics_of_kafka_are_served() {
 }
 
 #[test]
+fn a_start_that_was_cut_short_is_made_up_for() {
+    let data = folder();
+    let broker = Broker::start(data.path(), &[]);
+    assert_eq!(broker.client().create_topic("old", 1), 0);
+    assert_eq!(broker.client().produce("old", 0, &["a"]), (0, 0));
+    broker.stop();
+    let metadata = fs::read_to_string(data.path().join("old-0/partition.metadata")).expect("it is there");
+    let id = metadata.lines().last().and_then(|line| line.split_once(": ")).expect("topic_id: …").1;
+    // The checkpoint knows the log, the metadata does not: so it is when the first start ended before its topics were made.
+    fs::remove_dir_all(data.path().join(".ringlog/cluster")).expect("ours");
+    let pending = data.path().join(".ringlog/take-over");
+    fs::write(&pending, format!("{id}\n")).expect("writable");
+    let broker = Broker::start(data.path(), &[]);
+    assert_eq!(broker.client().metadata("old"), (0, vec![0]));
+    assert_eq!(broker.client().produce("old", 0, &["b"]), (0, 1));
+    assert!(!pending.exists(), "it is done");
+    broker.stop();
+}
+
+#[test]
 fn a_node_id_of_another_broker_is_refused() {
     let data = folder();
     fs::write(data.path().join("meta.properties"), "version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\nnode.id=7\n")

@@ -105,7 +105,7 @@ def contents(address):
     places = [TopicPartition(t, p) for t in TOPICS for p in range(3 if t == PLAIN else 1)]
     for place in places:
         key = (place.topic, place.partition)
-        low, high = c.get_watermark_offsets(place, timeout=30)
+        low, high = watermarks(c, place)
         found.starts[key] = low
         found.records[key] = read(c, place, low, high)
         stamps = [r[-1] for r in found.records[key]]
@@ -117,6 +117,19 @@ def contents(address):
         found.committed[(answer.topic, answer.partition)] = (answer.offset, answer.metadata)
     c.close()
     return found
+
+
+def watermarks(c, place):
+    """Asked again where needed: after a restart, Kafka listens a while before it leads its partitions."""
+    from confluent_kafka import KafkaError, KafkaException
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return c.get_watermark_offsets(place, timeout=30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def read(c, place, low, high):

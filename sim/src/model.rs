@@ -142,10 +142,7 @@ impl Model {
         if offsets.end > appended {
             return Err(Violation::Phantom { log, end: offsets.end, appended });
         }
-        // Retention goes on while a set stops.
-        let retained = self.config.retention_bytes >= 0 || self.config.retention_ms >= 0;
         let wrong = match ended {
-            Ended::Cleanly if retained => offsets.start < self.start,
             Ended::Cleanly => offsets.start != self.start,
             Ended::Crashed => offsets.start > self.start,
         };

@@ -219,3 +219,26 @@ fn a_start_that_was_never_flushed_is_not_promised() {
         assert_eq!(rig.read_all(id).last(), Some(&(end - 1, end - 1)), "seed {seed}: {:?}", rig.reports);
     }
 }
+
+#[test]
+fn nothing_is_retained_beside_the_last_checkpoint_of_a_clean_stop() {
+    for seed in 0..30 {
+        let world = world(seed);
+        world.faults(|faults| faults.disk_latency_ns = 100_000..20_000_000);
+        let config = LogConfig { segment_bytes: 16 << 10, ..small() };
+        let limits = LogLimits { retention_check_ms: 1 + seed % 15, ..limits() };
+        let mut rig = Rig::boot(Box::new(world.restart()), Path::new("/data"), &config, limits);
+        let id = rig.create("t-0", config.clone());
+        append(&mut rig, id, 40, 1, 4000);
+        rig.until_durable(id);
+        // Due while the set stops.
+        let old = rig.io.wall().0 - 1000 + seed as i64;
+        rig.set().set_config(id, LogConfig { retention_ms: old, ..config.clone() });
+        let before = rig.set().offsets(id);
+        rig.shutdown();
+        let mut rig = boot(&world, &config);
+        let id = rig.logs["t-0"];
+        assert_eq!(rig.set().offsets(id), before, "seed {seed}");
+        rig.check_whole(id);
+    }
+}

@@ -46,7 +46,7 @@ impl LogSet {
     }
 
     fn write_checkpoint(&mut self, data: PathBuf) {
-        let Some(job) = self.floor_job(&data, None) else { return };
+        let Some(job) = self.floor_job(&data, None, false) else { return };
         let Some(dir) = self.dirs.get_mut(&data) else { return };
         dir.checkpoint_at = None;
         dir.checkpointing.set(true);
@@ -60,21 +60,17 @@ impl LogSet {
         });
     }
 
-    /// The checkpoint as of now, with the log that the caller holds.
-    pub(super) fn floor_job(&self, data: &Path, held: Option<&Log>) -> Option<FloorJob> {
+    /// The checkpoint as of now, with the log that the caller holds. `clean` when nothing but it is left to do.
+    pub(super) fn floor_job(&self, data: &Path, held: Option<&Log>, clean: bool) -> Option<FloorJob> {
         Some(FloorJob {
             lock: self.dirs.get(data)?.lock.clone(),
             data: data.to_owned(),
-            path: self.floor_path(data),
-            bytes: self.encode_floor(data, held, false),
+            path: names::floor(data, self.shard),
+            bytes: self.encode_floor(data, held, clean),
         })
     }
 
-    pub(super) fn floor_path(&self, data: &Path) -> PathBuf {
-        names::floor(data, self.shard)
-    }
-
-    pub(super) fn encode_floor(&self, data: &Path, held: Option<&Log>, clean: bool) -> Vec<u8> {
+    fn encode_floor(&self, data: &Path, held: Option<&Log>, clean: bool) -> Vec<u8> {
         let here = |log: &&Log| log.name.data_dir() == data && !matches!(log.health, Health::Deleting { .. });
         let entry = |log: &Log| {
             let (start, durable) = log.promise(clean);

@@ -20,7 +20,11 @@ const RECYCLED_MAX: usize = 2;
 const SPARE_SHARE: u64 = 16;
 
 impl LogSet {
+    /// Not while the set ends: its last checkpoint says what is there, so nothing leaves beside it.
     pub(super) fn check_retention(&mut self) {
+        if self.closing.get() {
+            return;
+        }
         for at in 0..self.logs.len() {
             self.retain(LogId(at as u32));
         }
@@ -81,7 +85,7 @@ impl LogSet {
         let hot = log.rate.bytes_per_s >= self.limits.spare_rate_min;
         let recycle = (hot && direct && segment.ours && segment.bytes > 0 && log.recycled.len() < RECYCLED_MAX)
             .then(|| self.private_path(&log, "recycled"));
-        let floor = self.floor_job(log.name.data_dir(), Some(&log));
+        let floor = self.floor_job(log.name.data_dir(), Some(&log), false);
         let job = RemoveJob {
             floor: Cell::new(floor),
             deleted: names::deleted(&segment.path),

@@ -7,6 +7,7 @@ use crate::log::config::LogId;
 use crate::log::files::OpenFile;
 use crate::log::index::SegmentIndex;
 use crate::log::state::{Health, SegmentIndexState};
+use crate::log::tasks::FloorJob;
 use crate::log::{names, tasks};
 use crate::shard::{Class, Io};
 use crate::time::Mono;
@@ -117,9 +118,7 @@ impl LogSet {
         }
         obsolete.extend(self.dirs.values_mut().flat_map(|dir| dir.spares.drain(..)).map(|(path, _)| path));
         self.files.borrow_mut().clear();
-        let floors = self.dirs.keys();
-        let floors =
-            floors.map(|data| (data.clone(), self.floor_path(data), self.encode_floor(data, None, true))).collect();
+        let floors = self.dirs.keys().filter_map(|data| self.floor_job(data, None, true)).collect();
         ClosingJob { io: self.io.clone(), segments, obsolete, floors }
     }
 }
@@ -130,8 +129,8 @@ struct ClosingJob {
     /// Segment file, index file and index of every segment that was written.
     segments: Vec<(PathBuf, PathBuf, Rc<SegmentIndex>)>,
     obsolete: Vec<PathBuf>,
-    /// Data folder, checkpoint file and its contents.
-    floors: Vec<(PathBuf, PathBuf, Vec<u8>)>,
+    /// The last checkpoint of each data folder.
+    floors: Vec<FloorJob>,
 }
 
 impl ClosingJob {
@@ -158,9 +157,8 @@ impl ClosingJob {
         for path in self.obsolete {
             tasks::unlink(&self.io, &path).await?;
         }
-        for (data, path, bytes) in self.floors {
-            tasks::make_private(&self.io, &data).await?;
-            tasks::replace(&self.io, &path, bytes).await?;
+        for floor in self.floors {
+            floor.run(&self.io).await?;
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ impl LogSet {
         obsolete.extend(gone.map(|known| names::snapshot(&log.name.dir, known)));
         log.snapshot.take_if(|(known, _)| *known > upto);
         let (data, folder_exists) = (log.name.data_dir().to_owned(), log.has_folder);
-        let floor = lowers_floor.then(|| self.floor_job(&data, None)).flatten();
+        let floor = lowers_floor.then(|| self.floor_job(&data, None, false)).flatten();
         let job = CutJob { io: self.io.clone(), path, end, folder_exists, obsolete, floor };
         self.start(id, async move { Result::Cut { base, result: job.run().await } });
     }

@@ -20,6 +20,7 @@ use crate::settings::BrokerSettings;
 use crate::store::{LogId, Store};
 use protocol::ErrorCode;
 use protocol::batch::BatchView;
+use protocol::large_produce::TopicRef;
 use protocol::messages::keys::{ApiKey, supported};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -113,6 +114,7 @@ impl<S: Store> Broker<S> {
                 self.drop_polls(conn);
             }
             Input::Frame { conn, seq, frame } => self.frame(conn, seq, frame),
+            Input::SplitFrame { conn, seq, frame, records } => self.split_frame(conn, seq, frame, records),
             Input::Peer { from, msg } => self.peer(from, msg),
             Input::Store(event) => self.stored(event),
             Input::ReadDone { ticket, result } => self.read_done(ticket, result),
@@ -157,6 +159,12 @@ impl<S: Store> Broker<S> {
         &self.image
     }
 
+    /// The log that a large batch for this partition would be appended to, if that is one of this shard which takes
+    /// batches as they come, now: there, room may be made for it while it arrives.
+    pub fn place_of(&self, topic: &TopicRef<'_>, partition: i32, batch_bytes: usize) -> Option<LogId> {
+        api::k00_produce::place_of(self, topic, partition, batch_bytes)
+    }
+
     /// The storage of this shard.
     pub fn store(&self) -> &S {
         &self.store
@@ -171,6 +179,16 @@ impl<S: Store> Broker<S> {
         let Some(known) = self.front.conns.get(&conn).cloned() else { return };
         let origin = Origin { shard: self.me, conn, seq };
         self.serve(origin, frame, known.local, known.peer);
+    }
+
+    fn split_frame(&mut self, conn: ConnId, seq: u64, frame: S::Chunk, records: S::Chunk) {
+        let Some(known) = self.front.conns.get(&conn).cloned() else { return };
+        let origin = Origin { shard: self.me, conn, seq };
+        let served = Request::decode(origin, frame, known.local, known.peer)
+            .and_then(|request| api::k00_produce::handle_split(self, &request, records));
+        if let Err(refusal) = served {
+            self.close(origin, &refusal);
+        }
     }
 
     fn serve(&mut self, origin: Origin, frame: S::Chunk, local: SocketAddr, peer: SocketAddr) {

@@ -68,6 +68,17 @@ pub enum Input<C: Chunk> {
         /// The bytes.
         frame: C,
     },
+    /// A Produce request whose one record set lies apart from the rest.
+    SplitFrame {
+        /// The connection.
+        conn: ConnId,
+        /// Position on the connection, from 0, without gaps.
+        seq: u64,
+        /// The request with an empty record set.
+        frame: C,
+        /// The record set. Storage may take its memory over ([`Store::append_chunk`](crate::Store::append_chunk)).
+        records: C,
+    },
     /// A message of another shard's broker.
     Peer {
         /// Who sent it.

@@ -80,6 +80,27 @@ pub struct Append<'a> {
     pub max_timestamp: i64,
 }
 
+/// What [`Append`] says of a batch besides its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchFacts {
+    /// Offset of its first record; must be the log's end.
+    pub base_offset: i64,
+    /// Offset of its last record.
+    pub last_offset: i64,
+    /// Epoch written into the batch.
+    pub leader_epoch: i32,
+    /// Largest timestamp in the batch, in milliseconds.
+    pub max_timestamp: i64,
+}
+
+impl BatchFacts {
+    /// With the bytes.
+    pub fn with(self, bytes: &[u8]) -> Append<'_> {
+        let BatchFacts { base_offset, last_offset, leader_epoch, max_timestamp } = self;
+        Append { bytes, base_offset, last_offset, leader_epoch, max_timestamp }
+    }
+}
+
 /// Why an append was refused; nothing was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendRefused {
@@ -180,6 +201,11 @@ pub trait Store {
     fn delete(&mut self, log: LogId);
     /// Appends one batch in memory; [`StoreEvent::Durable`] follows.
     fn append(&mut self, log: LogId, batch: Append<'_>) -> Result<(), AppendRefused>;
+    /// As [`Store::append`], for a batch that is all of `records`. Storage may take the bytes over where they lie, and then
+    /// leaves `records` empty; where it refuses, they are as before.
+    fn append_chunk(&mut self, log: LogId, records: &mut Self::Chunk, facts: BatchFacts) -> Result<(), AppendRefused> {
+        self.append(log, facts.with(records))
+    }
     /// Reads what is in memory.
     fn read(&mut self, log: LogId, range: ReadRange) -> StoreRead<Self::Chunk>;
     /// Where the log stands.

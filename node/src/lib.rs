@@ -15,6 +15,7 @@ pub mod links;
 pub mod listen;
 pub mod logging;
 pub mod machine;
+pub mod place;
 pub mod recover;
 pub mod report;
 pub mod shard;

@@ -12,6 +12,7 @@
 
 use crate::crew::Contents;
 use crate::links::Links;
+use crate::place;
 use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
 use crate::store::{self, EngineStore, Mem};
 use broker::controller::plan::FoundTopic;
@@ -137,6 +138,7 @@ impl Shard {
     /// Flushes everything, marks the logs clean, and ends the shard.
     pub fn close(mut self) -> Result<(), ShutdownError> {
         self.broker.keep_snapshots();
+        tracing::debug!(copied_bytes = self.broker.store().logs.copied_bytes(), "batch bytes copied into log memory");
         let deadline = self.io.now().plus_millis(FLUSH_MS);
         let transport = &mut self.transport;
         let closed = self.broker.store_mut().take_logs(&self.io).shutdown(deadline, |done| match done.token.owner() {
@@ -166,6 +168,7 @@ impl Shard {
         self.advance_stop(now);
         self.inputs(now);
         self.settle(now);
+        place::large_frames(&mut self.transport, &mut self.broker);
         self.transport.set_read_pressure(self.links.is_congested());
         while let Some((token, op)) = self.transport.poll_op() {
             self.io.submit(token, op);
@@ -243,7 +246,10 @@ impl Shard {
                 tracing::debug!(%peer, "connected");
                 Input::Opened { conn: broker::ConnId(conn.0), peer, local }
             }
-            Event::Frame { conn, seq, frame } => Input::Frame { conn: broker::ConnId(conn.0), seq, frame: Mem(frame) },
+            Event::Frame { conn, seq, frame } => {
+                Input::Frame { conn: broker::ConnId(conn.0), seq, frame: Mem::Slice(frame) }
+            }
+            Event::Placed { conn, seq, head, rest } => place::input(broker::ConnId(conn.0), seq, &head, rest),
             Event::Closed { conn, peer, reason } => {
                 note_close(peer, &reason);
                 Input::Closed { conn: broker::ConnId(conn.0) }
@@ -290,7 +296,7 @@ impl Shard {
         let search = self.broker.store_mut().logs.lookup_time(store::engine_id(log), timestamp);
         let found = Rc::clone(&self.found);
         self.io.spawn(async move {
-            let result = search.await.map(|hit| hit.map(|hit| Mem(hit.bytes))).map_err(store::fault);
+            let result = search.await.map(|hit| hit.map(|hit| Mem::Slice(hit.bytes))).map_err(store::fault);
             found.borrow_mut().push_back(Input::TimeFound { ticket, result });
         });
     }
@@ -318,7 +324,7 @@ impl Shard {
 fn slice_of(part: ReplyPart<Mem>) -> Slice {
     match part {
         ReplyPart::Bytes(bytes) => Slice::from(bytes),
-        ReplyPart::Chunk(Mem(slice)) => slice,
+        ReplyPart::Chunk(bytes) => bytes.into_slice(),
     }
 }
 

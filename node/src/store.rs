@@ -3,34 +3,75 @@
 use broker::io::ReadFault;
 use broker::partition::METADATA_LOG;
 use broker::store::{
-    Append, AppendRefused, Chunk, Durability, LogId, LogOffsets, LogSettings, LogSpec, ReadRange, Store, StoreEvent,
-    StoreRead,
+    Append, AppendRefused, BatchFacts, Chunk, Durability, LogId, LogOffsets, LogSettings, LogSpec, ReadRange, Store,
+    StoreEvent, StoreRead,
 };
-use engine::log::{self, AppendError, LogConfig, LogEvent, LogLimits, LogName, LogSet};
-use engine::mem::Slice;
+use engine::log::{self, AppendError, LeasedAppend, LogConfig, LogEvent, LogLimits, LogName, LogSet};
+use engine::mem::{Lease, Slice};
 use engine::shard::Io;
 use std::ops::{Deref, Range};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Shared bytes of the engine, as the broker knows them.
 #[derive(Clone, Debug)]
-pub struct Mem(pub Slice);
+pub enum Mem {
+    /// Any of the engine's memory.
+    Slice(Slice),
+    /// Bytes of a batch that lie where a log would have them. While nobody else holds it, the log can take it over.
+    Leased(Arc<Lease>, Range<usize>),
+}
 
 impl Deref for Mem {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match self {
+            Mem::Slice(slice) => slice,
+            Mem::Leased(lease, range) => &lease.as_slice()[range.clone()],
+        }
     }
 }
 
 impl Chunk for Mem {
     fn slice(&self, range: Range<usize>) -> Mem {
-        Mem(self.0.slice(range))
+        match self {
+            Mem::Slice(slice) => Mem::Slice(slice.slice(range)),
+            Mem::Leased(lease, outer) => {
+                assert!(range.start <= range.end && range.end <= outer.len(), "{range:?} is not inside {outer:?}");
+                Mem::Leased(Arc::clone(lease), outer.start + range.start..outer.start + range.end)
+            }
+        }
     }
 
     fn from_vec(bytes: Vec<u8>) -> Mem {
-        Mem(Slice::from(bytes))
+        Mem::Slice(Slice::from(bytes))
+    }
+}
+
+impl Mem {
+    /// What a log lent, with what was received into it.
+    pub fn leased(lease: Lease) -> Mem {
+        let range = 0..lease.as_slice().len();
+        Mem::Leased(Arc::new(lease), range)
+    }
+
+    /// As the engine knows it. Leased bytes are nobody else's to keep, so they are copied.
+    pub fn into_slice(self) -> Slice {
+        match self {
+            Mem::Slice(slice) => slice,
+            leased @ Mem::Leased(..) => Slice::copy_of(&leased),
+        }
+    }
+
+    /// The lease, if these bytes are all of it and nobody else holds it; otherwise the bytes as they were.
+    fn into_lease(self) -> Result<Lease, Mem> {
+        match self {
+            Mem::Leased(lease, range) if range == (0..lease.as_slice().len()) => {
+                Arc::try_unwrap(lease).map_err(|lease| Mem::Leased(lease, range))
+            }
+            other => Err(other),
+        }
     }
 }
 
@@ -108,11 +149,27 @@ impl Store for EngineStore {
             max_timestamp: batch.max_timestamp,
             offset_of_max_timestamp: batch.last_offset,
         };
-        match self.logs.append(engine_id(log), append) {
+        self.logs.append(engine_id(log), append).map(drop).map_err(refused)
+    }
+
+    fn append_chunk(&mut self, log: LogId, records: &mut Mem, facts: BatchFacts) -> Result<(), AppendRefused> {
+        let lease = match std::mem::replace(records, Mem::Slice(Slice::empty())).into_lease() {
+            Ok(lease) => lease,
+            Err(shared) => {
+                *records = shared;
+                return self.append(log, facts.with(records));
+            }
+        };
+        let BatchFacts { base_offset, last_offset, leader_epoch, max_timestamp } = facts;
+        let offset_of_max_timestamp = last_offset;
+        let batch =
+            LeasedAppend { lease, base_offset, last_offset, leader_epoch, max_timestamp, offset_of_max_timestamp };
+        match self.logs.append_leased(engine_id(log), batch) {
             Ok(_) => Ok(()),
-            Err(AppendError::Fenced | AppendError::Deleted) => Err(AppendRefused::Fenced),
-            Err(AppendError::Full) => Err(AppendRefused::Full),
-            Err(AppendError::Busy) => Err(AppendRefused::Busy),
+            Err((error, batch)) => {
+                *records = Mem::leased(batch.lease);
+                Err(refused(error))
+            }
         }
     }
 
@@ -163,7 +220,15 @@ pub fn broker_id(log: log::LogId) -> LogId {
 
 /// Slices as the broker knows them.
 pub fn chunks(slices: Vec<Slice>) -> Vec<Mem> {
-    slices.into_iter().map(Mem).collect()
+    slices.into_iter().map(Mem::Slice).collect()
+}
+
+fn refused(error: AppendError) -> AppendRefused {
+    match error {
+        AppendError::Fenced | AppendError::Deleted => AppendRefused::Fenced,
+        AppendError::Full => AppendRefused::Full,
+        AppendError::Busy => AppendRefused::Busy,
+    }
 }
 
 /// The engine's form of a topic's settings.

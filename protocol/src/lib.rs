@@ -18,6 +18,7 @@ pub mod crc;
 pub mod error;
 pub mod error_code;
 pub mod header;
+pub mod large_produce;
 pub mod limits;
 pub mod messages;
 pub mod reader;

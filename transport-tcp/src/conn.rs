@@ -1,7 +1,7 @@
 //! One connection: what it holds, whether it may read, and what it sends next.
 
 use crate::event::ConnId;
-use crate::inbound::Inbound;
+use crate::inbound::{Inbound, Whole};
 use crate::limits::{Limits, SEND_BYTES_SOFT, SEND_PIECES_MAX};
 use crate::replies::{Answer, Replies};
 use engine::io::ConnId as Socket;
@@ -44,7 +44,7 @@ pub(crate) struct Conn {
     pub(crate) inbound: Inbound,
     pub(crate) replies: Replies,
     /// Frames with their sequence numbers that wait behind a large answer.
-    held: VecDeque<(u64, Slice)>,
+    held: VecDeque<(u64, Whole)>,
     large: Large,
     /// Answers in order that wait for the socket.
     outbox: VecDeque<Slice>,
@@ -102,15 +102,15 @@ impl Conn {
     }
 
     /// Takes a frame in, which [`Conn::next_frame`] hands out.
-    pub(crate) fn hold(&mut self, frame: Slice) {
+    pub(crate) fn hold(&mut self, frame: Whole) {
         let seq = self.replies.expect(frame.len());
         self.held.push_back((seq, frame));
     }
 
     /// The next frame to be worked on, if there is one and its answer may be made now.
-    pub(crate) fn next_frame(&mut self, limits: &Limits) -> Option<(u64, Slice)> {
+    pub(crate) fn next_frame(&mut self, limits: &Limits) -> Option<(u64, Whole)> {
         let (seq, frame) = self.held.front()?;
-        if (limits.is_large_ask)(frame) {
+        if matches!(frame, Whole::Frame(frame) if (limits.is_large_ask)(frame)) {
             if self.large != Large::Free {
                 return None;
             }
@@ -122,6 +122,12 @@ impl Conn {
     /// Requests that were handed out and wait for their answer.
     pub(crate) fn asked(&self) -> usize {
         self.replies.waiting() - self.held.len()
+    }
+
+    /// Its frames in a place that was given: one that arrives, and those that wait.
+    pub(crate) fn placed(&self) -> usize {
+        let waiting = self.held.iter().filter(|(_, frame)| matches!(frame, Whole::Placed { .. })).count();
+        waiting + usize::from(self.inbound.is_placed())
     }
 
     /// Notes an answer and moves what is in order to the outbox. Returns the reason if the connection is to end behind it.

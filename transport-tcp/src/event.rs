@@ -1,7 +1,7 @@
 //! What the transport reports, and why a connection ended.
 
 use crate::sniff::Sniffed;
-use engine::mem::Slice;
+use engine::mem::{Buf, Slice};
 use std::io;
 use std::net::SocketAddr;
 
@@ -29,6 +29,17 @@ pub enum Event {
         seq: u64,
         /// Its bytes, without the length prefix.
         frame: Slice,
+    },
+    /// As `Frame`, for a frame of which a part went where [`TcpTransport::place`](crate::TcpTransport::place) said.
+    Placed {
+        /// Where.
+        conn: ConnId,
+        /// Its position on the connection, from 0, without gaps.
+        seq: u64,
+        /// What comes before the placed part, without the length prefix.
+        head: Slice,
+        /// The placed part: all the rest of the frame, in the buffer that was given.
+        rest: Buf,
     },
     /// A connection is over; answers to it are ignored from here on.
     Closed {

@@ -1,5 +1,8 @@
 //! Received buffers to frames. Several frames are cut out of one buffer without a copy; a frame that is not whole yet
 //! continues in memory of its own, which grows as its bytes arrive and never by what its length merely claims.
+//!
+//! Once enough of a large frame is there to justify room for all of it, the room may be somebody else's: the rest of the
+//! frame is then received straight into that place.
 
 use crate::event::CloseReason;
 use crate::limits::{EARNED_AT, EARNED_ROOM, FILL_MAX, FIRST_ROOM};
@@ -14,14 +17,36 @@ const PREFIX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Inbound {
     state: State,
+    /// What comes before the place that the rest of this frame goes to.
+    head: Option<Slice>,
+    /// The large frame under way was offered, or is too late for it.
+    was_offered: bool,
     frame_bytes_max: usize,
+}
+
+/// One frame that arrived.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    Frame(Slice),
+    Placed { head: Slice, rest: Buf },
+}
+
+impl Whole {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Whole::Frame(frame) => frame.len(),
+            Whole::Placed { head, rest } => head.len() + rest.len(),
+        }
+    }
 }
 
 #[derive(Debug)]
 enum State {
     /// Inside the length prefix: `have` of its bytes arrived, 0 between two frames.
     Prefix { bytes: [u8; PREFIX], have: usize },
-    /// Inside a frame of `len` bytes; `buf` holds what arrived.
+    /// Inside a frame of `len` bytes that has no memory of its own yet: `seen` arrived among others.
+    Begun { len: usize, seen: Slice },
+    /// Inside a frame; `buf` holds what arrived of the `len` bytes behind `head`.
     Body { len: usize, buf: Buf },
     /// As `Body`, while a receive owns the buffer.
     Away { len: usize, arrived: usize, capacity: usize },
@@ -31,7 +56,7 @@ const BETWEEN: State = State::Prefix { bytes: [0; PREFIX], have: 0 };
 
 impl Inbound {
     pub(crate) fn new(frame_bytes_max: usize) -> Inbound {
-        Inbound { state: BETWEEN, frame_bytes_max }
+        Inbound { state: BETWEEN, head: None, was_offered: false, frame_bytes_max }
     }
 
     /// True inside a frame whose length is known.
@@ -41,16 +66,58 @@ impl Inbound {
 
     /// Memory held for the unfinished frame, in bytes.
     pub(crate) fn held_bytes(&self) -> usize {
-        match &self.state {
+        let body = match &self.state {
             State::Prefix { .. } => 0,
+            State::Begun { seen, .. } => seen.len(),
             State::Body { buf, .. } => buf.capacity(),
             State::Away { capacity, .. } => *capacity,
+        };
+        body + self.head.as_ref().map_or(0, |head| head.len())
+    }
+
+    /// True once per large frame, as soon as its room is earned: time to [`place`](Inbound::place) it.
+    pub(crate) fn take_offer(&mut self) -> bool {
+        !self.was_offered && {
+            self.was_offered = self.front().is_some();
+            self.was_offered
         }
+    }
+
+    /// What arrived of a large frame without a place, and the frame's length in bytes.
+    pub(crate) fn front(&self) -> Option<(&[u8], usize)> {
+        let (front, len): (&[u8], usize) = match &self.state {
+            State::Begun { len, seen } => (seen, *len),
+            State::Body { len, buf } if self.head.is_none() => (buf.as_slice(), *len),
+            _ => return None,
+        };
+        (front.len() >= EARNED_AT && len <= EARNED_ROOM).then_some((front, len))
+    }
+
+    /// The rest of the frame from byte `at` on goes into `place`, which has room for just that.
+    pub(crate) fn place(&mut self, at: usize, mut place: Buf) {
+        let (head, rest, len) = match std::mem::replace(&mut self.state, BETWEEN) {
+            State::Begun { len, seen } => (seen.slice(0..at), seen.slice(at..seen.len()), len - at),
+            State::Body { len, buf } => {
+                let seen = buf.freeze();
+                (seen.slice(0..at), seen.slice(at..seen.len()), len - at)
+            }
+            State::Prefix { .. } | State::Away { .. } => unreachable!("only a large frame at rest is placed"),
+        };
+        assert!(place.is_empty() && place.capacity() == len, "room for {} of {len} bytes", place.capacity());
+        place.extend_from_slice(&rest);
+        self.head = Some(head);
+        self.state = State::Body { len, buf: place };
+    }
+
+    /// True while the frame under way goes to somebody else's place.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.head.is_some()
     }
 
     /// How many bytes more than now the next receive would hold.
     pub(crate) fn growth_bytes(&self) -> usize {
         match &self.state {
+            State::Begun { len, seen } => room(*len, seen.len()) - seen.len(),
             State::Body { len, buf } if wants_room(*len, buf) => room(*len, buf.len()) - buf.capacity(),
             _ => 0,
         }
@@ -63,23 +130,31 @@ impl Inbound {
                 self.state = prefix;
                 RecvInto::Any
             }
-            State::Body { len, buf } => {
-                let buf = if wants_room(len, &buf) { moved(&buf, room(len, buf.len())) } else { buf };
-                self.state = State::Away { len, arrived: buf.len(), capacity: buf.capacity() };
-                let fill = buf.len() >= EARNED_AT && buf.spare_len() <= FILL_MAX;
-                if fill { RecvInto::Fill(buf) } else { RecvInto::Buf(buf) }
+            State::Begun { len, seen } => self.send_away(len, moved(&seen, room(len, seen.len()))),
+            State::Body { len, buf } if wants_room(len, &buf) => {
+                self.send_away(len, moved(buf.as_slice(), room(len, buf.len())))
             }
+            State::Body { len, buf } => self.send_away(len, buf),
             State::Away { .. } => unreachable!("one receive at a time"),
         }
     }
 
+    fn send_away(&mut self, len: usize, buf: Buf) -> RecvInto {
+        self.state = State::Away { len, arrived: buf.len(), capacity: buf.capacity() };
+        let earned = self.is_placed() || buf.len() >= EARNED_AT;
+        if earned && buf.spare_len() <= FILL_MAX { RecvInto::Fill(buf) } else { RecvInto::Buf(buf) }
+    }
+
     /// Takes a received buffer and appends the frames that are whole to `frames`.
-    pub(crate) fn received(&mut self, buf: Buf, frames: &mut Vec<Slice>) -> Result<(), CloseReason> {
+    pub(crate) fn received(&mut self, buf: Buf, frames: &mut Vec<Whole>) -> Result<(), CloseReason> {
         match std::mem::replace(&mut self.state, BETWEEN) {
-            State::Away { len, .. } if buf.len() == len => frames.push(buf.freeze()),
+            State::Away { len, .. } if buf.len() == len => frames.push(match self.head.take() {
+                Some(head) => Whole::Placed { head, rest: buf },
+                None => Whole::Frame(buf.freeze()),
+            }),
             State::Away { len, .. } => self.state = State::Body { len, buf },
             State::Prefix { bytes, have } => return self.cut(&buf.freeze(), bytes, have, frames),
-            State::Body { .. } => unreachable!("a receive inside a body owns its buffer"),
+            State::Begun { .. } | State::Body { .. } => unreachable!("a receive inside a body owns its buffer"),
         }
         Ok(())
     }
@@ -89,9 +164,15 @@ impl Inbound {
         match &self.state {
             State::Prefix { have: 0, .. } => CloseReason::PeerClosed,
             State::Prefix { have, .. } => CloseReason::PeerClosedInFrame { arrived: *have, len: PREFIX },
-            State::Body { len, buf } => CloseReason::PeerClosedInFrame { arrived: buf.len(), len: *len },
-            State::Away { len, arrived, .. } => CloseReason::PeerClosedInFrame { arrived: *arrived, len: *len },
+            State::Begun { len, seen } => self.ended_in_frame(seen.len(), *len),
+            State::Body { len, buf } => self.ended_in_frame(buf.len(), *len),
+            State::Away { len, arrived, .. } => self.ended_in_frame(*arrived, *len),
         }
+    }
+
+    fn ended_in_frame(&self, arrived: usize, len: usize) -> CloseReason {
+        let head = self.head.as_ref().map_or(0, |head| head.len());
+        CloseReason::PeerClosedInFrame { arrived: head + arrived, len: head + len }
     }
 
     /// Cuts `whole` into frames, starting `have` bytes into a prefix.
@@ -100,7 +181,7 @@ impl Inbound {
         whole: &Slice,
         mut prefix: [u8; PREFIX],
         mut have: usize,
-        frames: &mut Vec<Slice>,
+        frames: &mut Vec<Whole>,
     ) -> Result<(), CloseReason> {
         let mut at = 0;
         loop {
@@ -113,14 +194,22 @@ impl Inbound {
             }
             let len = self.checked_len(prefix)?;
             if whole.len() - at < len {
-                let mut buf = Buf::with_capacity(room(len, whole.len() - at));
-                buf.extend_from_slice(&whole[at..]);
-                self.state = State::Body { len, buf };
+                self.begin(len, whole.slice(at..whole.len()));
                 return Ok(());
             }
-            frames.push(whole.slice(at..at + len));
+            frames.push(Whole::Frame(whole.slice(at..at + len)));
             (have, at) = (0, at + len);
         }
+    }
+
+    /// A frame of `len` bytes has begun with `seen`.
+    fn begin(&mut self, len: usize, seen: Slice) {
+        self.was_offered = false;
+        self.state = if seen.len() >= EARNED_AT {
+            State::Begun { len, seen }
+        } else {
+            State::Body { len, buf: moved(&seen, room(len, seen.len())) }
+        };
     }
 
     fn checked_len(&self, prefix: [u8; PREFIX]) -> Result<usize, CloseReason> {
@@ -144,9 +233,9 @@ fn wants_room(len: usize, buf: &Buf) -> bool {
     buf.capacity() < len && (buf.spare_len() == 0 || worth_more)
 }
 
-fn moved(old: &Buf, capacity: usize) -> Buf {
+fn moved(old: &[u8], capacity: usize) -> Buf {
     let mut new = Buf::with_capacity(capacity);
-    new.extend_from_slice(old.as_slice());
+    new.extend_from_slice(old);
     new
 }
 
@@ -163,6 +252,16 @@ mod tests {
 
     /// Feeds `bytes` in pieces of at most `piece` and returns frames and the most memory that was held at once.
     fn feed(bytes: &[u8], piece: usize) -> (Vec<Slice>, usize) {
+        let (wholes, held) = feed_placing(bytes, piece, |_| None);
+        let frame = |whole| match whole {
+            Whole::Frame(frame) => frame,
+            Whole::Placed { .. } => panic!("nothing was placed"),
+        };
+        (wholes.into_iter().map(frame).collect(), held)
+    }
+
+    /// As `feed`; large frames are placed from where `at` says on, given their length.
+    fn feed_placing(bytes: &[u8], piece: usize, at: impl Fn(usize) -> Option<usize>) -> (Vec<Whole>, usize) {
         let (mut inbound, mut frames, mut held) = (Inbound::new(MAX), Vec::new(), 0);
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -175,6 +274,13 @@ mod tests {
             buf.extend_from_slice(&rest[..take]);
             rest = &rest[take..];
             inbound.received(buf, &mut frames).expect("lengths are good");
+            if inbound.take_offer() {
+                let (front, len) = inbound.front().expect("it was just offered");
+                assert!(front == &frame(len)[4..4 + front.len()], "the front is what arrived");
+                if let Some(at) = at(len) {
+                    inbound.place(at, Buf::with_capacity(len - at));
+                }
+            }
         }
         assert!(!inbound.is_in_body(), "all frames are whole");
         (frames, held)
@@ -188,6 +294,30 @@ mod tests {
             let (frames, _) = feed(&bytes, piece);
             assert_eq!(frames.iter().map(|frame| frame.len()).collect::<Vec<_>>(), lens, "pieces of {piece}");
             assert!(frames.iter().zip(lens).all(|(got, len)| **got == frame(len)[4..]), "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn placed_frames_come_out_whole_however_they_are_cut() {
+        let lens = [7, 40_000, 100_000, 3, 300_000, 2_000_000, 3_000_000, 5];
+        let bytes: Vec<u8> = lens.iter().flat_map(|len| frame(*len)).collect();
+        for piece in [1000, 4093, 16 << 10, EARNED_AT, EARNED_AT + PREFIX + 11, 64 << 10, bytes.len()] {
+            for at in [0, 1, 57, EARNED_AT] {
+                let (wholes, _) = feed_placing(&bytes, piece, |_| Some(at));
+                for (whole, len) in wholes.iter().zip(lens) {
+                    let got = match whole {
+                        Whole::Frame(frame) => frame.to_vec(),
+                        Whole::Placed { head, rest } => {
+                            assert_eq!(head.len(), at);
+                            [head, rest.as_slice()].concat()
+                        }
+                    };
+                    assert!(got == frame(len)[4..], "{len} bytes in pieces of {piece}, placed from {at} on");
+                }
+                assert_eq!(wholes.len(), lens.len());
+                let placed = wholes.iter().filter(|whole| matches!(whole, Whole::Placed { .. })).count();
+                assert!(piece == bytes.len() || placed >= 3, "{placed} placed in pieces of {piece}");
+            }
         }
     }
 

@@ -14,6 +14,9 @@ pub(crate) const EARNED_ROOM: usize = 2 << 20;
 /// limit would look idle.
 pub(crate) const FILL_MAX: usize = 4 << 20;
 
+/// Most frames of a shard in places of somebody else's at a time: they pin memory that we cannot count.
+pub(crate) const PLACED_MAX: usize = 16;
+
 /// Most pieces in one vectored send: the kernel's `IOV_MAX`.
 pub(crate) const SEND_PIECES_MAX: usize = 1024;
 

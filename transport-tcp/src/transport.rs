@@ -3,7 +3,8 @@
 use crate::admission::Admission;
 use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, ConnId, Event};
-use crate::limits::{ACCEPT_RETRY_MS, Limits, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS};
+use crate::inbound::Whole;
+use crate::limits::{ACCEPT_RETRY_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS};
 use crate::replies::Answer;
 use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
 use engine::mem::{Buf, Slice};
@@ -53,8 +54,9 @@ struct Listener {
 ///
 /// Calling order in a turn: [`handle`](Self::handle) for every completion of [`Owner::Net`], [`tick`](Self::tick) once
 /// [`next_deadline`](Self::next_deadline) has passed, drain [`poll_event`](Self::poll_event), answer with
-/// [`reply`](Self::reply), [`no_reply`](Self::no_reply) or [`close`](Self::close), and last submit what
-/// [`poll_op`](Self::poll_op) gives: all answers of a turn to one connection leave in one send.
+/// [`reply`](Self::reply), [`no_reply`](Self::no_reply) or [`close`](Self::close), [`place`](Self::place) large frames if
+/// there is a better place for them, and last submit what [`poll_op`](Self::poll_op) gives: all answers of a turn to one
+/// connection leave in one send.
 #[derive(Debug)]
 pub struct TcpTransport {
     limits: Limits,
@@ -80,7 +82,11 @@ pub struct TcpTransport {
     stalled_check_at: Option<Mono>,
     events: VecDeque<Event>,
     ops: VecDeque<(Token, Op)>,
-    frames: Vec<Slice>,
+    frames: Vec<Whole>,
+    /// Connections with the front of a large frame, since the ops were last taken.
+    large: VecDeque<ConnId>,
+    /// Frames in a place that was given, until they are handed out.
+    placed: usize,
 }
 
 impl TcpTransport {
@@ -105,6 +111,8 @@ impl TcpTransport {
             events: VecDeque::new(),
             ops: VecDeque::new(),
             frames: Vec::new(),
+            large: VecDeque::new(),
+            placed: 0,
         }
     }
 
@@ -149,6 +157,33 @@ impl TcpTransport {
     /// Closes the connection in place of an answer, after the answers before it were sent.
     pub fn close(&mut self, conn: ConnId, seq: u64, reason: String) {
         self.answer(conn, seq, Answer::Close(reason));
+    }
+
+    /// The next connection on which a large frame has begun. Its rest goes into memory of ours unless
+    /// [`TcpTransport::place`] says better before the next [`TcpTransport::poll_op`].
+    pub fn poll_large(&mut self) -> Option<ConnId> {
+        self.large.pop_front()
+    }
+
+    /// What arrived of a large frame, and its length in bytes, both without the prefix. None if it cannot be placed.
+    pub fn large_front(&self, conn: ConnId) -> Option<(&[u8], usize)> {
+        let slot = self.slot_of(conn).filter(|_| self.placed < PLACED_MAX)?;
+        let conn = self.conn(slot);
+        let (front, len) = conn.inbound.front().filter(|_| conn.phase == Phase::Open && !conn.recv_pending)?;
+        (self.spent_bytes + len <= self.limits.budget_bytes).then_some((front, len))
+    }
+
+    /// The rest of a large frame, from byte `at` on, goes straight into `room`, which has room for just that; it comes back
+    /// in [`Event::Placed`], or is dropped if the connection ends before. `at` lies in what
+    /// [`TcpTransport::large_front`] showed.
+    pub fn place(&mut self, conn: ConnId, at: usize, room: Buf) {
+        assert!(self.large_front(conn).is_some_and(|(front, _)| at <= front.len()), "placed as the front showed");
+        let Some(slot) = self.slot_of(conn) else { return };
+        let Some(conn) = self.conns[slot].as_mut() else { return };
+        let before = conn.inbound.held_bytes();
+        conn.inbound.place(at, room);
+        self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
+        self.placed += 1;
     }
 
     /// While on, no connection starts a new frame; those inside one go on.
@@ -210,6 +245,7 @@ impl TcpTransport {
     /// The next op to submit.
     pub fn poll_op(&mut self) -> Option<(Token, Op)> {
         if self.ops.is_empty() {
+            self.large.clear();
             self.resume();
             while let Some(slot) = self.dirty.pop() {
                 self.advance(slot);
@@ -301,7 +337,10 @@ impl TcpTransport {
         let before = conn.cost_bytes();
         conn.moved_at = now;
         let outcome = conn.inbound.received(buf, &mut frames);
-        frames.drain(..).for_each(|frame| conn.hold(frame));
+        frames.drain(..).for_each(|whole| conn.hold(whole));
+        if conn.inbound.take_offer() {
+            self.large.push_back(conn.id);
+        }
         self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
         if self.favoured == Some(conn.id) && !conn.inbound.is_in_body() {
             self.favoured = None;
@@ -314,9 +353,15 @@ impl TcpTransport {
     /// Reports the frames whose turn has come.
     fn hand_out(&mut self, slot: usize) {
         let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
-        while let Some((seq, frame)) = conn.next_frame(&self.limits) {
+        while let Some((seq, whole)) = conn.next_frame(&self.limits) {
             self.waiting += 1;
-            self.events.push_back(Event::Frame { conn: conn.id, seq, frame });
+            self.events.push_back(match whole {
+                Whole::Frame(frame) => Event::Frame { conn: conn.id, seq, frame },
+                Whole::Placed { head, rest } => {
+                    self.placed -= 1;
+                    Event::Placed { conn: conn.id, seq, head, rest }
+                }
+            });
         }
     }
 
@@ -487,7 +532,9 @@ impl TcpTransport {
     fn shut_down(&mut self, slot: usize) {
         let Some(conn) = self.conns[slot].as_mut() else { return };
         self.spent_bytes -= conn.cost_bytes();
+        self.placed -= conn.placed();
         conn.drop_answers();
+        self.placed += conn.placed();
         self.spent_bytes += conn.cost_bytes();
         conn.phase = Phase::Ending;
         conn.shutdown_pending = true;
@@ -508,6 +555,7 @@ impl TcpTransport {
     fn closed(&mut self, slot: usize) {
         let Some(conn) = self.conns[slot].take() else { return };
         self.spent_bytes -= conn.cost_bytes();
+        self.placed -= conn.placed();
         self.admission.leave(conn.peer.ip());
         self.free.push(slot);
     }

@@ -2,7 +2,7 @@
 //! echoed whole and in order, whatever the seed.
 
 use engine::io::sim::{SimPeer, SimWorld};
-use engine::mem::Slice;
+use engine::mem::{Buf, Slice};
 use engine::shard::Io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ struct Echo {
     io: Io,
     transport: TcpTransport,
     open: usize,
+    /// Frames that came in two parts.
+    placed: usize,
 }
 
 impl Echo {
@@ -28,8 +30,19 @@ impl Echo {
                     let prefix = Slice::from((frame.len() as i32).to_be_bytes().to_vec());
                     self.transport.reply(conn, seq, vec![prefix, frame]);
                 }
+                Event::Placed { conn, seq, head, rest } => {
+                    let prefix = Slice::from(((head.len() + rest.len()) as i32).to_be_bytes().to_vec());
+                    self.placed += 1;
+                    self.transport.reply(conn, seq, vec![prefix, head, rest.freeze()]);
+                }
                 Event::Closed { .. } => self.open -= 1,
                 other @ (Event::Refused { .. } | Event::AcceptFailed(_)) => panic!("{other:?}"),
+            }
+        }
+        while let Some(conn) = self.transport.poll_large() {
+            if let Some((front, len)) = self.transport.large_front(conn) {
+                let at = front.len() / 3;
+                self.transport.place(conn, at, Buf::with_capacity(len - at));
             }
         }
         while let Some((token, op)) = self.transport.poll_op() {
@@ -53,7 +66,7 @@ fn echoes_whatever_the_network_does() {
         let limits = Limits { budget_bytes: 512 << 10, idle_ms: None, ..Limits::default() };
         let mut transport = TcpTransport::new(limits, Arc::new(Admission::unlimited()));
         transport.listen(listener);
-        let mut echo = Echo { io: Io::new(Box::new(driver)), transport, open: 0 };
+        let mut echo = Echo { io: Io::new(Box::new(driver)), transport, open: 0, placed: 0 };
         let peers: Vec<SimPeer> = (0..4).map(|_| world.connect(listener).expect("it listens")).collect();
         let sent = stream(seed);
         peers.iter().for_each(|peer| peer.write(&sent));
@@ -66,6 +79,7 @@ fn echoes_whatever_the_network_does() {
             }
         }
         assert!(got.iter().all(|got| *got == sent), "seed {seed}");
+        assert!(echo.placed > 0, "seed {seed}");
         // One says goodbye, one breaks, two are told to go.
         peers[0].close();
         peers[1].reset();

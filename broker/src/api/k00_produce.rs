@@ -28,13 +28,14 @@ use crate::image::TopicImage;
 use crate::io::Effect;
 use crate::limits::PRODUCE_WAIT_MIN_MS;
 use crate::request::{Refusal, Request};
-use crate::store::Chunk;
+use crate::store::{Chunk, LogId};
 use crate::{Broker, Store};
-use protocol::ErrorCode;
+use protocol::large_produce::TopicRef;
 use protocol::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceData, TopicProduceResponse,
 };
+use protocol::{ApiKey, ErrorCode};
 use std::sync::Arc;
 
 /// Kafka's own admin tools may write to internal topics under this client id (`AdminUtils.ADMIN_CLIENT_ID`).
@@ -42,6 +43,42 @@ const ADMIN_CLIENT: &str = "__admin_client";
 
 /// Appends the record sets of one request.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
+    produce(broker, request, None)
+}
+
+/// Appends `records` as the record set of a request that has one partition and left it empty.
+pub(crate) fn handle_split<S: Store>(
+    broker: &mut Broker<S>,
+    request: &Request<S::Chunk>,
+    records: S::Chunk,
+) -> Result<(), Refusal> {
+    let (key, version) = (request.header.key, request.header.version);
+    if key != ApiKey::Produce || !ProduceRequest::VERSIONS.contains(version) {
+        return Err(Refusal::Version { key, version });
+    }
+    produce(broker, request, Some(records))
+}
+
+/// Where a large batch would be appended: None unless the partition is on this shard and takes batches as they come, now.
+/// A promise of nothing.
+pub(crate) fn place_of<S: Store>(broker: &Broker<S>, topic: &TopicRef<'_>, index: i32, bytes: usize) -> Option<LogId> {
+    let topic = match topic {
+        TopicRef::Name(name) => broker.topic_by_name(name),
+        TopicRef::Id(id) => broker.topic_by_id(*id),
+    };
+    let topic = topic.ok().filter(|topic| !topic.internal)?;
+    let (owner, key) = broker.locate(&topic, index).ok()?;
+    let partition = broker.partitions.get(&key).filter(|_| owner == broker.me)?;
+    let rules = &partition.rules;
+    let as_it_comes = !rules.log_append_time && rules.codec.is_none() && bytes <= rules.batch_bytes_max;
+    (as_it_comes && partition.parked.is_empty()).then_some(partition.log)
+}
+
+fn produce<S: Store>(
+    broker: &mut Broker<S>,
+    request: &Request<S::Chunk>,
+    mut apart: Option<S::Chunk>,
+) -> Result<(), Refusal> {
     if request.header.version < ProduceRequest::VERSIONS.min {
         return Err(Refusal::Version { key: request.header.key, version: request.header.version });
     }
@@ -53,13 +90,21 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     };
     let mut parts = Parts::new();
     for data in &body.topic_data {
-        add_topic(broker, request, data, refused.as_ref(), body.acks, &mut parts);
+        let terms = Terms { refused: refused.as_ref(), acks: body.acks };
+        add_topic(broker, request, data, terms, &mut apart, &mut parts);
     }
     // Nobody waits for acks=0; everybody else no longer than they said.
     let timeout_ms = u64::from(body.timeout_ms.max(0).unsigned_abs()).max(PRODUCE_WAIT_MIN_MS);
     let deadline_ms = (body.acks != 0).then_some(broker.now.mono_ms + timeout_ms);
     broker.gather(request.origin, &request.header, deadline_ms, parts, Kind::Produce { acks: body.acks });
     Ok(())
+}
+
+/// What holds for all partitions of a request.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    refused: Option<&'a Failure>,
+    acks: i16,
 }
 
 fn transactional() -> Failure {
@@ -71,8 +116,8 @@ fn add_topic<S: Store>(
     broker: &Broker<S>,
     request: &Request<S::Chunk>,
     data: &TopicProduceData<'_>,
-    refused: Option<&Failure>,
-    acks: i16,
+    terms: Terms<'_>,
+    apart: &mut Option<S::Chunk>,
     parts: &mut Parts<S::Chunk>,
 ) {
     let by_id = request.header.version >= 13;
@@ -86,13 +131,13 @@ fn add_topic<S: Store>(
     parts.topic(name, id);
     for partition in &data.partition_data {
         let place = topic.as_ref().map_err(|code| *code).and_then(|topic| broker.locate(topic, partition.index));
-        match (refused, place) {
+        match (terms.refused, place) {
             (Some(failure), _) => parts.told(partition.index, Tell::Produced(Err(failure.clone()))),
             (None, Err(code)) => parts.told(partition.index, Tell::Produced(Err(code.into()))),
             (None, Ok((owner, key))) => {
-                let records = records_of(&request.frame, partition);
+                let records = apart.take().unwrap_or_else(|| records_of(&request.frame, partition));
                 let zstd_allowed = request.header.version >= 7;
-                parts.ask(owner, key, Ask::Produce(ProduceAsk { records, durable: acks != 0, zstd_allowed }));
+                parts.ask(owner, key, Ask::Produce(ProduceAsk { records, durable: terms.acks != 0, zstd_allowed }));
             }
         }
     }

@@ -6,10 +6,12 @@ use crate::Broker;
 use crate::append_then::Then;
 use crate::front::message::{Failure, ProduceAsk, Produced, Tell, Ticket};
 use crate::limits::SNAPSHOT_INTERVAL_BYTES;
+use crate::partition::producers::Sequenced;
 use crate::partition::snapshot;
-use crate::store::{Append, AppendRefused, Store};
+use crate::store::{Append, AppendRefused, BatchFacts, Store};
 use protocol::ErrorCode;
 use protocol::batch::BatchView;
+use std::borrow::Cow;
 
 /// What an attempt to append came to.
 enum Outcome {
@@ -21,7 +23,7 @@ enum Outcome {
 
 impl<S: Store> Broker<S> {
     /// Appends a record set to a partition of this shard; the ticket is told how it ended.
-    pub(crate) fn produce(&mut self, ticket: Ticket, key: PartitionKey, ask: ProduceAsk<S::Chunk>) {
+    pub(crate) fn produce(&mut self, ticket: Ticket, key: PartitionKey, mut ask: ProduceAsk<S::Chunk>) {
         let Some(partition) = self.partitions.get_mut(&key) else {
             return self.tell_produced(ticket, Err(ErrorCode::UnknownTopicOrPartition.into()));
         };
@@ -29,7 +31,7 @@ impl<S: Store> Broker<S> {
             partition.parked.push_back(Parked::Produce(ticket, ask));
             return;
         }
-        if let Outcome::Busy = self.try_produce(ticket, key, &ask) {
+        if let Outcome::Busy = self.try_produce(ticket, key, &mut ask) {
             self.park(key, Parked::Produce(ticket, ask));
         }
     }
@@ -56,8 +58,8 @@ impl<S: Store> Broker<S> {
     }
 
     fn retry_parked_of(&mut self, key: PartitionKey) {
-        while let Some(parked) = self.partitions.get_mut(&key).and_then(|partition| partition.parked.pop_front()) {
-            let outcome = match &parked {
+        while let Some(mut parked) = self.partitions.get_mut(&key).and_then(|partition| partition.parked.pop_front()) {
+            let outcome = match &mut parked {
                 Parked::Produce(ticket, ask) => self.try_produce(*ticket, key, ask),
                 Parked::Own(batch, then) => self.try_own(key, batch, *then),
             };
@@ -71,7 +73,7 @@ impl<S: Store> Broker<S> {
         }
     }
 
-    fn try_produce(&mut self, ticket: Ticket, key: PartitionKey, ask: &ProduceAsk<S::Chunk>) -> Outcome {
+    fn try_produce(&mut self, ticket: Ticket, key: PartitionKey, ask: &mut ProduceAsk<S::Chunk>) -> Outcome {
         let Some(partition) = self.partitions.get_mut(&key) else {
             self.tell_produced(ticket, Err(ErrorCode::UnknownTopicOrPartition.into()));
             return Outcome::Settled;
@@ -88,14 +90,17 @@ impl<S: Store> Broker<S> {
                 let log_start = partition.offsets.start;
                 (earlier.last_offset + 1, Produced { base_offset: earlier.base_offset, append_time_ms, log_start })
             }
-            Ok(Verdict::Append(accepted)) => match store_accepted(&mut self.store, partition, &accepted, now_ms) {
-                Ok(produced) => (partition.offsets.end, produced),
-                Err(AppendRefused::Busy) => return Outcome::Busy,
-                Err(refused) => {
-                    self.tell_produced(ticket, Err(storage_failure(refused)));
-                    return Outcome::Settled;
+            Ok(Verdict::Append(accepted)) => {
+                let taken = Taken::from(accepted);
+                match store_taken(&mut self.store, partition, &mut ask.records, &taken, now_ms) {
+                    Ok(produced) => (partition.offsets.end, produced),
+                    Err(AppendRefused::Busy) => return Outcome::Busy,
+                    Err(refused) => {
+                        self.tell_produced(ticket, Err(storage_failure(refused)));
+                        return Outcome::Settled;
+                    }
                 }
-            },
+            }
         };
         if ask.durable && end > partition.offsets.durable {
             partition.wait(end, Waiter::Produce(ticket, produced));
@@ -195,28 +200,52 @@ impl<S: Store> Broker<S> {
     }
 }
 
-fn store_accepted<S: Store>(
+/// What was accepted, apart from the bytes: those are the asker's, unless they had to be rebuilt.
+struct Taken {
+    rebuilt: Option<Vec<u8>>,
+    bytes: usize,
+    last_offset_delta: i32,
+    max_timestamp: i64,
+    append_time_ms: i64,
+    sequenced: Option<Sequenced>,
+}
+
+impl From<Accepted<'_>> for Taken {
+    fn from(accepted: Accepted<'_>) -> Taken {
+        let Accepted { bytes, last_offset_delta, max_timestamp, append_time_ms, sequenced } = accepted;
+        let len = bytes.len();
+        let rebuilt = match bytes {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(rebuilt) => Some(rebuilt),
+        };
+        Taken { rebuilt, bytes: len, last_offset_delta, max_timestamp, append_time_ms, sequenced }
+    }
+}
+
+fn store_taken<S: Store>(
     store: &mut S,
     partition: &mut Partition<S::Chunk>,
-    accepted: &Accepted<'_>,
+    records: &mut S::Chunk,
+    taken: &Taken,
     now_ms: i64,
 ) -> Result<Produced, AppendRefused> {
     let base_offset = partition.offsets.end;
-    let last_offset = base_offset + i64::from(accepted.last_offset_delta);
-    let (leader_epoch, max_timestamp) = (partition.leader_epoch, accepted.max_timestamp);
-    store.append(
-        partition.log,
-        Append { bytes: &accepted.bytes, base_offset, last_offset, leader_epoch, max_timestamp },
-    )?;
+    let last_offset = base_offset + i64::from(taken.last_offset_delta);
+    let (leader_epoch, max_timestamp) = (partition.leader_epoch, taken.max_timestamp);
+    let facts = BatchFacts { base_offset, last_offset, leader_epoch, max_timestamp };
+    match &taken.rebuilt {
+        Some(rebuilt) => store.append(partition.log, facts.with(rebuilt))?,
+        None => store.append_chunk(partition.log, records, facts)?,
+    }
     partition.offsets.end = last_offset + 1;
-    if let Some(sequenced) = &accepted.sequenced {
+    if let Some(sequenced) = &taken.sequenced {
         partition.producers.record(sequenced, base_offset, max_timestamp, now_ms);
-        partition.snapshots.bytes_since += accepted.bytes.len() as u64;
+        partition.snapshots.bytes_since += taken.bytes as u64;
         if partition.snapshots.bytes_since >= SNAPSHOT_INTERVAL_BYTES {
             partition.take_snapshot();
         }
     }
-    Ok(Produced { base_offset, append_time_ms: accepted.append_time_ms, log_start: partition.offsets.start })
+    Ok(Produced { base_offset, append_time_ms: taken.append_time_ms, log_start: partition.offsets.start })
 }
 
 fn storage_failure(refused: AppendRefused) -> Failure {

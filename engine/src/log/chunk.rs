@@ -6,11 +6,14 @@
 //! ```
 //! A chunk begins at a block boundary of its segment. The bytes of the block that was already begun are carried over
 //! from the chunk before, so that every block of the file can be written from one chunk. A batch never straddles chunks.
+//!
+//! The room of the last chunk may be lent to the receive of one batch. Whatever else is appended meanwhile goes into a new
+//! chunk: the lent room is then no room of the log any more, and its batch is copied when it comes.
 
-use super::event::Append;
-use super::limits::{BLOCK_BYTES, CHUNK_MARK_BYTES, CHUNK_MAX, CHUNK_MIN, WRITE_SLICES_MAX};
+use super::event::{Body, Facts};
+use super::limits::{BLOCK_BYTES, CHUNK_MARK_BYTES, CHUNK_MAX, CHUNK_MIN, LEASE_PAUSE_APPENDS, WRITE_SLICES_MAX};
 use super::peek::Peek;
-use crate::mem::{Buf, Slice, Tail};
+use crate::mem::{Buf, Lease, Slice, Tail};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -35,6 +38,17 @@ pub(super) struct TailMemory {
     chunks: VecDeque<Chunk>,
     /// The begun block of the active segment while no chunk holds it.
     carry: Vec<u8>,
+    /// Appends before the next lease, after one was revoked.
+    lease_pause: u32,
+}
+
+/// What an append to memory cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Appended {
+    /// Bytes of memory held in addition.
+    pub(super) grown: usize,
+    /// Bytes of the batch that were copied.
+    pub(super) copied: usize,
 }
 
 /// How large a log's next chunk should be that writes so many bytes a second: about 20 ms worth, so that an idle
@@ -81,7 +95,7 @@ impl TailMemory {
     /// Memory whose active segment ends inside a block that holds `carry`.
     pub(super) fn with_carry(carry: Vec<u8>) -> TailMemory {
         assert!((carry.len() as u64) < BLOCK_BYTES, "only a begun block is carried");
-        TailMemory { chunks: VecDeque::new(), carry }
+        TailMemory { carry, ..TailMemory::default() }
     }
 
     /// Bytes of memory held.
@@ -98,18 +112,30 @@ impl TailMemory {
         self.chunks.front().map(|chunk| chunk.base_offset)
     }
 
-    /// Copies a batch to `position` of `segment`, which is where the log ends, and patches the copy. A new chunk holds
-    /// `chunk_len` bytes or the batch. Returns how much more memory is held.
-    pub(super) fn append(&mut self, segment: i64, position: u64, batch: &Append<'_>, chunk_len: usize) -> usize {
+    /// Places a batch at `position` of `segment`, which is where the log ends, and patches it there: a copy, unless it was
+    /// received in this very place. A new chunk holds `chunk_len` bytes or the batch.
+    pub(super) fn append(
+        &mut self,
+        segment: i64,
+        position: u64,
+        batch: &Facts,
+        body: Body<'_>,
+        chunk_len: usize,
+    ) -> Appended {
+        let last = self.chunks.back().filter(|chunk| chunk.segment == segment && chunk.end() == position);
+        let in_place = matches!((&body, last), (Body::Leased(lease), Some(chunk)) if chunk.tail.has_lent(lease));
+        let fits = last.is_some_and(|chunk| chunk.tail.room() >= batch.len);
+        let revokes = !in_place && last.is_some_and(|chunk| chunk.tail.is_leased());
+        self.lease_pause = if revokes { LEASE_PAUSE_APPENDS } else { self.lease_pause.saturating_sub(1) };
         let mut grown = 0;
-        let fits = self.chunks.back().is_some_and(|chunk| {
-            chunk.segment == segment && chunk.end() == position && chunk.tail.room() >= batch.bytes.len()
-        });
-        if !fits {
-            grown = self.begin_chunk(segment, position, batch, chunk_len);
+        if !in_place && (!fits || revokes) {
+            grown = self.begin_chunk(segment, position, batch.base_offset, batch.len, chunk_len);
         }
         let Some(chunk) = self.chunks.back_mut() else { unreachable!("there is a chunk that fits now") };
-        let placed = chunk.tail.append(batch.bytes);
+        let (placed, copied) = match body {
+            Body::Leased(lease) if in_place => (chunk.tail.accept(lease), 0),
+            body => (chunk.tail.append(body.bytes()), batch.len),
+        };
         protocol::batch::patch(chunk.tail.unpublished_mut(), batch.base_offset, batch.leader_epoch);
         chunk.tail.publish();
         if chunk.marks.last().is_none_or(|&(_, at)| placed.start - at >= CHUNK_MARK_BYTES) {
@@ -117,13 +143,42 @@ impl TailMemory {
         }
         chunk.len = placed.end;
         chunk.end_offset = batch.last_offset + 1;
-        grown
+        Appended { grown, copied }
     }
 
-    fn begin_chunk(&mut self, segment: i64, position: u64, batch: &Append<'_>, chunk_len: usize) -> usize {
+    /// Lends `len` bytes at `position` of `segment`, where the log ends at `end_offset`, and says how much more memory is
+    /// held. None while other room is lent, and for a while after a lease was revoked.
+    pub(super) fn lease(
+        &mut self,
+        segment: i64,
+        position: u64,
+        end_offset: i64,
+        len: usize,
+        chunk_len: usize,
+    ) -> Option<(Lease, usize)> {
+        let last = self.chunks.back().filter(|chunk| chunk.segment == segment && chunk.end() == position);
+        if self.lease_pause > 0 || last.is_some_and(|chunk| chunk.tail.is_leased()) {
+            return None;
+        }
+        let mut grown = 0;
+        if last.is_none_or(|chunk| chunk.tail.room() < len) {
+            grown = self.begin_chunk(segment, position, end_offset, len, chunk_len);
+        }
+        let chunk = self.chunks.back_mut()?;
+        Some((chunk.tail.lease(len), grown))
+    }
+
+    fn begin_chunk(
+        &mut self,
+        segment: i64,
+        position: u64,
+        base_offset: i64,
+        batch_len: usize,
+        chunk_len: usize,
+    ) -> usize {
         let begun = (position % BLOCK_BYTES) as usize;
         let carried = self.begun_block(segment, position, begun);
-        let len = (begun + batch.bytes.len()).next_multiple_of(BLOCK_BYTES as usize).max(chunk_len);
+        let len = (begun + batch_len).next_multiple_of(BLOCK_BYTES as usize).max(chunk_len);
         let mut tail = Tail::new(len);
         tail.append(&carried);
         tail.publish();
@@ -133,8 +188,8 @@ impl TailMemory {
             tail,
             carried: begun,
             len: begun,
-            base_offset: batch.base_offset,
-            end_offset: batch.base_offset,
+            base_offset,
+            end_offset: base_offset,
             marks: Vec::new(),
         });
         self.carry = Vec::new();

@@ -1,6 +1,7 @@
 //! What a log set answers and reports: results of calls, errors by cause, and events.
 
 use super::config::LogId;
+use crate::mem::Lease;
 use std::path::PathBuf;
 
 /// One batch to append: exactly one, validated, in format v2.
@@ -18,6 +19,73 @@ pub struct Append<'a> {
     pub max_timestamp: i64,
     /// Offset of the record with that timestamp where the caller knows it, else of the batch's last record.
     pub offset_of_max_timestamp: i64,
+}
+
+/// One batch to append that was received into a lease of the log: as [`Append`], with the bytes in place.
+#[derive(Debug)]
+pub struct LeasedAppend {
+    /// The batch: everything that arrived in the lease.
+    pub lease: Lease,
+    /// Offset of its first record: the log's end.
+    pub base_offset: i64,
+    /// Offset of its last record.
+    pub last_offset: i64,
+    /// Epoch of the leader that appends it.
+    pub leader_epoch: i32,
+    /// Largest timestamp in the batch, in milliseconds; -1 where it has none.
+    pub max_timestamp: i64,
+    /// Offset of the record with that timestamp where the caller knows it, else of the batch's last record.
+    pub offset_of_max_timestamp: i64,
+}
+
+/// What both kinds of append say of their batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) len: usize,
+    pub(super) base_offset: i64,
+    pub(super) last_offset: i64,
+    pub(super) leader_epoch: i32,
+    pub(super) max_timestamp: i64,
+    pub(super) offset_of_max_timestamp: i64,
+}
+
+/// The bytes of a batch and where they lie.
+#[derive(Debug)]
+pub(super) enum Body<'a> {
+    /// Somebody else's memory.
+    Elsewhere(&'a [u8]),
+    /// Memory that a log lent, not necessarily still the next bytes of it.
+    Leased(Lease),
+}
+
+impl Body<'_> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Body::Elsewhere(bytes) => bytes,
+            Body::Leased(lease) => lease.as_slice(),
+        }
+    }
+}
+
+impl Append<'_> {
+    pub(super) fn facts(&self) -> Facts {
+        let Append { bytes, base_offset, last_offset, leader_epoch, max_timestamp, offset_of_max_timestamp } = *self;
+        let len = bytes.len();
+        Facts { len, base_offset, last_offset, leader_epoch, max_timestamp, offset_of_max_timestamp }
+    }
+}
+
+impl LeasedAppend {
+    pub(super) fn facts(&self) -> Facts {
+        Facts {
+            len: self.lease.as_slice().len(),
+            base_offset: self.base_offset,
+            last_offset: self.last_offset,
+            leader_epoch: self.leader_epoch,
+            max_timestamp: self.max_timestamp,
+            offset_of_max_timestamp: self.offset_of_max_timestamp,
+        }
+    }
 }
 
 /// Where an append went.

@@ -15,6 +15,10 @@ pub(super) const CHUNK_MIN: usize = 4 * BLOCK;
 /// Largest chunk of tail memory unless one batch is larger, in bytes; also the buffer pool's largest class.
 pub(super) const CHUNK_MAX: usize = 4 << 20;
 
+/// Appends after a revoked lease before the log lends again: with two producers in turn, every lease would be revoked and
+/// every revocation begins a chunk.
+pub(super) const LEASE_PAUSE_APPENDS: u32 = 16;
+
 /// Batches closer together than this share an entry of a chunk's index, in bytes: finding one walks at most that far.
 pub(super) const CHUNK_MARK_BYTES: usize = 2048;
 

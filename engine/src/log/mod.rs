@@ -41,7 +41,7 @@ pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
 pub use dump::{DumpEnd, DumpError, UNDERSTOOD, dump};
 pub use envelope::EnvelopeError;
 pub use epochs::Epochs;
-pub use event::{Append, AppendError, AppendInfo, LogEvent, LogOffsets, ReadError};
+pub use event::{Append, AppendError, AppendInfo, LeasedAppend, LogEvent, LogOffsets, ReadError};
 pub use floor::{FloorEntry, FloorFile};
 pub use index::{IndexEntry, SegmentIndex};
 pub use kafka_files::base64_url;

@@ -107,6 +107,11 @@ impl Tail {
         Lease(unsafe { Buf::lent(lent, len) })
     }
 
+    /// True while `lease` is the next bytes of this tail: it may be accepted.
+    pub fn has_lent(&self, lease: &Lease) -> bool {
+        matches!(lease.0.home(), Home::Tail(lent) if Arc::ptr_eq(&lent.memory, &self.memory) && lent.start == self.len)
+    }
+
     /// Appends what was received into `lease`, without a copy; unused room of the lease is room of the tail again.
     pub fn accept(&mut self, lease: Lease) -> Range<usize> {
         let Home::Tail(lent) = lease.0.home() else { unreachable!("a Lease is made from a lent Buf only") };
@@ -147,6 +152,11 @@ impl Lease {
     pub fn as_slice(&self) -> &[u8] {
         self.0.as_slice()
     }
+
+    /// Forgets what arrived from `len` on: it is not for the tail.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
 }
 
 #[cfg(test)]
@@ -186,11 +196,22 @@ mod tests {
         assert_eq!((buf.capacity(), buf.len(), tail.is_leased()), (5, 0, true));
         buf.extend_from_slice(b"cde");
         let lease = Lease::from_buf(buf).expect("the tail lent it");
+        assert!(tail.has_lent(&lease) && !Tail::new(10).has_lent(&lease));
         assert_eq!(tail.accept(lease), 2..5);
         assert!(!tail.is_leased());
         assert_eq!(tail.append(b"f"), 5..6);
         tail.publish();
         assert_eq!(&*tail.slice(0..6), b"abcdef");
+    }
+
+    #[test]
+    fn what_follows_the_batch_in_a_lease_is_not_appended() {
+        let mut tail = Tail::new(10);
+        let mut buf = tail.lease(6).into_buf();
+        buf.extend_from_slice(b"abcdef");
+        let mut lease = Lease::from_buf(buf).expect("the tail lent it");
+        lease.truncate(4);
+        assert_eq!((tail.accept(lease), tail.append(b"x")), (0..4, 4..5));
     }
 
     #[test]

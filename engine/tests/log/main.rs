@@ -6,6 +6,7 @@
 mod crash;
 mod ends;
 mod faults;
+mod leases;
 mod life;
 mod rig;
 mod rot;

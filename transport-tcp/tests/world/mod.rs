@@ -40,6 +40,10 @@ pub struct World {
     pub peers: BTreeMap<u32, Peer>,
     pub conns: HashMap<u32, ConnId>,
     pub frames: Vec<(ConnId, u64, Slice)>,
+    /// Frames of which a part was placed: head and rest.
+    pub placed: Vec<(ConnId, u64, Slice, Buf)>,
+    /// Where large frames are cut in two, if they are.
+    pub place_at: Option<usize>,
     pub log: Vec<String>,
     accepts: VecDeque<Token>,
     waiting: VecDeque<u32>,
@@ -67,6 +71,8 @@ impl World {
             peers: BTreeMap::new(),
             conns: HashMap::new(),
             frames: Vec::new(),
+            placed: Vec::new(),
+            place_at: None,
             log: Vec::new(),
             accepts: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -114,6 +120,7 @@ impl World {
     /// Turns until nothing moves any more.
     pub fn run(&mut self) {
         loop {
+            self.place_large();
             while let Some((token, op)) = self.transport.poll_op() {
                 match op {
                     Op::Accept { .. } => self.accepts.push_back(token),
@@ -130,6 +137,14 @@ impl World {
         }
     }
 
+    fn place_large(&mut self) {
+        while let Some(conn) = self.transport.poll_large() {
+            if let (Some(at), Some((_, len))) = (self.place_at, self.transport.large_front(conn)) {
+                self.transport.place(conn, at, Buf::with_capacity(len - at));
+            }
+        }
+    }
+
     fn note(&mut self, event: Event) {
         match event {
             Event::Opened { conn, peer, .. } => {
@@ -137,6 +152,7 @@ impl World {
                 self.log.push(format!("opened {}", peer.port()));
             }
             Event::Frame { conn, seq, frame } => self.frames.push((conn, seq, frame)),
+            Event::Placed { conn, seq, head, rest } => self.placed.push((conn, seq, head, rest)),
             Event::Closed { peer, reason, .. } => self.log.push(format!("closed {}: {reason}", peer.port())),
             Event::Refused { peer, reason } => self.log.push(format!("refused {}: {reason}", peer.port())),
             Event::AcceptFailed(error) => self.log.push(format!("accept failed: {error}")),

@@ -1,12 +1,13 @@
-//! Appending in memory, and rolling the active segment.
+//! Appending in memory, lending room for what is to be appended, and rolling the active segment.
 
 use super::LogSet;
-use crate::log::chunk::chunk_len;
+use crate::log::chunk::{Appended, chunk_len};
 use crate::log::config::{LogId, LogLimits};
-use crate::log::event::{Append, AppendError, AppendInfo};
+use crate::log::event::{Append, AppendError, AppendInfo, Body, Facts, LeasedAppend};
 use crate::log::index::Indexed;
 use crate::log::space::{RollQuestion, should_roll};
-use crate::log::state::{Cut, Health, Log, SegmentIndexState};
+use crate::log::state::{Cut, Health, Log, Segment, SegmentIndexState};
+use crate::mem::Lease;
 use crate::time::Wall;
 use protocol::batch::layout::HEADER_LEN;
 
@@ -14,24 +15,69 @@ impl LogSet {
     /// Copies one validated batch to the log's end and patches base offset and leader epoch in the copy. Synchronous;
     /// [`LogEvent::Durable`](crate::log::LogEvent::Durable) or `Rejected` follows.
     pub fn append(&mut self, id: LogId, batch: Append<'_>) -> Result<AppendInfo, AppendError> {
-        let (unwritten, wall, now) = (self.unwritten, self.wall, self.now);
-        let budget = self.limits.tail_cache_bytes;
-        let Some(log) = self.log_mut(id) else { return Err(AppendError::Deleted) };
+        let facts = batch.facts();
+        self.may_append(id, &facts)?;
+        Ok(self.take(id, &facts, Body::Elsewhere(batch.bytes)))
+    }
+
+    /// As [`LogSet::append`], for a batch in a lease: nothing is copied if the lease is still the log's next bytes. A
+    /// refused batch comes back.
+    pub fn append_leased(&mut self, id: LogId, batch: LeasedAppend) -> Result<AppendInfo, (AppendError, LeasedAppend)> {
+        let facts = batch.facts();
+        match self.may_append(id, &facts) {
+            Ok(()) => Ok(self.take(id, &facts, Body::Leased(batch.lease))),
+            Err(error) => Err((error, batch)),
+        }
+    }
+
+    /// Lends the log's next `len` bytes, to receive a batch into. Promises nothing: any other append revokes the lease,
+    /// and whoever holds it then appends a copy. None where the log would not take such a batch now, or not there.
+    pub fn lease(&mut self, id: LogId, len: usize) -> Option<Lease> {
+        let (wall, now, budget) = (self.wall, self.now, self.limits.tail_cache_bytes);
+        if self.unwritten + len as u64 > busy_above(&self.limits, len) {
+            return None;
+        }
+        let log = self.log_mut(id)?;
+        log.accepts().ok()?;
+        let active = log.segments.back()?;
+        let (segment, position) = (active.base, active.bytes);
+        if log.would_roll(active, len, log.end, -1, wall) {
+            return None;
+        }
+        let (lease, grown) =
+            log.tail.lease(segment, position, log.end, len, chunk_len(log.rate.bytes_per_s, budget))?;
+        log.last_used = now;
+        self.account_chunk(id, grown);
+        Some(lease)
+    }
+
+    /// Bytes of batches that were copied into tails; a batch that was received in its place adds nothing.
+    pub fn copied_bytes(&self) -> u64 {
+        self.copied
+    }
+
+    fn may_append(&self, id: LogId, batch: &Facts) -> Result<(), AppendError> {
+        let Some(log) = self.log(id) else { return Err(AppendError::Deleted) };
         log.accepts()?;
         assert!(batch.base_offset == log.end, "append at {} of a log that ends at {}", batch.base_offset, log.end);
         assert!(batch.last_offset >= batch.base_offset, "a batch has offsets");
-        if unwritten + batch.bytes.len() as u64 > busy_above(&self.limits, batch.bytes.len()) {
-            return Err(AppendError::Busy);
-        }
-        let Some(log) = self.log_mut(id) else { return Err(AppendError::Deleted) };
-        let rolled = log.make_room(&batch, wall);
-        let info = log.place(&batch, rolled);
+        assert!(batch.len >= HEADER_LEN, "a validated batch has a header");
+        let busy = self.unwritten + batch.len as u64 > busy_above(&self.limits, batch.len);
+        if busy { Err(AppendError::Busy) } else { Ok(()) }
+    }
+
+    fn take(&mut self, id: LogId, batch: &Facts, body: Body<'_>) -> AppendInfo {
+        let (wall, now, budget) = (self.wall, self.now, self.limits.tail_cache_bytes);
+        let Some(log) = self.log_mut(id) else { unreachable!("may_append found the log") };
+        let rolled = log.make_room(batch, wall);
+        let info = log.place(rolled);
         log.last_used = now;
-        let grown = log.remember(&batch, &info, chunk_len(log.rate.bytes_per_s, budget));
-        self.unwritten += batch.bytes.len() as u64;
-        self.account_chunk(id, grown);
+        let appended = log.remember(batch, body, &info, chunk_len(log.rate.bytes_per_s, budget));
+        self.unwritten += batch.len as u64;
+        self.copied += appended.copied as u64;
+        self.account_chunk(id, appended.grown);
         self.mark_dirty(id);
-        Ok(info)
+        info
     }
 
     fn account_chunk(&mut self, id: LogId, grown: usize) {
@@ -93,11 +139,20 @@ impl Log {
     }
 
     /// Makes sure that the active segment takes the batch; true when that meant a new one.
-    fn make_room(&mut self, batch: &Append<'_>, wall: Wall) -> bool {
+    fn make_room(&mut self, batch: &Facts, wall: Wall) -> bool {
         let Some(active) = self.segments.back() else {
             self.begin_segment(wall);
             return true;
         };
+        let roll = self.would_roll(active, batch.len, batch.last_offset, batch.max_timestamp, wall);
+        if roll {
+            self.close_active();
+            self.begin_segment(wall);
+        }
+        roll
+    }
+
+    fn would_roll(&self, active: &Segment, len: usize, last_offset: i64, max_timestamp: i64, wall: Wall) -> bool {
         let or_wall = |timestamp: i64, wall: Wall| if timestamp >= 0 { timestamp } else { wall.0 };
         let first = match &active.index {
             SegmentIndexState::Memory(index) => index.first_timestamp,
@@ -107,31 +162,25 @@ impl Log {
             bytes: active.bytes,
             base_offset: active.base,
             first_timestamp: or_wall(first, active.created),
-            batch_bytes: batch.bytes.len() as u64,
-            last_offset: batch.last_offset,
-            timestamp: if first >= 0 { or_wall(batch.max_timestamp, wall) } else { wall.0 },
+            batch_bytes: len as u64,
+            last_offset,
+            timestamp: if first >= 0 { or_wall(max_timestamp, wall) } else { wall.0 },
             jitter_ms: self.jitter_ms,
         };
-        let roll = should_roll(&ask, &self.config);
-        if roll {
-            self.close_active();
-            self.begin_segment(wall);
-        }
-        roll
+        should_roll(&ask, &self.config)
     }
 
-    fn place(&self, batch: &Append<'_>, rolled: bool) -> AppendInfo {
+    fn place(&self, rolled: bool) -> AppendInfo {
         let Some(active) = self.segments.back() else { unreachable!("make_room left an active segment") };
-        assert!(batch.bytes.len() >= HEADER_LEN, "a validated batch has a header");
         AppendInfo { segment: active.base, position: active.bytes, rolled }
     }
 
-    fn remember(&mut self, batch: &Append<'_>, info: &AppendInfo, chunk_len: usize) -> usize {
-        let grown = self.tail.append(info.segment, info.position, batch, chunk_len);
+    fn remember(&mut self, batch: &Facts, body: Body<'_>, info: &AppendInfo, chunk_len: usize) -> Appended {
         let mut header = [0; HEADER_LEN];
-        header.copy_from_slice(&batch.bytes[..HEADER_LEN]);
+        header.copy_from_slice(&body.bytes()[..HEADER_LEN]);
         protocol::batch::patch(&mut header, batch.base_offset, batch.leader_epoch);
-        let len = batch.bytes.len();
+        let appended = self.tail.append(info.segment, info.position, batch, body, chunk_len);
+        let len = batch.len;
         let indexed = Indexed {
             header: &header,
             base_offset: batch.base_offset,
@@ -155,6 +204,6 @@ impl Log {
             active.max_timestamp = batch.max_timestamp;
             active.offset_of_max_timestamp = batch.offset_of_max_timestamp;
         }
-        grown
+        appended
     }
 }

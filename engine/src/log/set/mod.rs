@@ -69,6 +69,8 @@ pub struct LogSet {
     evict: VecDeque<LogId>,
     /// Appended and not yet written, in bytes.
     unwritten: u64,
+    /// Bytes of batches that were copied into tails, ever.
+    copied: u64,
     serial: u64,
     now: Mono,
     wall: Wall,
@@ -156,6 +158,7 @@ impl LogSet {
             held: 0,
             evict: VecDeque::new(),
             unwritten: 0,
+            copied: 0,
             serial: 0,
             now,
             wall,

@@ -1,0 +1,106 @@
+//! Large frames whose rest is received into a place of somebody else's: what fails here would leave bytes in memory that
+//! another writer believes to be free, or take room from connections for ever.
+
+mod world;
+
+use transport_tcp::{Admission, Limits};
+use world::{World, framed};
+
+fn body(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+fn world() -> World {
+    let mut world = World::new(Limits::default());
+    world.place_at = Some(70);
+    world
+}
+
+#[test]
+fn every_cut_gives_the_same_frame() {
+    const LEN: usize = 100_000;
+    let frame = framed(&body(LEN));
+    let near = |at: usize| at.saturating_sub(6)..(at + 6).min(LEN + 4);
+    for cut in [0, 4, 74, 16 << 10, 32 << 10, (32 << 10) + 4, 64 << 10, LEN + 4].into_iter().flat_map(near) {
+        let mut world = world();
+        let a = world.connect();
+        world.send(a, &frame[..cut]);
+        world.send(a, &frame[cut..]);
+        world.send(a, &framed(b"next"));
+        assert_eq!(world.placed.len(), 1, "cut at {cut}");
+        let (_, seq, head, rest) = &world.placed[0];
+        assert_eq!((*seq, head.len(), rest.len()), (0, 70, LEN - 70), "cut at {cut}");
+        assert!([head, rest.as_slice()].concat() == body(LEN), "cut at {cut}");
+        assert_eq!(&*world.frames[0].2, b"next", "cut at {cut}");
+    }
+}
+
+#[test]
+fn the_rest_is_received_straight_into_its_place() {
+    let mut world = world();
+    let a = world.connect();
+    world.send(a, &framed(&body(1 << 20)));
+    assert_eq!(world.room_max, (1 << 20) - 70, "no room was made for the whole frame");
+    assert_eq!(world.placed.len(), 1);
+}
+
+#[test]
+fn small_and_very_large_frames_are_not_offered() {
+    for len in [30_000, (2 << 20) + 1] {
+        let mut world = world();
+        let a = world.connect();
+        world.send(a, &framed(&body(len)));
+        assert_eq!((world.placed.len(), world.frames.len()), (0, 1), "{len} bytes");
+    }
+}
+
+#[test]
+fn death_and_idleness_inside_a_place_give_it_back() {
+    for dies in [true, false] {
+        let mut world = World::new(Limits { idle_ms: Some(1000), ..Limits::default() });
+        world.place_at = Some(70);
+        let a = world.connect();
+        world.send(a, &framed(&body(100_000))[..60_004]);
+        if dies {
+            world.peer(a).is_closed = true;
+            world.run();
+            assert_eq!(
+                world.log[1],
+                "closed 0: the peer closed the connection after 60000 bytes of a frame of 100000 bytes"
+            );
+        } else {
+            world.advance_ms(1000);
+            world.advance_ms(1000);
+            assert_eq!(world.log[1], "closed 0: no byte moved for 1000 ms");
+        }
+        assert_eq!((world.transport.connection_count(), world.transport.spent_bytes()), (0, 0));
+        assert!(world.placed.is_empty() && world.frames.is_empty());
+    }
+}
+
+#[test]
+fn places_are_few_and_come_free_again() {
+    let mut world = world();
+    let peers: Vec<u32> = (0..20).map(|_| world.connect()).collect();
+    let frame = framed(&body(50_000));
+    peers.iter().for_each(|peer| world.send(*peer, &frame[..40_000]));
+    peers.iter().for_each(|peer| world.send(*peer, &frame[40_000..]));
+    assert_eq!((world.placed.len(), world.frames.len()), (16, 4));
+    peers[..8].iter().for_each(|peer| world.send(*peer, &frame[..40_000]));
+    for peer in &peers[..8] {
+        world.peer(*peer).is_closed = true;
+    }
+    world.run();
+    world.send(peers[9], &frame[..40_000]);
+    world.send(peers[9], &frame[40_000..]);
+    assert_eq!(world.placed.len(), 17);
+}
+
+#[test]
+fn a_spent_budget_places_nothing() {
+    let mut world = World::admitting(Limits { budget_bytes: 90_000, ..Limits::default() }, Admission::unlimited());
+    world.place_at = Some(70);
+    let a = world.connect();
+    world.send(a, &framed(&body(80_000)));
+    assert_eq!((world.placed.len(), world.frames.len()), (0, 1));
+}

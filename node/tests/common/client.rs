@@ -23,6 +23,17 @@ impl Client {
 
     /// Sends a request without waiting.
     pub fn send(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) {
+        let frame = self.frame(key, version, body);
+        self.stream.write_all(&frame).expect("it reads");
+    }
+
+    /// The next request as it travels.
+    fn frame(
+        &mut self,
+        key: ApiKey,
+        version: i16,
+        body: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+    ) -> Vec<u8> {
         let mut writer = Writer::new();
         let start = writer.begin_frame();
         let header = RequestHeader {
@@ -35,7 +46,7 @@ impl Client {
         body(&mut writer).expect("a good request");
         writer.end_frame(start).expect("a small frame");
         self.next += 1;
-        self.stream.write_all(&writer.into_bytes().expect("no external pieces")).expect("it reads");
+        writer.into_bytes().expect("no external pieces")
     }
 
     /// The next answer's frame, without its length.
@@ -137,6 +148,28 @@ impl Client {
                 Ok((partition.error_code, partition.base_offset))
             },
         )
+    }
+
+    /// A Produce request with acks=all as it travels, for whoever sends it in pieces.
+    pub fn produce_frame(&mut self, version: i16, topic: &str, partition: i32, batch: &[u8]) -> Vec<u8> {
+        let data = produce::PartitionProduceData { index: partition, records: Records::Bytes(batch) };
+        let topic_data = vec![produce::TopicProduceData {
+            name: topic.to_owned().into(),
+            partition_data: vec![data],
+            ..Default::default()
+        }];
+        let request = produce::ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 10_000, topic_data };
+        self.frame(ApiKey::Produce, version, |writer| request.encode(writer, version))
+    }
+
+    /// Error code and base offset of the next answer, which is to such a request.
+    pub fn produced(&mut self, version: i16) -> (i16, i64) {
+        let frame = self.receive();
+        let mut reader = Reader::new(&frame);
+        ResponseHeader::decode(&mut reader, ApiKey::Produce, version).expect("a header");
+        let response = produce::ProduceResponse::decode(&mut reader, version).expect("a body");
+        let partition = &response.responses[0].partition_responses[0];
+        (partition.error_code, partition.base_offset)
     }
 
     /// Sends a fetch that waits for more than there is, and does not wait for its answer.

@@ -41,7 +41,8 @@ impl LogSet {
         log.accepts().ok()?;
         let active = log.segments.back()?;
         let (segment, position) = (active.base, active.bytes);
-        if log.would_roll(active, len, log.end, -1, wall) {
+        // Its offsets and timestamps are not known yet: taken to be as of the newest batch.
+        if log.would_roll(active, len, log.end, active.max_timestamp, wall) {
             return None;
         }
         let (lease, grown) =

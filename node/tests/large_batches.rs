@@ -1,6 +1,8 @@
 //! Large batches, which are received straight into the tail of their log where that is possible, against the real binary:
 //! whatever the client or its neighbours do, what is stored is what was acknowledged, once and in order.
 
+#![allow(clippy::expect_used, reason = "a broken set-up should fail its test")]
+
 mod common;
 
 use common::{Broker, Client, DRIVERS, folder, ringlog};

@@ -104,3 +104,32 @@ fn a_spent_budget_places_nothing() {
     world.send(a, &framed(&body(80_000)));
     assert_eq!((world.placed.len(), world.frames.len()), (0, 1));
 }
+
+#[test]
+fn a_placed_frame_waits_behind_a_large_answer() {
+    for dies in [true, false] {
+        let mut world = World::new(Limits { is_large_ask: |frame| frame == b"fetch", ..Limits::default() });
+        world.place_at = Some(70);
+        let a = world.connect();
+        world.send(a, &framed(b"fetch"));
+        world.send(a, &framed(b"fetch"));
+        let frame = framed(&body(50_000));
+        world.send(a, &frame[..40_000]);
+        world.send(a, &frame[40_000..]);
+        assert_eq!((world.frames.len(), world.placed.len()), (1, 0));
+        if dies {
+            world.peer(a).is_closed = true;
+            world.run();
+            assert_eq!((world.transport.connection_count(), world.transport.spent_bytes()), (0, 0));
+        } else {
+            world.reply(a, 0, b"records");
+            world.run();
+            assert_eq!((world.frames.len(), world.placed.len(), world.placed[0].1), (2, 1, 2));
+        }
+        let b = world.connect();
+        let before = world.placed.len();
+        world.send(b, &frame[..40_000]);
+        world.send(b, &frame[40_000..]);
+        assert_eq!(world.placed.len(), before + 1);
+    }
+}

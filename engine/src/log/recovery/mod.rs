@@ -11,7 +11,7 @@ use super::config::{LogConfig, LogName};
 use super::envelope::{self, Kind};
 use super::epochs::Epochs;
 use super::files::OpenFile;
-use super::limits::STATE_BYTES_MAX;
+use super::limits::{BLOCK_BYTES, STATE_BYTES_MAX};
 use super::names::{self, FileKind};
 use super::scan::Damage;
 use super::state::{Health, Log, Segment, SegmentIndexState};
@@ -273,11 +273,14 @@ impl RecoveredLog {
     }
 }
 
-/// Cuts a segment to `len` bytes, durably.
+/// Cuts a segment to `len` bytes, durably. A file that ends there already is lengthened within its block first: the length
+/// that a crash took back may have left its bytes in that block, where growing would show them again.
 async fn cut(io: &Io, path: &std::path::Path, len: u64) -> io::Result<()> {
     let file = OpenFile::open(io, path, OpenMode::Write).await?;
-    if file.len != len {
-        tasks::set_len(io, &file, len).await?;
+    let block_end = len.next_multiple_of(BLOCK_BYTES);
+    if file.len <= len && len < block_end {
+        tasks::set_len(io, &file, block_end).await?;
     }
+    tasks::set_len(io, &file, len).await?;
     tasks::sync_data(io, &file).await
 }

@@ -71,7 +71,11 @@ impl LogSet {
     }
 
     fn encode_floor(&self, data: &Path, held: Option<&Log>, clean: bool) -> Vec<u8> {
-        let here = |log: &&Log| log.name.data_dir() == data && !matches!(log.health, Health::Deleting { .. });
+        // A log that is deleted is there until its folder has another name; without its entry an older checkpoint would
+        // speak for it.
+        let is_gone =
+            |log: &Log| matches!(log.health, Health::Deleting { .. }) && !self.leaving.contains(&log.name.dir);
+        let here = |log: &&Log| log.name.data_dir() == data && !is_gone(log);
         let entry = |log: &Log| {
             let (start, durable) = log.promise(clean);
             let active_bytes = if clean { log.segments.back().map_or(0, |active| active.bytes) } else { 0 };

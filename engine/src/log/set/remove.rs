@@ -29,7 +29,6 @@ impl LogSet {
         self.indexes.borrow_mut().forget_log(id);
         self.leaving.insert(dir);
         self.mark_dirty(id);
-        self.checkpoint_now(id);
     }
 
     /// Nothing is in flight any more.
@@ -50,6 +49,7 @@ impl LogSet {
             tracing::error!(folder = %dir.display(), %error, "a deleted log could not be moved out of the way");
         }
         self.leaving.remove(&dir);
+        self.checkpoint_now(id);
         let waiting = |log: &&Log| log.name.dir == dir && !matches!(log.health, Health::Deleting { .. });
         let successor = self.logs.iter().position(|log| log.as_deref().as_ref().is_some_and(waiting));
         successor.into_iter().for_each(|at| self.mark_dirty(LogId(at as u32)));

@@ -178,14 +178,15 @@ impl CutJob {
         for path in self.obsolete.iter().rev() {
             tasks::unlink(&self.io, path).await?;
         }
+        let dir = self.path.parent().unwrap_or(std::path::Path::new("."));
+        if self.folder_exists || self.end.exists {
+            tasks::sync_dir(&self.io, dir).await?;
+        }
+        // Only now: an index that came back would vouch for a file whose cut is half done.
         if self.end.exists {
             let file = OpenFile::open(&self.io, &self.path, OpenMode::Write).await?;
             tasks::set_len(&self.io, &file, self.end.index.bytes).await?;
             tasks::sync_data(&self.io, &file).await?;
-        }
-        if self.folder_exists || self.end.exists {
-            let dir = self.path.parent().unwrap_or(std::path::Path::new("."));
-            tasks::sync_dir(&self.io, dir).await?;
         }
         Ok(self.end)
     }

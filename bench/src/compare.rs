@@ -117,6 +117,8 @@ pub struct Options {
     pub rounds: usize,
     /// Measured seconds a run.
     pub seconds: u64,
+    /// Seconds of the same load before that, not counted: a JVM on one core compiles for that long.
+    pub settle_seconds: u64,
     /// Folder on the disk to be measured.
     pub dir: PathBuf,
     /// Processor of the broker.
@@ -273,12 +275,13 @@ fn measure(options: &Options, scenario: &Scenario, kind: &Kind, who: &'static st
         ];
         drive(options, &broker, scenario, &fill).map_err(&failed)?;
     }
-    // A run without figures first: the JVM compiles, the disk's fresh extents are found.
+    // A run without figures first: on one core a JVM compiles for many seconds.
+    let settle = options.settle_seconds.to_string();
     let before_warm = scenario
         .load
         .iter()
         .copied()
-        .chain(["--seconds", "3", "--warm-up", "0", "--bytes-max", "3000000000"])
+        .chain(["--seconds", &settle, "--warm-up", "0", "--bytes-max", "10000000000"])
         .collect::<Vec<_>>();
     drive(options, &broker, scenario, &before_warm).map_err(&failed)?;
     let seconds = options.seconds.to_string();

@@ -100,6 +100,9 @@ struct Compare {
     /// Measured seconds a run.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Seconds of the same load before that, not counted.
+    #[arg(long, default_value_t = 15)]
+    settle: u64,
     /// Our binary.
     #[arg(long, default_value = "target/release/ringlog")]
     ringlog: PathBuf,
@@ -199,6 +202,7 @@ fn compare(args: Compare) -> Result<(), String> {
         scenarios: args.scenarios,
         rounds: args.rounds,
         seconds: args.seconds,
+        settle_seconds: args.settle,
         dir: args.dir,
         broker_cpu: args.broker_cpu,
         load_cpu: args.load_cpu,

@@ -43,7 +43,6 @@ const UNSAFE_LIVES_IN: &[&str] = &[
     "protocol/tests/",
     "node/src/sys.rs",
     "node/tests/",
-    "bench/src/os.rs",
     "fuzz/",
     "loom-tests/",
     "xtask/",

@@ -139,15 +139,14 @@ fn orders(
         driver: choice.kind,
         data_dirs,
         running: Vec::new(),
-        budget,
+        log_limits: budget.log_limits(config.retention_check_ms),
         limits: Limits {
             frame_bytes_max: config.request_bytes_max,
             idle_ms: config.idle_ms,
             budget_bytes: budget.network_bytes,
-            is_large_ask: |frame| frame.starts_with(&(ApiKey::Fetch as i16).to_be_bytes()),
+            is_large_ask,
             ..Limits::default()
         },
-        retention_check_ms: config.retention_check_ms,
         admission: Arc::new(Admission::new(
             config.connections_max,
             config.connections_per_ip_max,
@@ -155,6 +154,11 @@ fn orders(
         )),
         broker: Arc::new(broker),
     })
+}
+
+/// Fetches can ask for much more than they are.
+pub fn is_large_ask(frame: &[u8]) -> bool {
+    frame.starts_with(&(ApiKey::Fetch as i16).to_be_bytes())
 }
 
 /// The broker's default durability, for people.

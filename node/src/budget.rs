@@ -13,24 +13,24 @@ const SHARD_MAX: u64 = 1 << 30;
 
 /// Bytes for one shard's buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShardBudget {
+pub(crate) struct ShardBudget {
     /// Received and unsent, in bytes.
-    pub network_bytes: usize,
+    pub(crate) network_bytes: usize,
     /// Recent batches of all its logs, in bytes.
-    pub tail_bytes: usize,
+    pub(crate) tail_bytes: usize,
     /// Appended and not yet written, in bytes.
-    pub unwritten_bytes: usize,
+    pub(crate) unwritten_bytes: usize,
 }
 
 impl ShardBudget {
     /// An equal share of `memory_bytes` for one of `shards`.
-    pub fn share(memory_bytes: u64, shards: usize) -> ShardBudget {
+    pub(crate) fn share(memory_bytes: u64, shards: usize) -> ShardBudget {
         let whole = (memory_bytes / BUFFERS_DIVISOR / shards as u64).clamp(SHARD_MIN, SHARD_MAX) as usize;
         ShardBudget { network_bytes: whole / 2, tail_bytes: whole / 4, unwritten_bytes: whole / 4 }
     }
 
     /// The bounds of the shard's logs.
-    pub fn log_limits(self, retention_check_ms: u64) -> LogLimits {
+    pub(crate) fn log_limits(self, retention_check_ms: u64) -> LogLimits {
         LogLimits {
             tail_cache_bytes: self.tail_bytes,
             unwritten_bytes_max: self.unwritten_bytes,

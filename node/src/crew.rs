@@ -6,7 +6,6 @@
 //!  shard:   driver ─► Up          ► scan (shard 0) ─► Scanned     ► recover ─► Adopted  ► Serving ─► Finished
 //! ```
 
-use crate::budget::ShardBudget;
 use crate::driver::{self, Kind, OpenError};
 use crate::links::{self, Links};
 use crate::recover::{self, Found, RecoverError};
@@ -15,7 +14,7 @@ use crate::stages::{END_MS, Stages};
 use crate::sys::{self, StopSignals};
 use broker::{BrokerSettings, ShardId};
 use engine::io::{Caps, Waker};
-use engine::log::ShutdownError;
+use engine::log::{LogLimits, ShutdownError};
 use engine::shard::Io;
 use std::fs::File;
 use std::io;
@@ -40,12 +39,10 @@ pub struct Orders {
     pub data_dirs: Vec<PathBuf>,
     /// Files whose locks last as long as any driver works, see [`DataDir::running`](crate::data_dir::DataDir::running).
     pub running: Vec<Arc<File>>,
-    /// Memory of each.
-    pub budget: ShardBudget,
+    /// Bounds of the logs of each.
+    pub log_limits: LogLimits,
     /// Bounds of each transport.
     pub limits: Limits,
-    /// Between two looks at retention, in milliseconds.
-    pub retention_check_ms: u64,
     /// Connections of all.
     pub admission: Arc<Admission>,
     /// The broker's settings.
@@ -305,12 +302,14 @@ impl Member {
         driver.set_peers(wakers);
         let io = Io::new(driver);
         if scan {
-            report(Report::Scanned(recover::scan(&io, &orders.data_dirs)?))?;
+            let (task_io, dirs) = (io.clone(), orders.data_dirs.clone());
+            report(Report::Scanned(io.block_on(async move { recover::scan(&task_io, &dirs).await }, |_| {})?))?;
         }
         let Ok(Order::Adopt(found)) = inbox.recv() else { return Err(CrewError::Gone) };
         let me = ShardId(u16::try_from(shard).unwrap_or_else(|_| unreachable!("the command line allows 1024")));
         let topics = found.topics.clone();
-        let broker = recover::open(&io, me, &orders, found)?;
+        let (task_io, task_orders) = (io.clone(), orders.clone());
+        let broker = io.block_on(async move { recover::open(&task_io, me, &task_orders, found).await }, |_| {})?;
         report(Report::Adopted(broker.highest_producer_id()))?;
         let Ok(Order::Serve(producer_id)) = inbox.recv() else { return Err(CrewError::Gone) };
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
@@ -322,7 +321,8 @@ impl Member {
         if loaded && scan {
             let taken = shard.take_over(&topics, producer_id);
             if shard.run_until(|shard| shard.knows(&taken)) {
-                recover::taken_over(&orders.data_dirs[0]);
+                let (task_io, dir) = (io.clone(), orders.data_dirs[0].clone());
+                io.spawn(async move { recover::taken_over(&task_io, &dir).await });
                 stages.open();
             }
         }
@@ -332,8 +332,7 @@ impl Member {
                 shard.listen(id);
             }
             report(Report::Serving(shard.contents()))?;
-            shard.run_until(|_| false);
         }
-        Ok(shard.close()?)
+        Ok(shard.run()?)
     }
 }

@@ -12,7 +12,6 @@ use engine::shard::{Class, Io};
 use protocol::Uuid;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -25,6 +24,9 @@ const KAFKA_METADATA: &str = "__cluster_metadata";
 
 /// Ids of topics that the metadata is about to get, one a line, in the first data folder.
 const TAKE_OVER: &str = ".ringlog/take-over";
+
+/// Bytes of a text file that is read whole, at most: a checkpoint of a hundred thousand epochs is far below.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
 
 /// Logs that are opened side by side: a disk answers many small reads in the time of one.
 const OPENING_AT_ONCE: usize = 32;
@@ -86,65 +88,62 @@ fn metadata_home(data_dirs: &[PathBuf]) -> PathBuf {
 }
 
 /// Lists the data folders. Takes their clean marks: a crash from here on is one.
-pub fn scan(io: &Io, data_dirs: &[PathBuf]) -> Result<Found, RecoverError> {
+pub async fn scan(io: &Io, data_dirs: &[PathBuf]) -> Result<Found, RecoverError> {
     let home = metadata_home(data_dirs);
-    make_home(io, &data_dirs[0], &home)?;
+    make_home(io, &data_dirs[0], &home).await?;
     let mut found = Found { dirs: Vec::new(), logs: Vec::new(), topics: Vec::new() };
     for path in data_dirs.iter().chain([&home]) {
-        let (task_io, path) = (io.clone(), path.clone());
-        let scanned = io.block_on(async move { log::scan_data_dir(&task_io, &path).await }, |_| {});
-        let dir = scanned?;
+        let dir = log::scan_data_dir(io, path).await?;
         found.dirs.push(ShardDir { path: dir.path.clone(), incarnation: dir.incarnation });
         let (known, foreign): (Vec<_>, Vec<_>) = dir.logs.into_iter().partition(|log| is_served(log, &home));
         foreign.iter().for_each(note_foreign);
         found.logs.extend(known);
     }
-    let pending = pending_take_over(&data_dirs[0]);
-    found.topics = never_served(&found.logs, &home, &pending);
-    note_take_over(&data_dirs[0], &found.topics)?;
+    let pending = pending_take_over(io, &data_dirs[0]).await;
+    found.topics = never_served(io, &found.logs, &home, &pending).await;
+    note_take_over(io, &data_dirs[0], &found.topics).await?;
     Ok(found)
 }
 
 /// Topics of an earlier start that ended before the metadata had them: checkpoints may know their logs by now.
-fn pending_take_over(data_dir: &Path) -> String {
-    std::fs::read_to_string(data_dir.join(TAKE_OVER)).unwrap_or_default()
+async fn pending_take_over(io: &Io, data_dir: &Path) -> String {
+    text(io, &data_dir.join(TAKE_OVER)).await
+}
+
+/// What a small text file holds; nothing where there is none.
+async fn text(io: &Io, path: &Path) -> String {
+    let bytes = log::read_whole(io, path, TEXT_BYTES_MAX).await.unwrap_or_default();
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Writes down, durably, whose topics are to be taken over, before a checkpoint makes their logs look like ours.
-fn note_take_over(data_dir: &Path, topics: &[FoundTopic]) -> Result<(), RecoverError> {
+async fn note_take_over(io: &Io, data_dir: &Path, topics: &[FoundTopic]) -> Result<(), RecoverError> {
     if topics.is_empty() {
         return Ok(());
     }
     let path = data_dir.join(TAKE_OVER);
     let text: String = topics.iter().map(|topic| format!("{}\n", topic.id)).collect();
-    let write = || {
-        let mut file = std::fs::File::create(&path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
-    };
-    write().map_err(|error| RecoverError::Home { path: path.clone(), error })
+    log::replace(io, &path, text.into_bytes()).await.map_err(|error| RecoverError::Home { path, error })
 }
 
 /// The metadata has all of them.
-pub fn taken_over(data_dir: &Path) {
+pub async fn taken_over(io: &Io, data_dir: &Path) {
     // One that stays names topics that are known already, which does no harm.
-    let _ = std::fs::remove_file(data_dir.join(TAKE_OVER));
+    let _ = log::unlink(io, &data_dir.join(TAKE_OVER)).await;
 }
 
-fn make_home(io: &Io, data_dir: &Path, home: &Path) -> Result<(), RecoverError> {
+async fn make_home(io: &Io, data_dir: &Path, home: &Path) -> Result<(), RecoverError> {
     let paths = home.ancestors().take_while(|path| *path != data_dir).map(Path::to_owned);
     let paths: Vec<PathBuf> = paths.collect::<Vec<_>>().into_iter().rev().collect();
     for path in paths {
-        let (task_io, op) = (io.clone(), Op::MakeDir { path: path.clone() });
-        let made = io.block_on(async move { task_io.call(op).await.result }, |_| {});
+        let made = io.call(Op::MakeDir { path: path.clone() }).await.result;
         made.map_err(|error| RecoverError::Home { path, error })?;
     }
     Ok(())
 }
 
 /// Topics of logs without a durable-offset checkpoint of ours: another broker wrote them. And those whose ids are `pending`.
-fn never_served(logs: &[FoundLog], home: &Path, pending: &str) -> Vec<FoundTopic> {
+async fn never_served(io: &Io, logs: &[FoundLog], home: &Path, pending: &str) -> Vec<FoundTopic> {
     let mut topics: BTreeMap<(&str, [u8; 16]), Vec<i32>> = BTreeMap::new();
     let is_pending = |log: &FoundLog| {
         !pending.is_empty() && log.uid.is_some_and(|uid| pending.lines().any(|id| id == Uuid(uid).to_string()))
@@ -161,7 +160,7 @@ fn never_served(logs: &[FoundLog], home: &Path, pending: &str) -> Vec<FoundTopic
         if epochs.len() <= index {
             epochs.resize(index + 1, 0);
         }
-        epochs[index] = next_leader_epoch(&log.name.dir);
+        epochs[index] = next_leader_epoch(io, &log.name.dir).await;
     }
     let topic = |((name, uid), leader_epochs): ((&str, _), _)| FoundTopic {
         name: name.to_owned(),
@@ -173,8 +172,8 @@ fn never_served(logs: &[FoundLog], home: &Path, pending: &str) -> Vec<FoundTopic
 
 /// One above the last epoch in Kafka's checkpoint (version, count, then a line for each epoch), so that epochs never go
 /// back; 0 where there is none.
-fn next_leader_epoch(dir: &Path) -> i32 {
-    let text = std::fs::read_to_string(dir.join("leader-epoch-checkpoint")).unwrap_or_default();
+async fn next_leader_epoch(io: &Io, dir: &Path) -> i32 {
+    let text = text(io, &dir.join("leader-epoch-checkpoint")).await;
     let last = text.lines().skip(2).filter_map(|line| line.split_once(' ')?.0.parse::<i32>().ok()).max();
     last.map_or(0, |epoch| epoch.saturating_add(1))
 }
@@ -193,14 +192,14 @@ fn note_foreign(log: &FoundLog) {
 }
 
 /// Opens this shard's share and gives it to a broker.
-pub fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result<Broker<EngineStore>, RecoverError> {
-    let limits = orders.budget.log_limits(orders.retention_check_ms);
+pub async fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result<Broker<EngineStore>, RecoverError> {
+    let limits = orders.log_limits.clone();
     let metadata_dir = metadata_home(&orders.data_dirs).join(METADATA_FOLDER);
     let logs = LogSet::new(io.clone(), limits, me.0, found.dirs);
     let store = EngineStore::new(logs, &orders.data_dirs, metadata_dir);
     let shards = u16::try_from(orders.shards).unwrap_or(u16::MAX);
     let mut broker = Broker::new(store, me, shards, orders.broker.clone());
-    for recovered in io.block_on(open_logs(io.clone(), found.logs), |_| {}) {
+    for recovered in open_logs(io.clone(), found.logs).await {
         adopt(&mut broker, recovered?);
     }
     Ok(broker)

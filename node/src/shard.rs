@@ -20,7 +20,8 @@ use broker::io::{ReadFault, ReplyPart};
 use broker::store::{LogId, ReadRange};
 use broker::{Broker, Effect, Input, Now};
 use engine::io::{Done, ListenerId, Owner};
-use engine::log::{LogEvent, Read, ShutdownError};
+use engine::log::{LogEvent, Read, Shutdown, ShutdownError};
+use engine::mailbox::Parking;
 use engine::mem::Slice;
 use engine::shard::Io;
 use engine::time::Mono;
@@ -38,7 +39,7 @@ pub enum Turn {
     Again,
     /// Nothing to do before this time, unless something completes.
     Park(Option<Mono>),
-    /// The shard has nothing left to do: [`Shard::close`] it.
+    /// The shard has ended; [`Shard::ended`] says how.
     Finished,
 }
 
@@ -51,8 +52,10 @@ enum Phase {
     },
     /// No connection is left; other shards may still need answers.
     Drained,
-    /// No shard has a connection; the logs may close.
-    Idle,
+    /// No shard has a connection: the logs flush everything and are marked clean.
+    Closing(Box<Shutdown>),
+    /// Nothing is left to do.
+    Ended(Option<Result<(), ShutdownError>>),
 }
 
 /// One core of the broker.
@@ -123,30 +126,33 @@ impl Shard {
                 Turn::Finished => return false,
                 _ if enough(self) => return true,
                 Turn::Again => {}
-                Turn::Park(until) => self.park(until),
+                Turn::Park(until) => {
+                    if let Some(_asleep) = self.fall_asleep() {
+                        self.io.park(until);
+                    }
+                }
             }
         }
     }
 
-    /// Sleeps until something completes, mail comes, or `until` passes.
-    pub fn park(&mut self, until: Option<Mono>) {
-        if let Some(_asleep) = self.links.park() {
-            self.io.park(until);
-        }
+    /// Turns and parks until the shard has ended.
+    pub fn run(mut self) -> Result<(), ShutdownError> {
+        while self.run_until(|_| false) {}
+        self.ended().unwrap_or(Ok(()))
     }
 
-    /// Flushes everything, marks the logs clean, and ends the shard.
-    pub fn close(mut self) -> Result<(), ShutdownError> {
-        self.broker.keep_snapshots();
-        tracing::debug!(copied_bytes = self.broker.store().logs.copied_bytes(), "batch bytes copied into log memory");
-        let deadline = self.io.now().plus_millis(FLUSH_MS);
-        let transport = &mut self.transport;
-        let closed = self.broker.store_mut().take_logs(&self.io).shutdown(deadline, |done| match done.token.owner() {
-            Owner::Net => transport.handle(done, deadline),
-            Owner::Task | Owner::Log | Owner::Node => {}
-        });
-        self.io.abandon_tasks();
-        closed
+    /// Announces that this shard sleeps until something completes or its time comes; senders of mail wake it while the
+    /// guard lives. `None` when there is mail already: take the next turn.
+    pub fn fall_asleep(&mut self) -> Option<Parking> {
+        self.links.park()
+    }
+
+    /// How the shard ended; to be asked once, after [`Turn::Finished`].
+    pub fn ended(&mut self) -> Option<Result<(), ShutdownError>> {
+        match &mut self.phase {
+            Phase::Ended(result) => result.take(),
+            _ => None,
+        }
     }
 
     /// One turn.
@@ -156,16 +162,22 @@ impl Shard {
         let now = self.io.now();
         for done in dones.drain(..) {
             match done.token.owner() {
-                Owner::Log => self.broker.store_mut().logs.handle(done),
+                Owner::Log => self.log_done(done),
                 Owner::Net => self.transport.handle(done, now),
                 Owner::Task | Owner::Node => unreachable!("tasks get theirs from Io, and the node submits none"),
             }
         }
         self.dones = dones;
+        if matches!(self.phase, Phase::Closing(_) | Phase::Ended(_)) {
+            return self.turn_closing(now);
+        }
         if self.transport.next_deadline().is_some_and(|at| at <= now) {
             self.transport.tick(now);
         }
         self.advance_stop(now);
+        if matches!(self.phase, Phase::Closing(_)) {
+            return Turn::Again;
+        }
         self.inputs(now);
         self.settle(now);
         place::large_frames(&mut self.transport, &mut self.broker);
@@ -175,6 +187,35 @@ impl Shard {
         }
         self.links.flush(&self.io);
         self.next(now)
+    }
+
+    fn log_done(&mut self, done: Done) {
+        match &mut self.phase {
+            Phase::Closing(logs) => logs.handle(done),
+            _ => self.broker.store_mut().logs.handle(done),
+        }
+    }
+
+    /// Flushes everything, marks the logs clean, and ends the shard.
+    fn begin_close(&mut self, now: Mono) {
+        self.broker.keep_snapshots();
+        tracing::debug!(copied_bytes = self.broker.store().logs.copied_bytes(), "batch bytes copied into log memory");
+        let logs = self.broker.store_mut().take_logs(&self.io);
+        self.phase = Phase::Closing(Box::new(logs.begin_shutdown(now.plus_millis(FLUSH_MS))));
+    }
+
+    fn turn_closing(&mut self, now: Mono) -> Turn {
+        // What the others still say concerns nobody here any more.
+        while self.links.receive().is_some() {}
+        let Phase::Closing(logs) = &mut self.phase else { return Turn::Finished };
+        match logs.poll(now, self.io.wall()) {
+            None => Turn::Park(Some(logs.next_deadline())),
+            Some(result) => {
+                self.phase = Phase::Ended(Some(result));
+                self.io.abandon_tasks();
+                Turn::Finished
+            }
+        }
     }
 
     /// Everything that happened outside, to the broker.
@@ -219,9 +260,6 @@ impl Shard {
     }
 
     fn next(&self, now: Mono) -> Turn {
-        if matches!(self.phase, Phase::Idle) {
-            return Turn::Finished;
-        }
         if !self.found.borrow().is_empty() {
             return Turn::Again;
         }
@@ -316,7 +354,7 @@ impl Shard {
             }
         }
         if matches!(self.phase, Phase::Drained) && self.stages.is_drained() {
-            self.phase = Phase::Idle;
+            self.begin_close(now);
         }
     }
 }

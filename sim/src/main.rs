@@ -1,7 +1,7 @@
 //! `sim`: runs seeds, prints what they did, and for a violation the seed that shows it again.
 
 use clap::Parser;
-use sim::{STEPS_DEFAULT, Summary, Violation, run};
+use sim::logs::{STEPS_DEFAULT, Summary, Violation, run};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Seeds in short. What would break without it: the log's promises under crashes that nobody thought of, and the simulator's
 //! own, that a seed says everything.
 
-use sim::run;
+use sim::logs::run;
 
 const STEPS: u64 = 150;
 

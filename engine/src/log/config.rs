@@ -102,6 +102,15 @@ pub struct LogLimits {
     pub spare_rate_min: u64,
     /// Background ops in flight: spares, indexes, snapshots, checkpoints.
     pub background_ops: usize,
+    /// No segment grows past this many bytes, whatever its topic allows.
+    pub segment_bytes_max: u64,
+}
+
+impl LogLimits {
+    /// A topic's settings within these bounds.
+    pub(super) fn bound(&self, config: LogConfig) -> LogConfig {
+        LogConfig { segment_bytes: config.segment_bytes.min(self.segment_bytes_max), ..config }
+    }
 }
 
 impl Default for LogLimits {
@@ -118,6 +127,7 @@ impl Default for LogLimits {
             spares_max: 2,
             spare_rate_min: 8 << 20,
             background_ops: 2,
+            segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,
         }
     }
 }

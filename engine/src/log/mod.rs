@@ -50,4 +50,5 @@ pub use recovery::{
     Action, DataDir, DataDirError, FoundLog, RecoverError, RecoverHints, RecoveredLog, Repair, recover, scan_data_dir,
 };
 pub use scan::{Damage, Stop};
-pub use set::{LogSet, ShardDir, ShutdownError};
+pub use set::{LogSet, ShardDir, Shutdown, ShutdownError};
+pub use tasks::{read_whole, replace, unlink};

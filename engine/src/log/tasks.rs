@@ -24,7 +24,7 @@ pub(super) async fn rename(io: &Io, from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Removes a file; one that is not there is fine.
-pub(super) async fn unlink(io: &Io, path: &Path) -> io::Result<()> {
+pub async fn unlink(io: &Io, path: &Path) -> io::Result<()> {
     match io.call(Op::Unlink { path: path.to_owned() }).await.result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -44,7 +44,7 @@ pub(super) async fn allocate(io: &Io, file: &OpenFile, at: u64, len: u64) -> io:
 }
 
 /// Replaces `path` by `bytes` so that a crash leaves the old file or the new one.
-pub(super) async fn replace(io: &Io, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+pub async fn replace(io: &Io, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
     let temporary = names::temporary(path);
     let file = OpenFile::open(io, &temporary, OpenMode::Write).await?;
     set_len(io, &file, 0).await?;
@@ -57,7 +57,7 @@ pub(super) async fn replace(io: &Io, path: &Path, bytes: Vec<u8>) -> io::Result<
 }
 
 /// A whole file of at most `max` bytes. `InvalidData` for a larger one.
-pub(super) async fn read_whole(io: &Io, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub async fn read_whole(io: &Io, path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = OpenFile::open(io, path, OpenMode::Read).await?;
     if file.len > max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} bytes, at most {max} expected", file.len)));

@@ -35,6 +35,8 @@ struct FileData {
     volatile: BTreeMap<u64, Volatile>,
     len: u64,
     durable_len: u64,
+    /// Sectors that no read gets any more.
+    latent: BTreeSet<u64>,
 }
 
 /// What a sync submitted at some moment will make durable.
@@ -71,6 +73,7 @@ impl FileData {
         if data.is_none() && !known {
             return;
         }
+        self.latent.remove(&index);
         let over_zeros = self.volatile.get(&index).is_some_and(|old| old.over_zeros);
         self.volatile.insert(index, Volatile { data, seq, abandoned: false, over_zeros });
     }
@@ -212,8 +215,37 @@ impl Disk {
         self.file(node).len
     }
 
-    pub(super) fn read(&mut self, node: NodeId, at: u64, room: usize) -> Vec<u8> {
-        self.file(node).read(at, room)
+    pub(super) fn read(&mut self, node: NodeId, at: u64, room: usize) -> io::Result<Vec<u8>> {
+        let file = self.file(node);
+        let last = (at + room as u64).div_ceil(SECTOR as u64);
+        if file.latent.range(at / SECTOR as u64..last).next().is_some() {
+            return Err(errno(libc::EIO));
+        }
+        Ok(file.read(at, room))
+    }
+
+    /// Makes one of the sectors in `at..at + len` unreadable.
+    pub(super) fn lose_sector(&mut self, node: NodeId, at: u64, len: u64, rng: &mut Rng) {
+        let sectors = len.div_ceil(SECTOR as u64).max(1);
+        self.file(node).latent.insert(at / SECTOR as u64 + rng.below(sectors));
+    }
+
+    /// Another block of the file than the one at `at`, where a write of the same length would fit.
+    pub(super) fn elsewhere(&mut self, node: NodeId, at: u64, len: u64, rng: &mut Rng) -> Option<u64> {
+        let blocks = self.file(node).len.saturating_sub(len) / BLOCK as u64 + 1;
+        let other = rng.below(blocks) * BLOCK as u64;
+        (other != at).then_some(other)
+    }
+
+    /// Every path under the root that leads to one of `nodes`.
+    pub(super) fn paths_of(&self, nodes: &BTreeSet<NodeId>) -> Vec<PathBuf> {
+        let paths = self.tree().into_iter().map(|(path, _)| path);
+        paths.filter(|path| self.names.find(path).is_ok_and(|node| nodes.contains(&node))).collect()
+    }
+
+    /// Everything is gone, as on a new disk.
+    pub(super) fn wipe(&mut self) {
+        *self = Disk { next_node: self.next_node, seq: self.seq, ..Disk::new() };
     }
 
     /// Fails with ENOSPC when the file would grow beyond what `capacity` leaves.
@@ -394,8 +426,15 @@ impl Disk {
     /// Flips one bit of what the device holds and the system sees.
     pub(super) fn flip_bit(&mut self, path: &Path, at: u64, bit: u8) -> io::Result<()> {
         let node = self.names.find(path)?;
-        let file = self.files.get_mut(&node).ok_or_else(|| errno(libc::EISDIR))?;
+        let file = self.files.get(&node).ok_or_else(|| errno(libc::EISDIR))?;
         assert!(at < file.len && bit < 8, "bit {bit} of byte {at} is not inside {} bytes", file.len);
+        self.flip_bit_of(node, at, bit);
+        Ok(())
+    }
+
+    /// The same for a file that is open.
+    pub(super) fn flip_bit_of(&mut self, node: NodeId, at: u64, bit: u8) {
+        let file = self.file(node);
         let (index, skip) = (at / SECTOR as u64, (at % SECTOR as u64) as usize);
         let flip = |sector: &Sector| {
             let mut bytes = sector.as_ref().map_or([0; SECTOR], |data| **data);
@@ -407,7 +446,6 @@ impl Disk {
         if let Some(volatile) = file.volatile.get_mut(&index) {
             volatile.data = flip(&volatile.data);
         }
-        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ mod net;
 mod rng;
 mod world;
 
-pub use faults::{OpKind, SimFaults};
+pub use faults::{Chance, OpKind, SimFaults};
 pub use rng::Rng;
 
 use super::{Caps, ConnId, Done, Driver, ListenerId, Op, Token, Waker};
@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+pub use world::End;
 use world::World;
 
 /// The wall clock of every world at its start: 14 November 2023, 22:13:20 UTC.
@@ -79,6 +80,103 @@ impl SimWorld {
         world.advance_to(target);
     }
 
+    /// From now on time passes only by [`SimWorld::advance`] and [`SimWorld::advance_to`], not by parking.
+    pub fn take_the_clock(&self) {
+        self.0.borrow_mut().is_manual = true;
+    }
+
+    /// True when the driver of this number has something to do, or its time has come.
+    pub fn is_awake(&self, driver: usize) -> bool {
+        self.0.borrow().is_awake(driver)
+    }
+
+    /// False once the process of the driver of this number has ended.
+    pub fn is_alive(&self, driver: usize) -> bool {
+        self.0.borrow().drivers[driver].alive
+    }
+
+    /// How the last process ended.
+    pub fn last_end(&self) -> Option<End> {
+        self.0.borrow().last_end
+    }
+
+    /// The wall clock, in milliseconds since 1970.
+    pub fn wall_ms(&self) -> i64 {
+        WALL_START_MS + self.0.borrow().wall_ms()
+    }
+
+    /// Bytes of the disk that are in use.
+    pub fn used_bytes(&self) -> u64 {
+        self.0.borrow().disk.used()
+    }
+
+    /// When the next thing happens that is planned, or that a parked driver waits for.
+    pub fn next_time(&self) -> Option<Mono> {
+        self.0.borrow().next_time()
+    }
+
+    /// Lets time pass up to `target`.
+    pub fn advance_to(&self, target: Mono) {
+        self.0.borrow_mut().advance_to(target);
+    }
+
+    /// The process ends in this way at the `nth` completion from now on, in the middle of whatever it does then.
+    pub fn end_after(&self, nth: u64, end: End) {
+        let mut world = self.0.borrow_mut();
+        let at = world.completions + nth;
+        world.ends_at = Some((at, end));
+    }
+
+    /// Takes back what [`SimWorld::end_after`] planned; false when it has happened already.
+    pub fn end_not(&self) -> bool {
+        self.0.borrow_mut().ends_at.take().is_some()
+    }
+
+    /// Completions so far.
+    pub fn completions(&self) -> u64 {
+        self.0.borrow().completions
+    }
+
+    /// Sets the wall clock forward or back, at once.
+    pub fn jump_wall(&self, by_ms: i64) {
+        self.0.borrow_mut().wall_ahead_ms += by_ms;
+    }
+
+    /// Lets the wall clock run fast or slow from here on, in parts per million.
+    pub fn drift_wall(&self, ppm: i64) {
+        let mut world = self.0.borrow_mut();
+        let before = world.wall_ms();
+        world.wall_drift_ppm = ppm;
+        let after = world.wall_ms();
+        world.wall_ahead_ms += before - after;
+    }
+
+    /// How often each misfortune came by chance.
+    pub fn struck(&self) -> Vec<(Chance, u64)> {
+        self.0.borrow().faults.struck.iter().map(|(chance, count)| (*chance, *count)).collect()
+    }
+
+    /// Paths that contain one of `parts` are never damaged by chance.
+    pub fn spare(&self, parts: &[&'static str]) {
+        self.0.borrow_mut().spared = parts.to_vec();
+    }
+
+    /// Files that hold something else than what was written to them, or do not give it back.
+    pub fn damaged(&self) -> Vec<PathBuf> {
+        let world = self.0.borrow();
+        if world.damaged.is_empty() { Vec::new() } else { world.disk.paths_of(&world.damaged) }
+    }
+
+    /// The disk is replaced by a new one. Only while no process runs.
+    pub fn wipe(&self) {
+        self.0.borrow_mut().disk.wipe();
+    }
+
+    /// Connections that look different to their peers since the last call, by [`SimPeer::id`].
+    pub fn take_touched(&self) -> Vec<ConnId> {
+        self.0.borrow_mut().net.take_touched()
+    }
+
     /// A hash over all completions so far: equal for equal seeds and equal deeds.
     pub fn trace(&self) -> u64 {
         self.0.borrow().trace
@@ -97,7 +195,7 @@ impl SimWorld {
             return Err(io::Error::from_raw_os_error(libc::EISDIR));
         }
         let len = world.disk.len(node) as usize;
-        Ok(world.disk.read(node, 0, len))
+        world.disk.read(node, 0, len)
     }
 
     /// Makes a durable file with this content, and the folders on the way, as if it had always been there.
@@ -139,8 +237,20 @@ impl SimPeer {
         let Some(conn) = world.net.peer_conn(self.conn) else { return Vec::new() };
         let count = conn.outbox.len().min(max);
         let bytes = conn.outbox.drain(..count).collect();
-        world.plan_step(self.conn);
+        if count > 0 {
+            world.plan_step(self.conn);
+        }
         bytes
+    }
+
+    /// Its number, as in [`SimWorld::take_touched`].
+    pub fn id(&self) -> ConnId {
+        self.conn
+    }
+
+    /// Nothing of what this end sends arrives before `to_node`, nothing of what the node sends before `to_peer`.
+    pub fn hold(&self, to_node: Mono, to_peer: Mono) {
+        self.change(|conn| (conn.to_node_held, conn.to_peer_held) = (to_node, to_peer));
     }
 
     /// Sends no more; the node reads what is under way and then the end.
@@ -168,6 +278,15 @@ impl SimPeer {
     }
 }
 
+impl Drop for SimPeer {
+    /// The peer vanishes. Without [`SimPeer::close`] or [`SimPeer::reset`] before, the node is not told.
+    fn drop(&mut self) {
+        if let Ok(mut world) = self.world.0.try_borrow_mut() {
+            world.net.forget_peer(self.conn);
+        }
+    }
+}
+
 /// One shard's driver in a [`SimWorld`].
 ///
 /// [`Driver::park`] never blocks: it returns at once, and time has passed if every driver of the world is parked and has
@@ -179,6 +298,11 @@ pub struct SimDriver {
 }
 
 impl SimDriver {
+    /// Its number in the world, as in [`SimWorld::is_awake`].
+    pub fn number(&self) -> usize {
+        self.index
+    }
+
     /// The world this driver acts on.
     pub fn world(&self) -> SimWorld {
         self.world.clone()
@@ -219,7 +343,7 @@ impl Driver for SimDriver {
     }
 
     fn wall(&self) -> Wall {
-        Wall(WALL_START_MS + (self.now().0 / 1_000_000) as i64)
+        Wall(self.world.wall_ms())
     }
 
     fn random(&mut self) -> u64 {

@@ -6,7 +6,8 @@
 
 use super::super::{ConnId, Done, ListenerId, Op, RecvInto, Token};
 use super::rng::Rng;
-use crate::mem::Buf;
+use crate::mem::{Buf, Slice};
+use crate::time::Mono;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -50,6 +51,15 @@ pub(super) struct Conn {
     pub(super) node_closed: bool,
     /// A step is already planned.
     pub(super) planned: bool,
+    /// Nothing from the peer arrives before; nothing to the peer leaves before.
+    pub(super) to_node_held: Mono,
+    pub(super) to_peer_held: Mono,
+    /// Nobody holds the peer's end any more; it may have said goodbye or not.
+    pub(super) peer_gone: bool,
+    /// The node has given the socket back.
+    released: bool,
+    /// Something changed that the peer can see.
+    pub(super) touched: bool,
 }
 
 pub(super) struct Listener {
@@ -68,6 +78,16 @@ pub(super) struct Net {
 }
 
 impl Conn {
+    /// Until when nothing can happen of what waits in either direction.
+    pub(super) fn held_until(&self) -> Mono {
+        if self.reset || self.node_closed {
+            return Mono(0);
+        }
+        let arrives = (!self.wire.is_empty() || self.peer_closed).then_some(self.to_node_held);
+        let leaves = self.send.is_some().then_some(self.to_peer_held);
+        arrives.into_iter().chain(leaves).min().unwrap_or(Mono(0))
+    }
+
     fn eof(&self) -> bool {
         self.node_closed || (self.peer_closed && self.wire.is_empty() && self.inbox.is_empty())
     }
@@ -109,15 +129,28 @@ impl Conn {
         let whole: usize = bufs.iter().map(|buf| buf.len()).sum();
         let room = OUTBOX_BYTES_MAX.saturating_sub(self.outbox.len());
         let count = piece((whole - self.sent).min(room), rng);
-        self.outbox.extend(bufs.iter().flat_map(|buf| buf.iter()).skip(self.sent).take(count));
+        copy_range(bufs, self.sent, count, &mut self.outbox);
         self.sent += count;
+        self.touched = true;
         if self.sent == whole { self.send.take().map(|waiting| waiting.done(Ok(whole as u32))) } else { None }
     }
 
-    /// True when another step would find something to do.
+    /// True when another step would find something to do, now or once nothing is held any more.
     fn is_busy(&self) -> bool {
         let sends = self.send.is_some() && self.outbox.len() < OUTBOX_BYTES_MAX;
         !self.wire.is_empty() || sends || (self.recv.is_some() && (self.reset || self.eof()))
+    }
+}
+
+/// Appends `count` bytes of all `bufs` together, from byte `from` on.
+fn copy_range(bufs: &[Slice], from: usize, count: usize, out: &mut VecDeque<u8>) {
+    let (mut skip, mut left) = (from, count);
+    for buf in bufs {
+        let begin = skip.min(buf.len());
+        let end = buf.len().min(begin + left);
+        out.extend(&buf[begin..end]);
+        skip -= begin;
+        left -= end - begin;
     }
 }
 
@@ -211,12 +244,32 @@ impl Net {
     }
 
     /// Lets something happen on `conn`: what finished, and whether there is more to do.
-    pub(super) fn step(&mut self, conn: ConnId, rng: &mut Rng) -> (Vec<(usize, Done)>, bool) {
+    pub(super) fn step(&mut self, conn: ConnId, now: Mono, rng: &mut Rng) -> (Vec<(usize, Done)>, bool) {
         let Some(conn) = self.conns.get_mut(&conn.0) else { return (Vec::new(), false) };
         conn.planned = false;
-        conn.arrive(rng);
-        let done = conn.try_recv().into_iter().chain(conn.try_send(rng)).collect();
-        (done, conn.is_busy())
+        let broken = conn.reset || conn.node_closed;
+        conn.touched |= broken;
+        if conn.to_node_held <= now {
+            conn.arrive(rng);
+        }
+        let received = if broken || conn.to_node_held <= now { conn.try_recv() } else { None };
+        let sent = if broken || conn.to_peer_held <= now { conn.try_send(rng) } else { None };
+        (received.into_iter().chain(sent).collect(), conn.is_busy())
+    }
+
+    /// Connections that look different to their peers since the last call.
+    pub(super) fn take_touched(&mut self) -> Vec<ConnId> {
+        let conns = self.conns.iter_mut();
+        conns.filter_map(|(id, conn)| std::mem::take(&mut conn.touched).then_some(ConnId(*id))).collect()
+    }
+
+    /// Nobody will look at the peer's end again.
+    pub(super) fn forget_peer(&mut self, conn: ConnId) {
+        let Some(state) = self.peer_conn(conn) else { return };
+        state.peer_gone = true;
+        if state.released {
+            self.conns.remove(&conn.0);
+        }
     }
 
     pub(super) fn peer_write(&mut self, conn: ConnId, bytes: &[u8]) {
@@ -226,10 +279,13 @@ impl Net {
     }
 
     /// The node gives the socket back; what it had sent can still be read by the peer.
-    pub(super) fn close(&mut self, conn: ConnId) {
-        let conn = self.conn(conn);
+    pub(super) fn close(&mut self, id: ConnId) {
+        let conn = self.conn(id);
         assert!(conn.recv.is_none() && conn.send.is_none(), "a connection is closed once nothing is pending on it");
-        conn.node_closed = true;
+        (conn.node_closed, conn.released, conn.touched) = (true, true, true);
+        if conn.peer_gone {
+            self.conns.remove(&id.0);
+        }
     }
 
     /// Takes the waiting receive or accept of `driver` with this token out.
@@ -252,7 +308,8 @@ impl Net {
         self.listeners.clear();
         for conn in self.conns.values_mut() {
             (conn.recv, conn.send) = (None, None);
-            (conn.reset, conn.node_closed) = (true, true);
+            (conn.reset, conn.node_closed, conn.released, conn.touched) = (true, true, true, true);
         }
+        self.conns.retain(|_, conn| !conn.peer_gone);
     }
 }

@@ -2,18 +2,23 @@
 
 use super::super::{Done, FileId, Op, OpenMode, Token, Waker};
 use super::disk::{Disk, FileMoment};
-use super::faults::SimFaults;
+use super::faults::{Chance, SimFaults};
 use super::names::NodeId;
 use super::net::{Net, Waiting};
 use super::rng::Rng;
 use crate::io::ConnId;
-use crate::mem::BLOCK;
+use crate::mem::{BLOCK, Slice};
 use crate::time::Mono;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// How long TCP waits before it sends a lost segment again at first, in nanoseconds, and at most.
+const RETRANSMIT_NS: u64 = 200_000_000;
+const RETRANSMIT_NS_MAX: u64 = 8 * RETRANSMIT_NS;
 
 /// The waker of a simulated driver: a flag that its next park sees.
 #[derive(Default)]
@@ -86,6 +91,21 @@ pub(super) struct World {
     pub(super) drivers: Vec<DriverState>,
     /// A hash over everything that completed, when, and how.
     pub(super) trace: u64,
+    /// Completions so far.
+    pub(super) completions: u64,
+    /// At which completion the process ends, if it is to end at one.
+    pub(super) ends_at: Option<(u64, End)>,
+    /// How the last process ended.
+    pub(super) last_end: Option<End>,
+    /// Whoever holds the world lets time pass; parking does not.
+    pub(super) is_manual: bool,
+    /// What the wall clock is ahead of virtual time, in milliseconds, and how fast that grows per million.
+    pub(super) wall_ahead_ms: i64,
+    pub(super) wall_drift_ppm: i64,
+    /// Files that hold something else than what was written to them, or will not say.
+    pub(super) damaged: BTreeSet<NodeId>,
+    /// Paths that contain one of these are never damaged.
+    pub(super) spared: Vec<&'static str>,
     handles: BTreeMap<u32, Handle>,
     next_handle: u32,
     /// What will happen, by time and then by order of planning.
@@ -93,7 +113,22 @@ pub(super) struct World {
     planned: u64,
 }
 
+/// How a process can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is killed.
+    Kill,
+    /// The power fails.
+    PowerCut,
+}
+
 type Outcome = io::Result<u32>;
+
+fn joined(bufs: &[Slice]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(bufs.iter().map(|buf| buf.len()).sum());
+    bufs.iter().for_each(|buf| bytes.extend_from_slice(buf));
+    bytes
+}
 
 impl World {
     pub(super) fn new(seed: u64) -> World {
@@ -105,6 +140,14 @@ impl World {
             net: Net::default(),
             drivers: Vec::new(),
             trace: 0xCBF2_9CE4_8422_2325,
+            completions: 0,
+            ends_at: None,
+            last_end: None,
+            is_manual: false,
+            wall_ahead_ms: 0,
+            wall_drift_ppm: 0,
+            damaged: BTreeSet::new(),
+            spared: Vec::new(),
             handles: BTreeMap::new(),
             next_handle: 0,
             events: BTreeMap::new(),
@@ -134,7 +177,7 @@ impl World {
         self.events.insert((at, self.planned), event);
     }
 
-    fn later(&mut self, range: std::ops::Range<u64>) -> Mono {
+    fn later(&mut self, range: Range<u64>) -> Mono {
         let width = range.end.saturating_sub(range.start).max(1);
         self.now + Duration::from_nanos(range.start + self.rng.below(width))
     }
@@ -150,13 +193,20 @@ impl World {
         if self.drivers[driver].alive {
             self.drivers[driver].ready.push(done);
         }
+        self.completions += 1;
+        if let Some((_, end)) = self.ends_at.take_if(|(at, _)| *at <= self.completions) {
+            match end {
+                End::Kill => self.kill(),
+                End::PowerCut => self.crash(),
+            }
+        }
     }
 
     pub(super) fn submit(&mut self, driver: usize, token: Token, op: Op) {
         if !self.running(driver).alive {
             return;
         }
-        let fails = self.faults.strike(&op);
+        let fails = self.faults.strike(&op, &mut self.rng);
         match op {
             Op::Timer { at } => {
                 let at = at.max(self.now);
@@ -214,12 +264,22 @@ impl World {
 
     /// Plans a look at `conn` unless one is planned.
     pub(super) fn plan_step(&mut self, conn: ConnId) {
-        let at = self.later(self.faults.net_latency_ns.clone());
-        if let Some(state) = self.net.peer_conn(conn)
-            && !std::mem::replace(&mut state.planned, true)
-        {
-            self.plan(at, Event::Net(conn));
+        if self.net.peer_conn(conn).is_none_or(|state| std::mem::replace(&mut state.planned, true)) {
+            return;
         }
+        if self.faults.draw(Chance::Reset, &mut self.rng)
+            && let Some(state) = self.net.peer_conn(conn)
+        {
+            state.reset = true;
+        }
+        let mut at = self.later(self.faults.net_latency_ns.clone());
+        let mut wait = RETRANSMIT_NS;
+        while wait <= RETRANSMIT_NS_MAX && self.faults.draw(Chance::PacketLoss, &mut self.rng) {
+            at = at + Duration::from_nanos(wait);
+            wait *= 2;
+        }
+        let held = self.net.peer_conn(conn).map_or(Mono(0), |state| state.held_until());
+        self.plan(at.max(held), Event::Net(conn));
     }
 
     fn cancel(&mut self, driver: usize, token: Token) {
@@ -249,8 +309,14 @@ impl World {
             Op::SyncDir { .. } => Covered::Names(self.disk.names.moment()),
             _ => Covered::Nothing,
         };
-        let at = self.later(self.faults.disk_latency_ns.clone());
+        let at = self.disk_done_at();
         self.plan(at, Event::Op(Pending { driver, token, op, covered, fails }));
+    }
+
+    fn disk_done_at(&mut self) -> Mono {
+        let Range { start, end } = self.faults.disk_latency_ns;
+        let slowness = self.faults.disk_slowness;
+        self.later(start * slowness..end * slowness).max(self.faults.disk_stuck_until)
     }
 
     #[expect(clippy::expect_used, reason = "a FileId is made by Open only and dies in Close")]
@@ -286,7 +352,7 @@ impl World {
             return;
         }
         state.parked = Some(until);
-        if !self.drivers.iter().all(DriverState::is_idle) {
+        if self.is_manual || !self.drivers.iter().all(DriverState::is_idle) {
             return;
         }
         let limits = self.drivers.iter().filter(|state| state.alive).filter_map(|state| state.parked.flatten());
@@ -309,7 +375,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Net(conn) => {
-                let (done, more) = self.net.step(conn, &mut self.rng);
+                let (done, more) = self.net.step(conn, self.now, &mut self.rng);
                 for (driver, done) in done {
                     self.complete(driver, done);
                 }
@@ -342,12 +408,7 @@ impl World {
     fn tear(&mut self, op: &Op) {
         if let Op::WriteV { file, at, bufs } = op {
             let node = self.handle(*file).node;
-            self.disk.tear(
-                node,
-                *at,
-                &bufs.iter().flat_map(|buf| buf.iter().copied()).collect::<Vec<_>>(),
-                &mut self.rng,
-            );
+            self.disk.tear(node, *at, &joined(bufs), &mut self.rng);
         }
     }
 
@@ -369,14 +430,14 @@ impl World {
             }
             Op::Read { file, at, buf } => {
                 let node = self.handle(*file).node;
-                let bytes = self.disk.read(node, *at, buf.spare_len());
+                let bytes = self.disk.read(node, *at, buf.spare_len())?;
                 buf.extend_from_slice(&bytes);
                 return Ok(bytes.len() as u32);
             }
             Op::WriteV { file, at, bufs } => {
                 let node = self.handle(*file).node;
-                let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
-                self.disk.write(node, *at, &bytes, capacity)?;
+                let (at, bytes) = (*at, joined(bufs));
+                self.write(node, at, &bytes)?;
                 return Ok(bytes.len() as u32);
             }
             Op::SyncData { file } => {
@@ -416,8 +477,67 @@ impl World {
         Ok(0)
     }
 
+    /// A write, or what becomes of it where nobody is told.
+    fn write(&mut self, node: NodeId, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let (capacity, len) = (self.faults.capacity, bytes.len() as u64);
+        match self.damage(node) {
+            Some(Chance::Phantom) => {}
+            Some(Chance::Misdirected) => match self.disk.elsewhere(node, at, len, &mut self.rng) {
+                Some(other) => self.disk.write(node, other, bytes, capacity)?,
+                None => self.disk.write(node, at, bytes, capacity)?,
+            },
+            Some(Chance::BitFlip) => {
+                self.disk.write(node, at, bytes, capacity)?;
+                let (byte, bit) = (at + self.rng.below(len.max(1)), self.rng.below(8) as u8);
+                self.disk.flip_bit_of(node, byte, bit);
+            }
+            Some(Chance::LatentSector) => {
+                self.disk.write(node, at, bytes, capacity)?;
+                self.disk.lose_sector(node, at, len, &mut self.rng);
+            }
+            _ => self.disk.write(node, at, bytes, capacity)?,
+        }
+        Ok(())
+    }
+
+    /// Whether and how a write to `node` goes wrong unnoticed.
+    fn damage(&mut self, node: NodeId) -> Option<Chance> {
+        let kinds = [Chance::LatentSector, Chance::BitFlip, Chance::Misdirected, Chance::Phantom];
+        let struck = kinds.into_iter().find(|kind| self.faults.draw(*kind, &mut self.rng))?;
+        let paths = self.disk.paths_of(&BTreeSet::from([node]));
+        let is_spared = |path: &std::path::PathBuf| {
+            let path = path.to_string_lossy();
+            self.spared.iter().any(|part| path.contains(part))
+        };
+        if paths.iter().any(is_spared) {
+            return None;
+        }
+        self.damaged.insert(node);
+        Some(struck)
+    }
+
+    /// The wall clock, in milliseconds beyond its start.
+    pub(super) fn wall_ms(&self) -> i64 {
+        let ms = (self.now.0 / 1_000_000) as i64;
+        ms + self.wall_ahead_ms + (i128::from(ms) * i128::from(self.wall_drift_ppm) / 1_000_000) as i64
+    }
+
+    /// True when `driver` has something to do, or its time has come.
+    pub(super) fn is_awake(&self, driver: usize) -> bool {
+        let state = &self.drivers[driver];
+        let due = state.parked.is_none_or(|until| until.is_some_and(|at| at <= self.now));
+        state.alive && (due || !state.ready.is_empty() || state.waker.is_set())
+    }
+
+    /// When the next thing happens that is planned, or that a parked driver waits for.
+    pub(super) fn next_time(&self) -> Option<Mono> {
+        let limits = self.drivers.iter().filter(|state| state.alive).filter_map(|state| state.parked.flatten());
+        limits.chain(self.events.first_key_value().map(|(key, _)| key.0)).min()
+    }
+
     /// The processes of this world end. Ops under way happen in part; the page cache stays.
     pub(super) fn kill(&mut self) {
+        self.last_end = Some(End::Kill);
         let under_way = std::mem::take(&mut self.events);
         for event in under_way.into_values() {
             if let Event::Op(pending) = event {
@@ -437,6 +557,7 @@ impl World {
     /// The power fails.
     pub(super) fn crash(&mut self) {
         self.kill();
+        self.last_end = Some(End::PowerCut);
         self.disk.crash(&mut self.rng);
     }
 }

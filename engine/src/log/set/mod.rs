@@ -18,7 +18,7 @@ mod snapshot;
 mod truncate;
 
 pub(super) use remove::remove_folder;
-pub use shutdown::ShutdownError;
+pub use shutdown::{Shutdown, ShutdownError};
 
 use super::config::{LogConfig, LogId, LogLimits, LogName};
 use super::epochs::Epochs;
@@ -178,7 +178,7 @@ impl LogSet {
         start_offset: i64,
     ) -> LogId {
         assert!(self.dirs.contains_key(name.data_dir()), "{} is no folder of this set", name.data_dir().display());
-        let mut log = Log::new(name, uid, partition, config, start_offset);
+        let mut log = Log::new(name, uid, partition, self.limits.bound(config), start_offset);
         log.jitter_ms = self.jitter(&log.config);
         self.add(log)
     }
@@ -186,7 +186,7 @@ impl LogSet {
     /// Takes a recovered log into service.
     pub fn adopt(&mut self, recovered: RecoveredLog, config: LogConfig) -> LogId {
         assert!(self.dirs.contains_key(recovered.name.data_dir()), "a log is adopted where its data folder is");
-        let mut log = recovered.into_log(config);
+        let mut log = recovered.into_log(self.limits.bound(config));
         log.jitter_ms = self.jitter(&log.config);
         let id = self.add(log);
         self.note_checkpoint(id);
@@ -206,6 +206,7 @@ impl LogSet {
 
     /// Changes settings from now on.
     pub fn set_config(&mut self, id: LogId, config: LogConfig) {
+        let config = self.limits.bound(config);
         let jitter = self.jitter(&config);
         let Some(log) = self.log_mut(id) else { return };
         log.config = config;

@@ -10,7 +10,7 @@ use crate::log::state::{Health, SegmentIndexState};
 use crate::log::tasks::FloorJob;
 use crate::log::{names, tasks};
 use crate::shard::{Class, Io};
-use crate::time::Mono;
+use crate::time::{Mono, Wall};
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,60 +33,85 @@ pub enum ShutdownError {
     Io(#[from] io::Error),
 }
 
+/// A set on its way to its end. Calling order: [`Shutdown::handle`] for each completion of `Owner::Log`,
+/// [`Shutdown::poll`] once a turn until it gives the result; park no longer than [`Shutdown::next_deadline`].
+pub struct Shutdown {
+    set: LogSet,
+    deadline: Mono,
+    /// Where the last job leaves its result, once it runs.
+    closed: Option<Rc<RefCell<Option<io::Result<()>>>>>,
+}
+
+impl Shutdown {
+    /// Takes a completion of `Owner::Log`.
+    pub fn handle(&mut self, done: Done) {
+        self.set.handle(done);
+    }
+
+    /// Does what can be done now; the result once everything is flushed and marked clean, or cannot be.
+    pub fn poll(&mut self, now: Mono, wall: Wall) -> Option<Result<(), ShutdownError>> {
+        if now >= self.deadline {
+            return Some(Err(ShutdownError::Late));
+        }
+        self.set.pump(now, wall);
+        while self.set.poll_event().is_some() {}
+        if let Some(slot) = &self.closed {
+            return slot.take().map(|closed| Ok(closed?));
+        }
+        if !self.set.is_drained() {
+            return None;
+        }
+        if self.set.has_fenced() {
+            return Some(Err(ShutdownError::Fenced));
+        }
+        let slot = Rc::new(RefCell::new(None));
+        self.closed = Some(Rc::clone(&slot));
+        let job = self.set.closing_job();
+        self.set.io.spawn(async move {
+            let closed = job.run().await;
+            slot.replace(Some(closed));
+        });
+        None
+    }
+
+    /// When [`Shutdown::poll`] wants to be called at the latest.
+    pub fn next_deadline(&self) -> Mono {
+        self.set.next_deadline().map_or(self.deadline, |at| at.min(self.deadline))
+    }
+}
+
 impl LogSet {
-    /// Ends the set: turns the shard's loop until everything is flushed and marked clean, or `deadline` passes. The
-    /// completions of other owners go to `other`.
-    pub fn shutdown(mut self, deadline: Mono, mut other: impl FnMut(Done)) -> Result<(), ShutdownError> {
+    /// Begins to end the set: everything is to be flushed and marked clean by `deadline`.
+    pub fn begin_shutdown(mut self, deadline: Mono) -> Shutdown {
         self.closing.set(true);
         for at in 0..self.logs.len() {
             self.mark_dirty(LogId(at as u32));
         }
-        loop {
-            self.turn(deadline, &mut other)?;
-            if self.is_drained() {
-                break;
-            }
-            self.park(deadline);
-        }
-        if self.logs.iter().flatten().any(|log| matches!(log.health, Health::Fenced) && !log.damaged) {
-            return Err(ShutdownError::Fenced);
-        }
-        let result = Rc::new(RefCell::new(None));
-        let slot = Rc::clone(&result);
-        let job = self.closing_job();
-        self.io.spawn(async move {
-            let closed = job.run().await;
-            slot.replace(Some(closed));
-        });
-        loop {
-            self.turn(deadline, &mut other)?;
-            if let Some(closed) = result.take() {
-                return Ok(closed?);
-            }
-            self.park(deadline);
-        }
+        Shutdown { set: self, deadline, closed: None }
     }
 
-    fn turn(&mut self, deadline: Mono, other: &mut impl FnMut(Done)) -> Result<(), ShutdownError> {
+    /// Ends the set: turns the shard's loop until it has ended. The completions of other owners go to `other`.
+    pub fn shutdown(self, deadline: Mono, mut other: impl FnMut(Done)) -> Result<(), ShutdownError> {
+        let io = self.io.clone();
+        let mut ending = self.begin_shutdown(deadline);
         let mut dones = Vec::new();
-        self.io.turn(&mut dones);
-        for done in dones {
-            match done.token.owner() {
-                Owner::Log => self.handle(done),
-                _ => other(done),
+        loop {
+            io.turn(&mut dones);
+            for done in dones.drain(..) {
+                match done.token.owner() {
+                    Owner::Log => ending.handle(done),
+                    _ => other(done),
+                }
             }
+            if let Some(ended) = ending.poll(io.now(), io.wall()) {
+                return ended;
+            }
+            io.park(Some(ending.next_deadline()));
         }
-        let (now, wall) = (self.io.now(), self.io.wall());
-        if now >= deadline {
-            return Err(ShutdownError::Late);
-        }
-        self.pump(now, wall);
-        while self.poll_event().is_some() {}
-        Ok(())
     }
 
-    fn park(&self, deadline: Mono) {
-        self.io.park(Some(self.next_deadline().map_or(deadline, |at| at.min(deadline))));
+    fn has_fenced(&self) -> bool {
+        self.logs.iter().flatten().any(|log| matches!(log.health, Health::Fenced) && !log.damaged)
     }
 
     fn is_drained(&self) -> bool {

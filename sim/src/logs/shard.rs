@@ -1,8 +1,8 @@
 //! One shard's loop over a simulated world, as the node runs it: scan, recover, adopt, turn, stop.
 
-use crate::limits::{SHUTDOWN_MS, TURNS_MAX};
-use crate::model::Recovered;
-use crate::violation::Violation;
+use super::limits::{SHUTDOWN_MS, TURNS_MAX};
+use super::model::Recovered;
+use super::violation::Violation;
 use engine::io::sim::SimWorld;
 use engine::log::{LogLimits, LogSet, RecoveredLog, ShardDir, ShutdownError, recover, scan_data_dir};
 use engine::shard::Io;

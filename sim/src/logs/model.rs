@@ -1,7 +1,7 @@
 //! What one log must be: every batch that was appended and not taken back, and what was promised of it.
 
-use crate::batches::Batch;
-use crate::violation::Violation;
+use super::batches::Batch;
+use super::violation::Violation;
 use engine::log::{LogConfig, LogOffsets};
 use engine::mem::Slice;
 use protocol::batch::iter_batches;

@@ -1,11 +1,11 @@
 //! One run: steps from a seed, each checked against the models.
 
-use crate::batches::batch;
-use crate::limits::{LOGS_MAX, READ_BYTES_MAX, RECOVERY_TURNS_MAX, TURNS_MAX};
-use crate::model::{Ended, Model};
-use crate::shard::{DATA, Found, Shard};
-use crate::step::{Step, log_config, log_limits};
-use crate::violation::Violation;
+use super::batches::batch;
+use super::limits::{LOGS_MAX, READ_BYTES_MAX, RECOVERY_TURNS_MAX, TURNS_MAX};
+use super::model::{Ended, Model};
+use super::shard::{DATA, Found, Shard};
+use super::step::{Step, log_config, log_limits};
+use super::violation::Violation;
 use engine::io::sim::{Rng, SimWorld};
 use engine::log::{Append, AppendError, LogEvent, LogId, LogLimits, LogName, LogOffsets, Read, ReadError};
 use protocol::batch::patch;

@@ -1,0 +1,69 @@
+//! The kinds of clients, behind one face.
+
+use super::auditor::Auditor;
+use super::consumer::Consumer;
+use super::producer::Producer;
+use super::remote::{Ctx, Remote};
+use super::truth::{Standing, Truth};
+use super::violation::Violation;
+use engine::time::Mono;
+
+/// One client. Calling order: [`Client::act`] whenever its connection was touched or [`Client::due`] has come.
+pub(crate) enum Client {
+    Producer(Producer),
+    Consumer(Consumer),
+    Auditor(Auditor),
+}
+
+impl Client {
+    pub(crate) fn remote(&self) -> &Remote {
+        match self {
+            Client::Producer(producer) => &producer.remote,
+            Client::Consumer(consumer) => &consumer.remote,
+            Client::Auditor(auditor) => &auditor.remote,
+        }
+    }
+
+    pub(crate) fn remote_mut(&mut self) -> &mut Remote {
+        match self {
+            Client::Producer(producer) => &mut producer.remote,
+            Client::Consumer(consumer) => &mut consumer.remote,
+            Client::Auditor(auditor) => &mut auditor.remote,
+        }
+    }
+
+    /// When it wants to act although it hears nothing.
+    pub(crate) fn due(&self) -> Mono {
+        match self {
+            Client::Producer(producer) => producer.due(),
+            Client::Consumer(consumer) => consumer.due(),
+            Client::Auditor(auditor) => auditor.due(),
+        }
+    }
+
+    pub(crate) fn act(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Violation> {
+        match self {
+            Client::Producer(producer) => producer.act(ctx),
+            Client::Consumer(consumer) => consumer.act(ctx),
+            Client::Auditor(auditor) => auditor.act(ctx),
+        }
+    }
+
+    /// Nothing is outstanding.
+    pub(crate) fn is_settled(&self, ctx: &Ctx<'_>) -> bool {
+        match self {
+            Client::Producer(producer) => producer.is_settled(),
+            Client::Consumer(consumer) => consumer.is_settled(ctx),
+            Client::Auditor(auditor) => auditor.is_done(),
+        }
+    }
+
+    /// What it worked with is deleted.
+    pub(crate) fn is_out_of_work(&self, truth: &Truth) -> bool {
+        match self {
+            Client::Producer(producer) => truth.topics[producer.part.topic].standing == Standing::Deleted,
+            Client::Consumer(consumer) => consumer.is_out_of_work(),
+            Client::Auditor(_) => false,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What must be true of topics and their partitions, from what clients were told and what they read.
+//!
+//! Everything is learned from outside: acknowledgements, fetched batches, watermarks. Two observations that cannot both
+//! hold are a violation. All of it is linear in the history: each batch has one place, found by its offset.
+
+use super::violation::{Place, Violation};
+use protocol::Uuid;
+use protocol::batch::{BatchView, Limits};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Names a batch: who sent it, and its number among what that producer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchKey {
+    /// The producer's number.
+    pub producer: u32,
+    /// Counts its batches.
+    pub serial: u32,
+}
+
+impl fmt::Display for BatchKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch {} of producer {}", self.serial, self.producer)
+    }
+}
+
+/// A partition by the number of its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Part {
+    pub(crate) topic: usize,
+    pub(crate) index: i32,
+}
+
+/// What a topic's records survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// Everything.
+    PowerCut,
+    /// The end of the process, not of the power.
+    Kill,
+}
+
+/// Whether a topic is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Creation was asked for, and not answered.
+    Asked,
+    Exists,
+    /// Deletion was asked for, and not answered.
+    Leaving,
+    Deleted,
+}
+
+/// A batch that was sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    count: u32,
+    record_bytes: u32,
+    /// Order is promised among batches of one producer and session.
+    session: u32,
+    base: Option<i64>,
+}
+
+/// One topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    pub(crate) id: Option<Uuid>,
+    pub(crate) standing: Standing,
+    pub(crate) promise: Promise,
+    /// Retention may delete its records.
+    pub(crate) forgets: bool,
+    pub(crate) partitions: Vec<Partition>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Partition {
+    sent: BTreeMap<BatchKey, Sent>,
+    /// By base offset: the last offset and what is there.
+    placed: BTreeMap<i64, (i64, BatchKey)>,
+    /// By producer and session, then by serial: the base offset.
+    order: BTreeMap<(u32, u32), BTreeMap<u32, i64>>,
+    /// Highest log start that was told.
+    pub(crate) start: i64,
+    /// Highest offset that somebody asked to delete up to.
+    pub(crate) start_asked: i64,
+    /// One past the highest offset that was acknowledged or read.
+    pub(crate) promised: i64,
+    /// Highest watermark that was told.
+    pub(crate) high: i64,
+    /// The disk changed its files behind the node's back: errors are right, wrong records are not.
+    pub(crate) is_damaged: bool,
+}
+
+/// Everything that is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Truth {
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) producer_ids: BTreeSet<i64>,
+    /// Batches acknowledged, batches read, and client requests answered, for the report.
+    pub(crate) acknowledged: u64,
+    pub(crate) read: u64,
+    pub(crate) answered: u64,
+}
+
+impl Truth {
+    pub(crate) fn place(&self, part: Part) -> Place {
+        Place(self.topics[part.topic].name.clone(), part.index)
+    }
+
+    pub(crate) fn partition(&mut self, part: Part) -> &mut Partition {
+        &mut self.topics[part.topic].partitions[part.index as usize]
+    }
+
+    pub(crate) fn look(&self, part: Part) -> &Partition {
+        &self.topics[part.topic].partitions[part.index as usize]
+    }
+
+    /// Every partition of the topics that exist.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let existing = self.topics.iter().enumerate().filter(|(_, topic)| topic.standing == Standing::Exists);
+        existing
+            .flat_map(|(topic, known)| (0..known.partitions.len()).map(move |index| Part { topic, index: index as i32 }))
+            .collect()
+    }
+
+    /// A batch goes out for the first time.
+    pub(crate) fn sends(&mut self, part: Part, key: BatchKey, session: u32, count: u32, record_bytes: u32) {
+        let sent = Sent { count, record_bytes, session, base: None };
+        self.partition(part).sent.insert(key, sent);
+    }
+
+    /// A batch was acknowledged at `base`.
+    pub(crate) fn acknowledges(&mut self, part: Part, key: BatchKey, base: i64) -> Result<(), Violation> {
+        self.acknowledged += 1;
+        let place = self.place(part);
+        let partition = self.partition(part);
+        let last = base + partition.sent.get(&key).map_or(0, |sent| i64::from(sent.count)) - 1;
+        partition.put(&place, key, base, last)?;
+        partition.promised = partition.promised.max(last + 1);
+        Ok(())
+    }
+
+    /// A batch was fetched; its last offset.
+    pub(crate) fn reads(&mut self, part: Part, view: &BatchView<'_>) -> Result<i64, Violation> {
+        self.read += 1;
+        let place = self.place(part);
+        let partition = self.partition(part);
+        let (base, last) = (view.base_offset(), view.last_offset());
+        let phantom = |what: String| Violation::Phantom { at: place.clone(), offset: base, what };
+        let (key, count, record_bytes) = contents(view).map_err(phantom)?;
+        let Some(sent) = partition.sent.get(&key) else { return Err(phantom(format!("{key} was sent elsewhere"))) };
+        if (sent.count, sent.record_bytes) != (count, record_bytes) || last - base + 1 != i64::from(count) {
+            let got = format!("{key} with {count} records of {record_bytes} bytes, sent {sent:?}");
+            return Err(phantom(got));
+        }
+        partition.put(&place, key, base, last)?;
+        partition.promised = partition.promised.max(last + 1);
+        Ok(last)
+    }
+
+    /// A watermark was told to somebody who asked when `known` was the highest that anybody knew.
+    pub(crate) fn watermark(&mut self, part: Part, high: i64, known: i64) -> Result<(), Violation> {
+        let at = self.place(part);
+        let partition = self.partition(part);
+        if high < known && !partition.is_damaged {
+            return Err(Violation::WatermarkWentBack { at, from: known, to: high });
+        }
+        partition.high = partition.high.max(high);
+        Ok(())
+    }
+
+    /// A log start was told to somebody who asked when `known` was the highest that anybody knew.
+    pub(crate) fn log_start(&mut self, part: Part, start: i64, known: i64) -> Result<(), Violation> {
+        let at = self.place(part);
+        let topic = &mut self.topics[part.topic];
+        let partition = &mut topic.partitions[part.index as usize];
+        let allowed = if topic.forgets { i64::MAX } else { partition.start_asked };
+        if (start < known || start > allowed) && !partition.is_damaged {
+            return Err(Violation::Start { at, from: known, to: start, allowed });
+        }
+        partition.start = partition.start.max(start);
+        Ok(())
+    }
+
+    /// The node came back after its end; `end` is where the partition ends now.
+    pub(crate) fn came_back(&mut self, part: Part, end: i64, after_power_cut: bool) -> Result<(), Violation> {
+        let at = self.place(part);
+        let promise = self.topics[part.topic].promise;
+        let partition = self.partition(part);
+        let may_lose = partition.is_damaged || (after_power_cut && promise == Promise::Kill);
+        let promised = partition.promised.max(partition.high);
+        if end < promised && !may_lose {
+            return Err(Violation::Lost { at, promised, end });
+        }
+        partition.forget_from(end);
+        Ok(())
+    }
+}
+
+impl Partition {
+    /// Notes where a batch lies; everything that was known must agree.
+    fn put(&mut self, at: &Place, key: BatchKey, base: i64, last: i64) -> Result<(), Violation> {
+        let Some(sent) = self.sent.get_mut(&key) else { return Ok(()) };
+        if let Some(first) = sent.base.filter(|first| *first != base) {
+            let (at, batch) = (at.clone(), key);
+            return if self.is_damaged { Ok(()) } else { Err(Violation::Duplicate { at, batch, first, second: base }) };
+        }
+        sent.base = Some(base);
+        let session = (key.producer, sent.session);
+        if let Some((offset, first)) = self.other_in(base, last, key)
+            && !self.is_damaged
+        {
+            return Err(Violation::Conflict { at: at.clone(), offset, first, second: key });
+        }
+        self.placed.insert(base, (last, key));
+        let order = self.order.entry(session).or_default();
+        let earlier = order.range(..key.serial).next_back().is_none_or(|(_, other)| *other < base);
+        let later = order.range(key.serial + 1..).next().is_none_or(|(_, other)| *other > base);
+        order.insert(key.serial, base);
+        if earlier && later || self.is_damaged {
+            Ok(())
+        } else {
+            Err(Violation::Reordered { at: at.clone(), batch: key, base })
+        }
+    }
+
+    /// Another batch that overlaps `base..=last`.
+    fn other_in(&self, base: i64, last: i64, key: BatchKey) -> Option<(i64, BatchKey)> {
+        let (offset, (_, other)) = self.placed.range(..=last).next_back().filter(|(_, (end, _))| *end >= base)?;
+        (*other != key || *offset != base).then_some((*offset, *other))
+    }
+
+    /// Forgets what lies at `end` and behind it: it is lost, and was allowed to be.
+    fn forget_from(&mut self, end: i64) {
+        let from = self.placed.range(..end).next_back().filter(|(_, (last, _))| *last >= end).map_or(end, |(base, _)| *base);
+        for (_, (_, key)) in self.placed.split_off(&from) {
+            if let Some(sent) = self.sent.get_mut(&key) {
+                sent.base = None;
+            }
+        }
+        for order in self.order.values_mut() {
+            order.retain(|_, base| *base < from);
+        }
+        (self.promised, self.high) = (self.promised.min(end), self.high.min(end));
+        (self.start, self.start_asked) = (self.start.min(end), self.start_asked.min(end));
+    }
+}
+
+/// The key of a record: who sent it, which batch, which record of how many.
+pub(crate) fn record_key(key: BatchKey, index: u32, count: u32) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (at, part) in [key.producer, key.serial, index, count].into_iter().enumerate() {
+        bytes[at * 4..at * 4 + 4].copy_from_slice(&part.to_be_bytes());
+    }
+    bytes
+}
+
+/// The value that belongs to a record's key: every byte follows from it.
+pub(crate) fn record_value(key: &[u8; 16], len: usize) -> Vec<u8> {
+    (0..len).map(|at| key[at % 16] ^ (at / 16) as u8).collect()
+}
+
+/// What a batch says of itself, once all of it is right.
+fn contents(view: &BatchView<'_>) -> Result<(BatchKey, u32, u32), String> {
+    view.check_crc().map_err(|error| error.to_string())?;
+    let records = view.records(&Limits::default()).map_err(|error| error.to_string())?;
+    let (mut batch, mut seen, mut bytes) = (None, 0, 0);
+    for record in records.iter() {
+        let record = record.map_err(|error| error.to_string())?;
+        let key: [u8; 16] = record.key.and_then(|key| key.try_into().ok()).ok_or("a record without one of our keys")?;
+        let word = |at: usize| u32::from_be_bytes([key[at], key[at + 1], key[at + 2], key[at + 3]]);
+        let (of, count) = (BatchKey { producer: word(0), serial: word(4) }, word(12));
+        let value = record.value.ok_or("a record without a value")?;
+        if value != record_value(&key, value.len()) || word(8) != seen || batch.is_some_and(|known| known != (of, count)) {
+            return Err(format!("record {seen} is not what {of} holds"));
+        }
+        (batch, seen, bytes) = (Some((of, count)), seen + 1, value.len() as u32);
+    }
+    match batch {
+        Some((key, count)) if count == seen => Ok((key, count, bytes)),
+        _ => Err(format!("{seen} records of a batch that had more")),
+    }
+}

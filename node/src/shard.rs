@@ -46,9 +46,9 @@ pub enum Turn {
 /// How far stopping has come.
 enum Phase {
     Serving,
-    /// No new connection; open ones may get their answers until then.
+    /// No new connection; open ones may get their answers until then. None once they were told to go.
     Draining {
-        until: Mono,
+        until: Option<Mono>,
     },
     /// No connection is left; other shards may still need answers.
     Drained,
@@ -265,7 +265,7 @@ impl Shard {
         }
         let broker = self.broker.next_deadline().map(|at| Mono(at.saturating_mul(1_000_000)));
         let drain = match self.phase {
-            Phase::Draining { until } => Some(until),
+            Phase::Draining { until } => until,
             _ => None,
         };
         let logs = self.broker.store().logs.next_deadline();
@@ -342,10 +342,10 @@ impl Shard {
     fn advance_stop(&mut self, now: Mono) {
         if matches!(self.phase, Phase::Serving) && self.stages.is_stop_requested() {
             self.transport.stop();
-            self.phase = Phase::Draining { until: now.plus_millis(DRAIN_MS) };
+            self.phase = Phase::Draining { until: Some(now.plus_millis(DRAIN_MS)) };
         }
-        if let Phase::Draining { until } = self.phase {
-            if until <= now {
+        if let Phase::Draining { until } = &mut self.phase {
+            if until.take_if(|until| *until <= now).is_some() {
                 self.transport.close_all();
             }
             if self.transport.connection_count() == 0 {

@@ -115,18 +115,19 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Whole batches from the one that contains `plan.from` on, from the first segment that has one.
+    /// Whole batches from the one that contains `plan.from` on, from the segment that has it; none if it does not fit.
     pub(super) async fn read(self, plan: ReadPlan) -> Result<Vec<Slice>, ReadError> {
         for segment in &plan.segments {
-            let found = segment.believe(self.read_segment(&plan, segment).await)?;
-            if !found.is_empty() {
+            if let Some(found) = segment.believe(self.read_segment(&plan, segment).await)? {
                 return Ok(found);
             }
         }
         Ok(Vec::new())
     }
 
-    async fn read_segment(&self, plan: &ReadPlan, segment: &PlanSegment) -> Result<Vec<Slice>, ReadError> {
+    /// `None` when no batch of the segment reaches `plan.from`. One that does and is too large ends the read here: what
+    /// follows it must not be handed out in its place.
+    async fn read_segment(&self, plan: &ReadPlan, segment: &PlanSegment) -> Result<Option<Vec<Slice>>, ReadError> {
         let start = match segment.start {
             Some(start) => start,
             None => self.index(plan.id, segment).await.map_or(0, |index| index.position_before(plan.from)),
@@ -135,12 +136,14 @@ impl Reader {
         let mut found: Vec<Slice> = Vec::new();
         let mut taken = 0;
         let mut full = false;
+        let mut reached = false;
         while !full {
             let room = plan.max_bytes.saturating_sub(taken);
             let wanted = room.saturating_add(2 * BLOCK_BYTES as usize);
             let Some(block) = self.next_block(plan.id, &mut walk, wanted).await? else { break };
             let mut run: Option<std::ops::Range<usize>> = None;
             let end = walk.each(&block, plan.from, |view, range| {
+                reached = true;
                 let first = taken == 0 && plan.at_least_one;
                 full = view.last_offset() >= plan.upto || (!first && taken + range.len() > plan.max_bytes);
                 if !full {
@@ -156,7 +159,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        Ok(reached.then_some(found))
     }
 
     /// The first batch that reaches `from` and whose largest timestamp is at or past `timestamp`.

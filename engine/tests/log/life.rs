@@ -97,6 +97,17 @@ fn old_data_is_read_from_disk() {
             let (base, last) = verify(&slices)[0];
             assert!(base <= from && from <= last, "offset {from} is in {base}..={last}");
         }
+        // A batch that does not fit is not passed over for a smaller one, of the next segment least of all.
+        for from in (0..550).step_by(7) {
+            let Read::Disk(plan) = rig.set().read(id, from, 90, i64::MAX, false) else { continue };
+            let task = rig.set().read_disk(plan);
+            assert!(rig.run(task).unwrap().is_empty(), "a batch of more than 90 bytes for {from}");
+            let Read::Disk(plan) = rig.set().read(id, from, 2000, i64::MAX, false) else { continue };
+            let task = rig.set().read_disk(plan);
+            let found = rig.run(task).unwrap();
+            let bases = verify(&found);
+            assert!(bases.first().is_none_or(|(base, last)| (*base..=*last).contains(&from)), "{from}: {bases:?}");
+        }
         // An idle log holds no chunk at all, and goes on where it was.
         rig.pass(500);
         assert_eq!(rig.set().held_bytes(), 0);

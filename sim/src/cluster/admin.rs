@@ -137,6 +137,8 @@ impl Admin {
         let mut configs = vec![
             ("segment.ms", pick(rng, &[500, 5_000, 3_600_000]).to_string()),
             ("file.delete.delay.ms", pick(rng, &[0, 100, 60_000]).to_string()),
+            // Clocks jump by days here.
+            ("message.timestamp.after.max.ms", i64::MAX.to_string()),
             ("index.interval.bytes", pick(rng, &[512, 4096]).to_string()),
         ];
         let mut promise = Promise::PowerCut;

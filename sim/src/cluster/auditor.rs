@@ -3,7 +3,7 @@
 
 use super::admin::check_metadata;
 use super::remote::{Ctx, Heard, Remote};
-use super::truth::Part;
+use super::truth::{Ended, Part};
 use super::violation::Violation;
 use super::wire::Answer;
 use super::consumer::Consumer;
@@ -28,14 +28,14 @@ pub(crate) struct Auditor {
     pub(crate) remote: Remote,
     question: Question,
     parts: Vec<Part>,
-    /// Whether the power failed since the last look.
-    after_power_cut: bool,
+    /// How the process before this one ended.
+    ended: Ended,
     retry_at: Mono,
 }
 
 impl Auditor {
-    pub(crate) fn new(remote: Remote, parts: Vec<Part>, after_power_cut: bool) -> Auditor {
-        Auditor { remote, question: Question::Topics, parts, after_power_cut, retry_at: Mono(0) }
+    pub(crate) fn new(remote: Remote, parts: Vec<Part>, ended: Ended) -> Auditor {
+        Auditor { remote, question: Question::Topics, parts, ended, retry_at: Mono(0) }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -85,7 +85,7 @@ impl Auditor {
             }
             Question::End(part) => match self.offset(ctx, answer, part)? {
                 Some(end) => {
-                    ctx.truth.came_back(part, end, self.after_power_cut)?;
+                    ctx.truth.came_back(part, end, self.ended)?;
                     Question::Start(part)
                 }
                 None => self.question,

@@ -123,7 +123,12 @@ impl Producer {
         if let Some(link) = self.remote.link()
             && link.in_flight() == 0
         {
-            let request = InitProducerIdRequest { producer_id: -1, producer_epoch: -1, ..Default::default() };
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                producer_id: -1,
+                producer_epoch: -1,
+                ..Default::default()
+            };
             link.ask(now, ApiKey::InitProducerId, 4, |writer| request.encode(writer, 4));
         }
     }

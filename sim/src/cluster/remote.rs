@@ -21,6 +21,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) wall_ms: i64,
     /// No fault any more: everything must be answered, and nothing new is begun.
     pub(crate) is_calm: bool,
+    /// Since when nothing is broken, or the start.
+    pub(crate) calm_since: Mono,
     /// The disk has failed, or been full, stuck or slow, since the node was started: storage errors have a reason.
     pub(crate) is_troubled: bool,
 }
@@ -41,11 +43,12 @@ pub(crate) struct Remote {
     retry_at: Mono,
     /// Nothing arrives at the node, or comes from it, before.
     held: (Mono, Mono),
+    calm_since: Mono,
 }
 
 impl Remote {
     pub(crate) fn new(who: String, rng: Rng) -> Remote {
-        Remote { who, rng, link: None, retry_at: Mono(0), held: (Mono(0), Mono(0)) }
+        Remote { who, rng, link: None, retry_at: Mono(0), held: (Mono(0), Mono(0)), calm_since: Mono(0) }
     }
 
     pub(crate) fn conn(&self) -> Option<ConnId> {
@@ -65,7 +68,9 @@ impl Remote {
     pub(crate) fn due(&self) -> Mono {
         match &self.link {
             None => self.retry_at,
-            Some(link) => link.waits_since().map_or(NEVER, |since| since.plus_millis(PATIENCE_MS)),
+            Some(link) => {
+                link.waits_since().map_or(NEVER, |since| since.max(self.calm_since).plus_millis(PATIENCE_MS))
+            }
         }
     }
 
@@ -90,12 +95,14 @@ impl Remote {
 
     /// The next thing that came.
     pub(crate) fn hear(&mut self, ctx: &mut Ctx<'_>) -> Result<Heard, Violation> {
+        self.calm_since = ctx.calm_since;
         let Some(link) = &mut self.link else { return Ok(Heard::Nothing) };
         if let Some(answer) = link.poll(&self.who)? {
             ctx.truth.answered += 1;
             return Ok(Heard::Answer(answer));
         }
-        let late = link.waits_since().is_some_and(|since| since.plus_millis(PATIENCE_MS) <= ctx.now);
+        let since = link.waits_since().map(|since| since.max(ctx.calm_since));
+        let late = since.is_some_and(|since| since.plus_millis(PATIENCE_MS) <= ctx.now);
         if late && ctx.is_calm {
             let who = format!("{}, which asked for {:?}", self.who, link.waits_for());
             return Err(Violation::Stuck { who, seconds: PATIENCE_MS / 1000 });

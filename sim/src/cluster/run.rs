@@ -9,7 +9,7 @@ use super::plan::{Feature, Plan};
 use super::process::{DATA, NEVER, Phase, Process, Setup};
 use super::producer::{Habits, Kind, Producer};
 use super::remote::{Ctx, Remote};
-use super::truth::{Part, Standing, Truth};
+use super::truth::{Ended, Part, Standing, Truth};
 use super::violation::Violation;
 use engine::io::sim::{Chance, End, Rng, SimWorld};
 use engine::time::Mono;
@@ -88,6 +88,7 @@ struct Run {
     made: u32,
     starts: u64,
     is_calm: bool,
+    calm_since: Mono,
     summary: Summary,
 }
 
@@ -115,6 +116,7 @@ impl Run {
             made: 0,
             starts: 0,
             is_calm: false,
+            calm_since: Mono(0),
             summary: Summary::default(),
             plan: plan.clone(),
             world,
@@ -122,7 +124,7 @@ impl Run {
     }
 
     fn go(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), Violation> {
-        self.start(tell, false)?;
+        self.start(tell, Ended::Cleanly)?;
         let chances = self.plan.chances();
         self.world.faults(|faults| chances.iter().for_each(|(chance, odds)| faults.set_odds(*chance, *odds)));
         let end = Mono(self.plan.seconds * 1_000_000_000);
@@ -198,6 +200,7 @@ impl Run {
             now,
             wall_ms: world.wall_ms(),
             is_calm: self.is_calm,
+            calm_since: self.calm_since,
             is_troubled: self.nemesis.is_troubled,
         };
         if heard(&self.admin.remote) || self.admin.due() <= now {
@@ -276,8 +279,8 @@ impl Run {
     // ---- the process
 
     /// Starts the node and looks at everything in it, unless it ends before that.
-    fn start(&mut self, tell: &mut dyn FnMut(&str), after_power_cut: bool) -> Result<(), Violation> {
-        let mut lost_power = after_power_cut;
+    fn start(&mut self, tell: &mut dyn FnMut(&str), ended: Ended) -> Result<(), Violation> {
+        let mut ended = ended;
         loop {
             self.starts += 1;
             let rng = self.plan.rng(&format!("start {}", self.starts));
@@ -290,7 +293,7 @@ impl Run {
             let Some(process) = &self.process else { continue };
             if !process.lives(&self.world) {
                 self.summary.crashes_at_start += 1;
-                lost_power |= self.count_end();
+                ended = ended.max(self.count_end());
                 tell(&format!("{:?} ended while it started", self.world.now()));
                 self.process = None;
                 continue;
@@ -301,14 +304,15 @@ impl Run {
                 }
                 tell(&format!("{:?} does not start: {reason}", self.world.now()));
                 self.end_process(End::Kill);
+                ended = ended.max(Ended::Killed);
                 self.world.advance_to(self.world.now().plus_millis(1_000));
                 continue;
             }
             tell(&format!("{:?} serves", self.world.now()));
-            if self.audit(lost_power)? {
+            if self.audit(ended)? {
                 return Ok(());
             }
-            lost_power |= self.count_end();
+            ended = ended.max(self.count_end());
             self.process = None;
         }
     }
@@ -334,11 +338,11 @@ impl Run {
     }
 
     /// Looks at everything while nobody else acts; false if the process ended meanwhile.
-    fn audit(&mut self, after_power_cut: bool) -> Result<bool, Violation> {
+    fn audit(&mut self, ended: Ended) -> Result<bool, Violation> {
         self.note_damage();
         let parts = self.truth.parts();
         let remote = self.remote("the auditor");
-        let mut auditor = Client::Auditor(Auditor::new(remote, parts.clone(), after_power_cut));
+        let mut auditor = Client::Auditor(Auditor::new(remote, parts.clone(), ended));
         if !self.alone(&mut auditor)? {
             return Ok(false);
         }
@@ -371,6 +375,7 @@ impl Run {
                 now,
                 wall_ms: self.world.wall_ms(),
                 is_calm: true,
+                calm_since: began,
                 is_troubled: self.nemesis.is_troubled,
             };
             let acts = heard || client.due() <= now;
@@ -406,15 +411,15 @@ impl Run {
         }
     }
 
-    /// Counts how the world's last process ended; true for a power cut.
-    fn count_end(&mut self) -> bool {
-        let power = self.world.last_end() == Some(End::PowerCut);
-        if power {
+    /// Counts how the world's last process ended.
+    fn count_end(&mut self) -> Ended {
+        if self.world.last_end() == Some(End::PowerCut) {
             self.summary.power_cuts += 1;
+            Ended::PowerCut
         } else {
             self.summary.kills += 1;
+            Ended::Killed
         }
-        power
     }
 
     fn end_process(&mut self, end: End) {
@@ -430,7 +435,7 @@ impl Run {
         if !self.process_has_ended() {
             return Ok(());
         }
-        let Some(process) = self.process.take() else { return self.start(tell, false) };
+        let Some(process) = self.process.take() else { return self.start(tell, Ended::Killed) };
         if process.lives(&self.world) {
             // It ended by itself: a clean stop, or one that came too late.
             if let Some(reason) = process.failure()
@@ -438,6 +443,7 @@ impl Run {
             {
                 return Err(Violation::Stop(reason.to_owned()));
             }
+            let failed = process.failure().is_some();
             tell(&format!("{:?} has stopped: {:?}", self.world.now(), process.failure()));
             self.summary.restarts += 1;
             drop(process);
@@ -445,13 +451,13 @@ impl Run {
             self.end_process(if power { End::PowerCut } else { End::Kill });
             self.rest(tell)?;
             // A clean stop has flushed everything, whatever the topics promise; one that failed has not.
-            return self.start(tell, false);
+            return self.start(tell, if !failed { Ended::Cleanly } else if power { Ended::PowerCut } else { Ended::Killed });
         }
         drop(process);
-        let power = self.count_end();
-        tell(&format!("{:?} {}", self.world.now(), if power { "the power failed" } else { "killed" }));
+        let ended = self.count_end();
+        tell(&format!("{:?} {ended:?}", self.world.now()));
         self.rest(tell)?;
-        self.start(tell, power)
+        self.start(tell, ended)
     }
 
     /// What happens to a disk while no process runs.
@@ -535,15 +541,15 @@ impl Run {
         if was_troubled {
             // What was fenced by an error is verified and served again by a restart, as an operator would do it.
             self.end_process(End::Kill);
-            self.start(tell, false)?;
+            self.start(tell, Ended::Killed)?;
         }
         self.nemesis.is_troubled = self.truth.has_damage();
-        self.is_calm = true;
+        (self.is_calm, self.calm_since) = (true, self.world.now());
         tell(&format!("{:?} calm", self.world.now()));
         self.let_settle()?;
         self.stop_cleanly(tell)?;
         self.clients.clear();
-        self.start(tell, false)
+        self.start(tell, Ended::Cleanly)
     }
 
     fn let_settle(&mut self) -> Result<(), Violation> {
@@ -575,6 +581,7 @@ impl Run {
             now: self.world.now(),
             wall_ms: 0,
             is_calm: true,
+            calm_since: self.calm_since,
             is_troubled: false,
         };
         let busy = self.clients.iter().filter(|client| !client.is_settled(&ctx));

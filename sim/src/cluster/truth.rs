@@ -40,6 +40,14 @@ pub(crate) enum Promise {
     Kill,
 }
 
+/// How the last process ended, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ended {
+    Cleanly,
+    Killed,
+    PowerCut,
+}
+
 /// Whether a topic is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -185,16 +193,20 @@ impl Truth {
     }
 
     /// The node came back after its end; `end` is where the partition ends now.
-    pub(crate) fn came_back(&mut self, part: Part, end: i64, after_power_cut: bool) -> Result<(), Violation> {
+    pub(crate) fn came_back(&mut self, part: Part, end: i64, ended: Ended) -> Result<(), Violation> {
         let at = self.place(part);
         let promise = self.topics[part.topic].promise;
         let partition = self.partition(part);
-        let may_lose = partition.is_damaged || (after_power_cut && promise == Promise::Kill);
+        let may_lose = partition.is_damaged || (ended == Ended::PowerCut && promise == Promise::Kill);
         let promised = partition.promised.max(partition.high);
         if end < promised && !may_lose {
             return Err(Violation::Lost { at, promised, end });
         }
         partition.forget_from(end);
+        if ended > Ended::Cleanly {
+            // As in Kafka, the log start is written down now and then only: deleted records may come back.
+            partition.start = 0;
+        }
         Ok(())
     }
 }

@@ -250,7 +250,13 @@ impl SimPeer {
 
     /// Nothing of what this end sends arrives before `to_node`, nothing of what the node sends before `to_peer`.
     pub fn hold(&self, to_node: Mono, to_peer: Mono) {
-        self.change(|conn| (conn.to_node_held, conn.to_peer_held) = (to_node, to_peer));
+        let mut world = self.world.0.borrow_mut();
+        if let Some(conn) = world.net.peer_conn(self.conn) {
+            (conn.to_node_held, conn.to_peer_held) = (to_node, to_peer);
+            // The look that is planned may be too late by now.
+            conn.planned = false;
+        }
+        world.plan_step(self.conn);
     }
 
     /// Sends no more; the node reads what is under way and then the end.

@@ -2,6 +2,7 @@
 
 use super::auditor::Auditor;
 use super::consumer::Consumer;
+use super::member::Member;
 use super::producer::Producer;
 use super::remote::{Ctx, Remote};
 use super::truth::{Standing, Truth};
@@ -12,6 +13,7 @@ use engine::time::Mono;
 pub(crate) enum Client {
     Producer(Producer),
     Consumer(Consumer),
+    Member(Member),
     Auditor(Auditor),
 }
 
@@ -20,6 +22,7 @@ impl Client {
         match self {
             Client::Producer(producer) => &producer.remote,
             Client::Consumer(consumer) => &consumer.remote,
+            Client::Member(member) => &member.remote,
             Client::Auditor(auditor) => &auditor.remote,
         }
     }
@@ -28,6 +31,7 @@ impl Client {
         match self {
             Client::Producer(producer) => &mut producer.remote,
             Client::Consumer(consumer) => &mut consumer.remote,
+            Client::Member(member) => &mut member.remote,
             Client::Auditor(auditor) => &mut auditor.remote,
         }
     }
@@ -37,6 +41,7 @@ impl Client {
         match self {
             Client::Producer(producer) => producer.due(),
             Client::Consumer(consumer) => consumer.due(),
+            Client::Member(member) => member.due(),
             Client::Auditor(auditor) => auditor.due(),
         }
     }
@@ -45,6 +50,7 @@ impl Client {
         match self {
             Client::Producer(producer) => producer.act(ctx),
             Client::Consumer(consumer) => consumer.act(ctx),
+            Client::Member(member) => member.act(ctx),
             Client::Auditor(auditor) => auditor.act(ctx),
         }
     }
@@ -54,6 +60,7 @@ impl Client {
         match self {
             Client::Producer(producer) => producer.is_settled(),
             Client::Consumer(consumer) => consumer.is_settled(ctx),
+            Client::Member(member) => member.is_settled(ctx),
             Client::Auditor(auditor) => auditor.is_done(),
         }
     }
@@ -63,6 +70,7 @@ impl Client {
         match self {
             Client::Producer(producer) => truth.topics[producer.part.topic].standing == Standing::Deleted,
             Client::Consumer(consumer) => consumer.is_out_of_work(),
+            Client::Member(member) => member.is_out_of_work(),
             Client::Auditor(_) => false,
         }
     }

@@ -204,7 +204,10 @@ impl Consumer {
                 self.readings[at].position = None;
                 return Ok(());
             }
-            _ => return self.failed(ctx, "Fetch", at, fetched.code),
+            _ => {
+                if fetched.code == 1 { let p = ctx.truth.look(part); eprintln!("DEBUG {part:?} pos {:?} high {} start {} asked {} promised {} | resp high {} start {} known {known:?} forgets {}", self.readings[at].position, p.high, p.start, p.start_asked, p.promised, fetched.high, fetched.start, ctx.truth.topics[part.topic].forgets); }
+                return self.failed(ctx, "Fetch", at, fetched.code)
+            }
         }
         ctx.truth.watermark(part, fetched.high, known.0)?;
         if fetched.start >= 0 {

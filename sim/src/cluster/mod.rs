@@ -12,6 +12,8 @@ mod admin;
 mod auditor;
 mod client;
 mod consumer;
+mod groups;
+mod member;
 mod nemesis;
 mod plan;
 mod process;

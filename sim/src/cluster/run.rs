@@ -4,6 +4,7 @@ use super::admin::Admin;
 use super::auditor::{Auditor, reader_of_all};
 use super::client::Client;
 use super::consumer::Consumer;
+use super::member::Member;
 use super::nemesis::{Deed, Nemesis};
 use super::plan::{Feature, Plan};
 use super::process::{DATA, NEVER, Phase, Process, Setup};
@@ -233,6 +234,12 @@ impl Run {
             let parts = (0..self.truth.topics[topic].partitions.len()).map(|index| Part { topic, index: index as i32 });
             let parts: Vec<Part> = parts.collect();
             parts.iter().for_each(|part| self.hire_producer(*part));
+            if self.plan.has(Feature::Groups) && self.rng.coin() {
+                for _ in 0..1 + self.rng.below(3) {
+                    let remote = self.remote("member");
+                    self.hire(Client::Member(Member::new(remote, format!("g{topic}"), topic)));
+                }
+            }
             if self.plan.has(Feature::Consumers) {
                 let remote = self.remote("consumer");
                 self.hire(Client::Consumer(Consumer::new(remote, &parts)));
@@ -268,7 +275,7 @@ impl Run {
         let habits = Habits {
             kind,
             window: 1 + rng.below(5) as usize,
-            gap_ms: 5 + rng.below(60),
+            gap_ms: 5 + rng.below(40),
             record_bytes: if large { 40_000 } else { [30, 300, 3_000][rng.below(3) as usize] },
             codec: if rng.below(4) == 0 { Codec::Lz4 } else { Codec::None },
         };
@@ -347,6 +354,8 @@ impl Run {
             return Ok(false);
         }
         if self.is_calm || self.rng.below(3) == 0 {
+            let whole = |part: &Part| !self.truth.look(*part).is_damaged;
+            let parts: Vec<Part> = parts.into_iter().filter(whole).collect();
             let remote = self.remote("the reader");
             let mut reader = Client::Consumer(reader_of_all(remote, &parts));
             return self.alone(&mut reader);
@@ -546,13 +555,13 @@ impl Run {
         self.nemesis.is_troubled = self.truth.has_damage();
         (self.is_calm, self.calm_since) = (true, self.world.now());
         tell(&format!("{:?} calm", self.world.now()));
-        self.let_settle()?;
+        self.let_settle(tell)?;
         self.stop_cleanly(tell)?;
         self.clients.clear();
         self.start(tell, Ended::Cleanly)
     }
 
-    fn let_settle(&mut self) -> Result<(), Violation> {
+    fn let_settle(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), Violation> {
         let until = self.world.now().plus_millis(SETTLE_S * 1_000);
         while !self.everybody_settled() {
             let now = self.world.now();
@@ -561,10 +570,8 @@ impl Run {
                 return Err(Violation::Stuck { who, seconds: SETTLE_S });
             }
             self.work_until(Mono(now.0 + 100_000_000).min(until))?;
-            if self.process_has_ended() {
-                let reason = self.process.as_ref().and_then(|process| process.failure().map(str::to_owned));
-                return Err(Violation::Stop(reason.unwrap_or_else(|| "it ended by itself".to_owned())));
-            }
+            // A stop that was asked for before may end only now.
+            self.look_after_process(tell)?;
         }
         Ok(())
     }
@@ -622,6 +629,7 @@ impl Truth {
             topic.standing = Standing::Deleted;
         }
         self.producer_ids.clear();
+        self.groups.clear();
     }
 
     fn has_damage(&self) -> bool {

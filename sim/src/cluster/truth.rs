@@ -105,6 +105,7 @@ pub(crate) struct Partition {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) topics: Vec<Topic>,
+    pub(crate) groups: BTreeMap<String, super::groups::Group>,
     pub(crate) producer_ids: BTreeSet<i64>,
     /// Batches acknowledged, batches read, and client requests answered, for the report.
     pub(crate) acknowledged: u64,
@@ -271,7 +272,11 @@ pub(crate) fn record_key(key: BatchKey, index: u32, count: u32) -> [u8; 16] {
 
 /// The value that belongs to a record's key: every byte follows from it.
 pub(crate) fn record_value(key: &[u8; 16], len: usize) -> Vec<u8> {
-    (0..len).map(|at| key[at % 16] ^ (at / 16) as u8).collect()
+    let mut value = vec![0; len];
+    for (at, block) in value.chunks_mut(16).enumerate() {
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte = key ^ at as u8);
+    }
+    value
 }
 
 /// What a batch says of itself, once all of it is right.

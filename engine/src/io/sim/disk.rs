@@ -7,6 +7,7 @@ use super::super::{DirEntry, OpenMode};
 use super::names::{Names, NodeId};
 use super::rng::Rng;
 use crate::mem::BLOCK;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,10 @@ pub(super) struct Disk {
     open: BTreeMap<NodeId, u32>,
     next_node: NodeId,
     seq: u64,
+    /// Bytes in use, while nothing has happened that would need counting anew.
+    used: Cell<Option<u64>>,
+    /// Names were taken since files that nothing can reach were looked for.
+    may_be_unreachable: bool,
 }
 
 fn errno(code: i32) -> io::Error {
@@ -68,11 +73,11 @@ impl FileData {
     }
 
     fn put(&mut self, index: u64, bytes: &[u8; SECTOR], seq: u64) {
-        let data = bytes.iter().any(|byte| *byte != 0).then(|| Rc::new(*bytes));
-        let known = self.volatile.contains_key(&index) || self.durable.contains_key(&index);
-        if data.is_none() && !known {
+        let is_zero = *bytes == [0; SECTOR];
+        if is_zero && !self.volatile.contains_key(&index) && !self.durable.contains_key(&index) {
             return;
         }
+        let data = (!is_zero).then(|| Rc::new(*bytes));
         self.latent.remove(&index);
         let over_zeros = self.volatile.get(&index).is_some_and(|old| old.over_zeros);
         self.volatile.insert(index, Volatile { data, seq, abandoned: false, over_zeros });
@@ -85,12 +90,18 @@ impl FileData {
             let at = at + done as u64;
             let (index, skip) = (at / SECTOR as u64, (at % SECTOR as u64) as usize);
             let count = (SECTOR - skip).min(bytes.len() - done);
-            if keep() {
-                let mut sector = self.sector(index).map_or([0; SECTOR], |data| *data);
-                sector[skip..skip + count].copy_from_slice(&bytes[done..done + count]);
-                self.put(index, &sector, seq);
-            }
+            let piece = &bytes[done..done + count];
             done += count;
+            if !keep() {
+                continue;
+            }
+            if let Ok(whole) = piece.try_into() {
+                self.put(index, whole, seq);
+                continue;
+            }
+            let mut sector = self.sector(index).map_or([0; SECTOR], |data| *data);
+            sector[skip..skip + count].copy_from_slice(piece);
+            self.put(index, &sector, seq);
         }
         self.len = self.len.max(at + bytes.len() as u64);
     }
@@ -169,7 +180,15 @@ impl FileData {
 
 impl Disk {
     pub(super) fn new() -> Disk {
-        Disk { names: Names::new(), files: BTreeMap::new(), open: BTreeMap::new(), next_node: 1, seq: 0 }
+        Disk {
+            names: Names::new(),
+            files: BTreeMap::new(),
+            open: BTreeMap::new(),
+            next_node: 1,
+            seq: 0,
+            used: Cell::new(None),
+            may_be_unreachable: false,
+        }
     }
 
     fn fresh_node(&mut self) -> NodeId {
@@ -182,6 +201,18 @@ impl Disk {
         self.files.get_mut(&node).expect("an open file has its data")
     }
 
+    /// Changes a file that is in use, and counts what it takes then.
+    fn resize<T>(&mut self, node: NodeId, change: impl FnOnce(&mut FileData) -> T) -> T {
+        let blocks = |file: &FileData| file.len.next_multiple_of(BLOCK as u64);
+        let file = self.file(node);
+        let before = blocks(file);
+        let changed = change(file);
+        let after = blocks(file);
+        self.used.set(self.used.get().map(|used| used + after - before));
+        changed
+    }
+
+    /// Every change of a file's bytes has a number.
     fn next_seq(&mut self) -> u64 {
         self.seq += 1;
         self.seq
@@ -189,9 +220,14 @@ impl Disk {
 
     /// Bytes in use: every file that has a name or a handle counts its whole length, in blocks.
     pub(super) fn used(&self) -> u64 {
-        let named: BTreeSet<NodeId> = self.tree().iter().filter_map(|(path, _)| self.names.find(path).ok()).collect();
+        if let Some(used) = self.used.get() {
+            return used;
+        }
+        let named = self.names.named();
         let live = self.files.iter().filter(|(node, _)| named.contains(node) || self.open.contains_key(node));
-        live.map(|(_, file)| file).map(|file| file.len.next_multiple_of(BLOCK as u64)).sum()
+        let used = live.map(|(_, file)| file.len.next_multiple_of(BLOCK as u64)).sum();
+        self.used.set(Some(used));
+        used
     }
 
     pub(super) fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<NodeId> {
@@ -258,7 +294,7 @@ impl Disk {
     pub(super) fn write(&mut self, node: NodeId, at: u64, bytes: &[u8], capacity: u64) -> io::Result<()> {
         self.check_room(node, at + bytes.len() as u64, capacity)?;
         let seq = self.next_seq();
-        self.file(node).write(at, bytes, seq, || true);
+        self.resize(node, |file| file.write(at, bytes, seq, || true));
         Ok(())
     }
 
@@ -266,24 +302,24 @@ impl Disk {
     pub(super) fn tear(&mut self, node: NodeId, at: u64, bytes: &[u8], rng: &mut Rng) {
         let seq = self.next_seq();
         let len = self.len(node);
-        let file = self.file(node);
-        file.write(at, bytes, seq, || rng.coin());
-        if rng.coin() {
-            file.len = len;
-        }
+        self.resize(node, |file| {
+            file.write(at, bytes, seq, || rng.coin());
+            if rng.coin() {
+                file.len = len;
+            }
+        });
     }
 
     pub(super) fn allocate(&mut self, node: NodeId, end: u64, capacity: u64) -> io::Result<()> {
         self.check_room(node, end, capacity)?;
-        let file = self.file(node);
-        file.len = file.len.max(end);
+        self.resize(node, |file| file.len = file.len.max(end));
         Ok(())
     }
 
     pub(super) fn set_len(&mut self, node: NodeId, len: u64, capacity: u64) -> io::Result<()> {
         self.check_room(node, len, capacity)?;
         let seq = self.next_seq();
-        self.file(node).set_len(len, seq);
+        self.resize(node, |file| file.set_len(len, seq));
         Ok(())
     }
 
@@ -310,6 +346,7 @@ impl Disk {
             _ => {
                 if from != to {
                     self.names.rename(from, to, node);
+                    self.lost_a_name();
                 }
                 Ok(())
             }
@@ -323,7 +360,13 @@ impl Disk {
         }
         let key = self.names.parent(path)?;
         self.names.take(key);
+        self.lost_a_name();
         Ok(())
+    }
+
+    fn lost_a_name(&mut self) {
+        self.used.set(None);
+        self.may_be_unreachable = true;
     }
 
     pub(super) fn make_dir(&mut self, path: &Path) -> io::Result<()> {
@@ -379,6 +422,9 @@ impl Disk {
     /// Makes the names in `folder` durable and forgets files that nothing can reach any more.
     pub(super) fn sync_names(&mut self, folder: NodeId, moment: u64) {
         self.names.sync(folder, moment);
+        if !std::mem::take(&mut self.may_be_unreachable) {
+            return;
+        }
         let reachable = self.names.reachable();
         let open = &self.open;
         self.files.retain(|node, _| reachable.contains(node) || open.contains_key(node));
@@ -391,6 +437,7 @@ impl Disk {
 
     /// Counts a handle less.
     pub(super) fn let_go(&mut self, node: NodeId) {
+        self.used.set(None);
         let left = self.open.remove(&node).unwrap_or_default().saturating_sub(1);
         if left > 0 {
             self.open.insert(node, left);
@@ -400,6 +447,7 @@ impl Disk {
     /// The power fails.
     pub(super) fn crash(&mut self, rng: &mut Rng) {
         self.open.clear();
+        self.used.set(None);
         let reached = self.names.crash(rng);
         self.files.retain(|node, _| reached.contains(node));
         for file in self.files.values_mut() {

@@ -147,6 +147,11 @@ impl Names {
         }
     }
 
+    /// Every node that has a name now.
+    pub(super) fn named(&self) -> BTreeSet<NodeId> {
+        self.folders.values().flat_map(|folder| folder.now.values()).copied().collect()
+    }
+
     /// Every node that has a name, will have one after a crash, or may have one.
     pub(super) fn reachable(&self) -> BTreeSet<NodeId> {
         let folders = self.folders.values();

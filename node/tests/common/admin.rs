@@ -3,12 +3,24 @@
 use super::{Client, PATIENCE};
 use protocol::ApiKey;
 use protocol::messages::{create_topics, delete_topics, find_coordinator, offset_commit, offset_fetch};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Error codes that a client retries without being told more: the coordinator moves, loads, or is not there yet.
 const COORDINATOR_MOVES: [i16; 3] = [14, 15, 16];
 
 impl Client {
+    /// As [`Client::produce`]; `None` when the broker ends the connection instead.
+    pub fn produce_or_closed(&mut self, topic: &str, partition: i32, values: &[&str]) -> Option<(i16, i64)> {
+        let version = 9;
+        let mut builder = protocol::batch::BatchBuilder::new();
+        values.iter().for_each(|value| builder.append(1_700_000_000_000, None, Some(value.as_bytes()), &[]));
+        let frame = self.produce_frame(version, topic, partition, &builder.build());
+        self.stream.write_all(&frame).ok()?;
+        self.stream.peek(&mut [0; 4]).ok().filter(|got| *got > 0)?;
+        Some(self.produced(version))
+    }
+
     /// Makes a topic of one partition with these settings; the error code is the answer.
     pub fn create_topic_with(&mut self, name: &str, settings: &[(&str, &str)]) -> i16 {
         let version = 5;

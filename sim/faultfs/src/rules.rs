@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Longest that an operation is stuck.
+const STUCK_MAX: Duration = Duration::from_secs(30);
+
 /// The kinds of operations that a rule can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the system call of that name")]
@@ -49,7 +52,8 @@ pub enum Fault {
     },
     /// Goes on as usual after this time.
     Slow(Duration),
-    /// Goes on as usual once the rule is lifted.
+    /// Goes on as usual once the rule is lifted, or after half a minute: a process that waits for its disk cannot even be
+    /// killed, so a test that fails before it lifts the rule would never end.
     Stuck,
 }
 
@@ -149,12 +153,11 @@ impl Rules {
         strike
     }
 
-    /// Blocks until a rule is lifted.
+    /// Blocks until a rule is lifted, or has been stuck long enough.
     pub(crate) fn wait_until_lifted(&self, id: RuleId) {
-        let mut book = self.lock();
-        while book.rules.iter().any(|rule| rule.id == id) {
-            book = self.changed.wait(book).unwrap_or_else(PoisonError::into_inner);
-        }
+        let is_there = |book: &mut Book| book.rules.iter().any(|rule| rule.id == id);
+        // Either way the operation goes on, so there is nothing to tell the two ends apart for.
+        drop(self.changed.wait_timeout_while(self.lock(), STUCK_MAX, is_there));
     }
 }
 

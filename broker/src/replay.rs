@@ -32,6 +32,9 @@ impl<S: Store> Broker<S> {
     /// Begins to replay a log of this shard from offset `from` on, or from its start if that is later. Its owner is called for each batch, and once at the end.
     pub(crate) fn start_replay(&mut self, key: PartitionKey, of: ReplayOf, from: i64) {
         let Some(partition) = self.partitions.get(&key) else { return };
+        if partition.is_offline {
+            return self.replay_done(of, Err(ReadFault::Io("its log could not be read at the start".to_owned())));
+        }
         let (log, offsets) = (partition.log, partition.offsets);
         self.replays.insert(log, Replay { of, next: offsets.start.max(from), end: offsets.end });
         self.replay(log);

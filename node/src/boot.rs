@@ -69,7 +69,7 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
     let sockets = bind_all(&config)?;
     let paths: Vec<PathBuf> = dirs.iter().map(|dir| dir.path.clone()).collect();
     let identity = identity::establish(&paths, config.node_id)?;
-    let choice = driver::choose(args.io)?;
+    let choice = driver::choose(args.io, &paths)?;
     if let Some(warning) = &choice.warning {
         tracing::warn!("{warning}");
     }

@@ -199,20 +199,28 @@ pub async fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result
     let store = EngineStore::new(logs, &orders.data_dirs, metadata_dir);
     let shards = u16::try_from(orders.shards).unwrap_or(u16::MAX);
     let mut broker = Broker::new(store, me, shards, orders.broker.clone());
-    for recovered in open_logs(io.clone(), found.logs).await {
-        adopt(&mut broker, recovered?);
+    let home = metadata_home(&orders.data_dirs);
+    for (log, recovered) in open_logs(io.clone(), found.logs).await {
+        match recovered {
+            Ok(recovered) => adopt(&mut broker, recovered),
+            // Nothing can be served without the metadata; without one partition, all others can.
+            Err(error) if log.name.data_dir() == home => return Err(error.into()),
+            Err(error) => adopt_unreadable(&mut broker, &log, &error),
+        }
     }
     Ok(broker)
 }
 
-async fn open_logs(io: Io, logs: Vec<FoundLog>) -> Vec<Result<log::RecoveredLog, log::RecoverError>> {
+type Opened = (FoundLog, Result<log::RecoveredLog, log::RecoverError>);
+
+async fn open_logs(io: Io, logs: Vec<FoundLog>) -> Vec<Opened> {
     let class = Class::new(&io, OPENING_AT_ONCE);
     let opened = Rc::new(RefCell::new(Vec::with_capacity(logs.len())));
     for log in logs {
         let (task_io, opened, permit) = (io.clone(), Rc::clone(&opened), class.acquire().await);
         io.spawn(async move {
-            let recovered = log::recover(&task_io, log.name, log.hints).await;
-            opened.borrow_mut().push(recovered);
+            let recovered = log::recover(&task_io, log.name.clone(), log.hints).await;
+            opened.borrow_mut().push((log, recovered));
             drop(permit);
         });
     }
@@ -222,6 +230,14 @@ async fn open_logs(io: Io, logs: Vec<FoundLog>) -> Vec<Result<log::RecoveredLog,
         permits.push(class.acquire().await);
     }
     opened.take()
+}
+
+fn adopt_unreadable(broker: &mut Broker<EngineStore>, found: &FoundLog, error: &log::RecoverError) {
+    tracing::error!("a partition is out of service until a start that can read it, its files are left alone: {error}");
+    let store = broker.store_mut();
+    store.count(found.name.data_dir());
+    let log = store.logs.adopt(log::RecoveredLog::unreadable(found), log::LogConfig::default());
+    broker.adopt_unreadable(store::broker_id(log), Uuid(found.uid.unwrap_or_default()), found.partition);
 }
 
 fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog) {

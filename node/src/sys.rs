@@ -1,10 +1,13 @@
-//! The few system calls that boot needs and std has no name for: affinity, record locks, signals. Shards never come here;
-//! their calls are the drivers'.
+//! The few system calls that boot needs and std has no name for: affinity, record locks, signals, what a file system is.
+//! Shards never come here; their calls are the drivers'.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The cores that this thread may run on, in rising order.
 pub fn allowed_cores() -> io::Result<Vec<usize>> {
@@ -30,6 +33,17 @@ pub fn pin_to(core: usize) -> io::Result<()> {
     };
     // SAFETY: the kernel only reads `set`, which lives across the call.
     check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })
+}
+
+/// True if `path` lies on a file system in user space.
+pub fn is_fuse(path: &Path) -> io::Result<bool> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut stat = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the path is a C string and `stat` a struct of the right size; both live across the call.
+    check(unsafe { libc::statfs(path.as_ptr(), stat.as_mut_ptr()) })?;
+    // SAFETY: zeroed is a valid statfs, a plain struct of integers; the kernel has filled it.
+    let stat = unsafe { stat.assume_init() };
+    Ok(stat.f_type == libc::FUSE_SUPER_MAGIC)
 }
 
 /// Who holds a lock that we wanted.

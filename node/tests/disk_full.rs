@@ -142,6 +142,40 @@ fn a_full_disk_refuses_and_heals() {
     }
 }
 
+/// A full disk keeps nobody from reading, committing offsets in the space that is there, and making room by deleting.
+#[test]
+fn a_full_disk_takes_offsets_and_heals_by_a_deletion() {
+    for driver in DRIVERS {
+        let Some(disk) = Disk::mount() else { return };
+        let data = disk.path().join("data");
+        let broker = Broker::start(&data, &["--io", driver, "--override", "log.segment.delete.delay.ms=0"]);
+        let mut client = broker.client();
+        for topic in ["grows", "small", "doomed"] {
+            assert_eq!(client.create_topic(topic, 1), 0);
+        }
+        for _ in 0..40 {
+            assert_eq!(client.produce("doomed", 0, &["x".repeat(200_000).as_str()]).0, 0, "{driver}");
+        }
+        assert_eq!(client.produce("small", 0, &["before"]), (0, 0));
+        client.commit_in_time("group", "small", 1);
+        disk.add_ballast();
+        let mut acknowledged = Vec::new();
+        assert_eq!(fill(&mut client, "grows", &mut acknowledged), KAFKA_STORAGE_ERROR, "{driver}");
+        assert_eq!(client.commit("group", "small", 2), 0, "{driver}: in the space that its log has");
+        assert_eq!(client.committed("group", "small"), (0, 2), "{driver}");
+        assert_eq!(client.delete_topic("doomed"), 0, "{driver}: a deletion needs no room to speak of");
+        let next = acknowledged.len() as i64;
+        assert_eq!(produce_in_time(&mut client, "grows", "healed"), next, "{driver}: the deletion made room");
+        acknowledged.push("healed".to_owned());
+        broker.kill();
+        let broker = Broker::start(&data, &["--io", driver]);
+        let mut client = broker.client();
+        assert!(client.fetch_all("grows", 0) == acknowledged, "{driver}");
+        assert_eq!(client.committed_in_time("group", "small"), 2, "{driver}");
+        broker.stop();
+    }
+}
+
 /// A crash finds a log whose last write did not fit: its start, still without room, serves what was acknowledged.
 #[test]
 fn a_kill_while_the_disk_is_full_loses_nothing_acknowledged() {

@@ -8,6 +8,7 @@ use std::path::Path;
 /// [`TESTS_MAY`].
 const ALLOWED: &[(&str, &[&str])] = &[
     ("marks", &[]),
+    ("faultfs", &[]),
     ("protocol", &[]),
     ("engine", &["protocol", "marks"]),
     ("broker", &["protocol", "marks"]),
@@ -21,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// What tests and benches of a crate may use on top.
-const TESTS_MAY: &[(&str, &[&str])] = &[("bench", &["engine"])];
+const TESTS_MAY: &[(&str, &[&str])] = &[("bench", &["engine"]), ("node", &["faultfs"])];
 
 /// Names every dependency that points the wrong way and every crate the table does not know.
 pub(crate) fn check(root: &Path) -> Result<(), String> {

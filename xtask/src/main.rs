@@ -2,6 +2,7 @@
 //!
 //! Only the table of commands is here; each command has a file of its own.
 
+mod agreement;
 mod check;
 mod codegen;
 mod codegen_keys;
@@ -25,6 +26,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   install                       install the clients and Kafka 4.3.1 into .cache/
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
+  agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
   codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
   validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
 
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         ["install"] => check::clients_install(&root()),
         ["loom"] => check::loom(&root()),
         ["fuzz", seconds] => check::fuzz(&root(), seconds),
+        ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
+        ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
         ["codegen"] => codegen::write(&root()),
         ["codegen", "--check"] => codegen::check(&root()),
         ["validate-schema"] => validate_schema::run(&root(), None),

@@ -42,6 +42,13 @@ pub(crate) struct Adopted {
     producers: Producers,
     /// The offset that the snapshot they came from covers up to.
     snapshot: Option<i64>,
+    is_offline: bool,
+}
+
+impl Adopted {
+    fn of(log: LogId) -> Adopted {
+        Adopted { log, producers: Producers::default(), snapshot: None, is_offline: false }
+    }
 }
 
 impl<S: Store> Broker<S> {
@@ -50,12 +57,19 @@ impl<S: Store> Broker<S> {
         let key = PartitionKey { topic: found.topic_id, index: found.partition };
         if key == METADATA_LOG {
             self.seat.keep.found(found.snapshot.clone());
-            self.adopted.insert(key, Adopted { log: found.log, producers: Producers::default(), snapshot: None });
+            self.adopted.insert(key, Adopted::of(found.log));
             return;
         }
         let producers = recover_producers(found, self.now.wall_ms);
         let snapshot = found.snapshot.as_ref().map(|(upto, _)| *upto);
-        self.adopted.insert(key, Adopted { log: found.log, producers, snapshot });
+        self.adopted.insert(key, Adopted { producers, snapshot, ..Adopted::of(found.log) });
+    }
+
+    /// Takes over a log that recovery found and could not read: its clients get KAFKA_STORAGE_ERROR (56), as for an offline
+    /// log folder of Kafka's, until a start that can. Call it as [`Broker::adopt`].
+    pub fn adopt_unreadable(&mut self, log: LogId, topic_id: Uuid, partition: i32) {
+        let key = PartitionKey { topic: topic_id, index: partition };
+        self.adopted.insert(key, Adopted { is_offline: true, ..Adopted::of(log) });
     }
 
     /// Logs that were adopted and that no image has named so far: of topics deleted while this broker was down, or put here by
@@ -134,16 +148,18 @@ impl<S: Store> Broker<S> {
     }
 
     fn open_partition(&mut self, key: PartitionKey, name: Arc<str>, spec: &LogSpec, rules: AppendRules, epoch: i32) {
-        let (log, producers, kept) = match self.adopted.remove(&key) {
+        let adopted = match self.adopted.remove(&key) {
             Some(adopted) => {
                 self.store.configure(adopted.log, &spec.settings);
-                (adopted.log, adopted.producers, adopted.snapshot)
+                adopted
             }
-            None => (self.store.create(spec), Producers::default(), None),
+            None => Adopted::of(self.store.create(spec)),
         };
+        let log = adopted.log;
         let mut partition = Partition::new(name, log, rules, epoch, self.store.offsets(log));
-        partition.producers = producers;
-        partition.snapshots.kept = kept;
+        partition.producers = adopted.producers;
+        partition.snapshots.kept = adopted.snapshot;
+        partition.is_offline = adopted.is_offline;
         self.by_log.insert(log, key);
         self.partitions.insert(key, partition);
     }

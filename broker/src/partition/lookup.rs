@@ -105,6 +105,7 @@ impl<S: Store> Broker<S> {
     pub(crate) fn delete_records(&mut self, ticket: Ticket, key: PartitionKey, offset: i64) {
         let result = match self.partitions.get_mut(&key) {
             None => Err(ErrorCode::UnknownTopicOrPartition),
+            Some(partition) if partition.is_offline => Err(ErrorCode::KafkaStorageError),
             Some(partition) => {
                 let to = if offset == -1 { partition.offsets.durable } else { offset };
                 if to < 0 || to > partition.offsets.durable {

@@ -68,6 +68,8 @@ pub(crate) struct Partition<C> {
     pub(crate) log: LogId,
     pub(crate) rules: AppendRules,
     pub(crate) leader_epoch: i32,
+    /// Its log could not be read when the broker started: what is in it is unknown, not absent.
+    pub(crate) is_offline: bool,
     /// `durable` is the high watermark, `end` the log end. Kept here, because storage hears of both from us.
     pub(crate) offsets: LogOffsets,
     pub(crate) producers: Producers,
@@ -98,6 +100,7 @@ impl<C> Partition<C> {
             log,
             rules,
             leader_epoch,
+            is_offline: false,
             offsets,
             producers: Producers::default(),
             pending: VecDeque::new(),
@@ -107,8 +110,15 @@ impl<C> Partition<C> {
         }
     }
 
-    /// Compares the epoch that a client believes current, -1 for none, with ours (KIP-320).
+    /// Whether anything can be said of the log's contents.
+    pub(crate) fn check_online(&self) -> Result<(), ErrorCode> {
+        if self.is_offline { Err(ErrorCode::KafkaStorageError) } else { Ok(()) }
+    }
+
+    /// Compares the epoch that a client believes current, -1 for none, with ours (KIP-320). A log that is offline answers
+    /// nothing else either.
     pub(crate) fn check_epoch(&self, current_epoch: i32) -> Result<(), ErrorCode> {
+        self.check_online()?;
         match current_epoch {
             -1 => Ok(()),
             older if older < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),

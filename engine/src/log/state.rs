@@ -48,6 +48,8 @@ pub(super) struct Log {
     pub(super) flush_at: Option<Mono>,
     /// Bad batches that recovery found below what was durable.
     pub(super) damaged: bool,
+    /// Recovery could not read it: nothing that is known of it here is worth writing down.
+    pub(super) unreadable: bool,
     pub(super) snapshot: Option<(i64, Vec<u8>)>,
     pub(super) snapshot_writing: bool,
     /// Offsets of the snapshots on disk, ascending.
@@ -172,6 +174,7 @@ impl Log {
             rate: Rate::default(),
             flush_at: None,
             damaged: false,
+            unreadable: false,
             snapshot: None,
             snapshot_writing: false,
             snapshots: Vec::new(),

@@ -2,7 +2,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a broken start should fail its test")]
 
+mod admin;
 mod client;
+pub mod faulty;
 pub mod memory;
 
 pub use client::Client;

@@ -4,13 +4,16 @@
 //! The world is shared by its drivers; tests hold it too and look into it, crash it, and play the network's other end.
 //! What is deliberately absent: real time, real sockets, and (until clusters come) links between nodes.
 
+mod allowed;
 mod disk;
 mod faults;
+mod file;
 mod names;
 mod net;
 mod rng;
 mod world;
 
+pub use allowed::Seen;
 pub use faults::{Chance, OpKind, SimFaults};
 pub use rng::Rng;
 

@@ -6,7 +6,7 @@
 use super::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// A file or folder of the simulated disk.
 pub(super) type NodeId = u64;
@@ -157,6 +157,29 @@ impl Names {
         let folders = self.folders.values();
         let named = folders.flat_map(|folder| folder.now.values().chain(folder.durable.values())).copied();
         named.chain(self.pending.iter().filter_map(|change| change.put.as_ref().map(|put| put.1))).collect()
+    }
+
+    /// Changes that no sync has covered.
+    pub(super) fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Every path below the root after a crash that keeps the first `kept` pending changes.
+    pub(super) fn after(&self, kept: usize) -> BTreeMap<PathBuf, NodeId> {
+        let mut folders: BTreeMap<NodeId, Folder> = BTreeMap::new();
+        for (node, folder) in &self.folders {
+            folders.insert(*node, Folder { now: folder.durable.clone(), durable: BTreeMap::new() });
+        }
+        self.pending[..kept].iter().for_each(|change| apply(&mut folders, change, |folder| &mut folder.now));
+        let mut paths = BTreeMap::new();
+        let mut queue = vec![(PathBuf::from("/"), ROOT)];
+        while let Some((path, node)) = queue.pop() {
+            for (name, child) in folders.get(&node).iter().flat_map(|folder| &folder.now) {
+                paths.insert(path.join(name), *child);
+                queue.push((path.join(name), *child));
+            }
+        }
+        paths
     }
 
     /// The power fails: durable names stay, and a prefix of the others. Says which nodes still have a name.

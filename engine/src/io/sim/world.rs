@@ -1,8 +1,9 @@
 //! The state of a simulated world: its clock, the ops under way, and how each kind of op happens.
 
 use super::super::{Done, FileId, Op, OpenMode, Token, Waker};
-use super::disk::{Disk, FileMoment};
+use super::disk::Disk;
 use super::faults::{Chance, SimFaults};
+use super::file::FileMoment;
 use super::names::NodeId;
 use super::net::{Net, Waiting};
 use super::rng::Rng;

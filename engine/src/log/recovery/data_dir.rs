@@ -46,7 +46,7 @@ pub enum DataDirError {
     /// The device or file system answered with an error.
     #[error("{path}: {error}")]
     Io {
-        /// The folder.
+        /// The folder, or a file in it.
         path: PathBuf,
         /// The system's error.
         error: io::Error,
@@ -84,8 +84,13 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
             found.ignored.push(entry.name);
             continue;
         };
-        let metadata = tasks::read_whole(io, &dir.join(names::PARTITION_METADATA), STATE_BYTES_MAX).await;
-        let uid = metadata.ok().and_then(|text| kafka_files::topic_id(&String::from_utf8(text).ok()?));
+        let path = dir.join(names::PARTITION_METADATA);
+        let metadata = match tasks::read_whole(io, &path, STATE_BYTES_MAX).await {
+            // Unreadable is not missing: the log would be taken for somebody else's, and an empty one put in its place.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(DataDirError::Io { path, error }),
+            result => result.ok(),
+        };
+        let uid = metadata.and_then(|text| kafka_files::topic_id(&String::from_utf8(text).ok()?));
         let mut hints = floors.hints(uid.unwrap_or_default(), partition);
         hints.start = hints.start.or_else(|| starts.get(&(topic.to_owned(), partition)).copied());
         found.logs.push(FoundLog { topic: topic.to_owned(), partition, uid, hints, name: LogName { dir } });

@@ -85,6 +85,7 @@ pub struct RecoveredLog {
     carry: Vec<u8>,
     snapshots: Vec<i64>,
     ours: bool,
+    unreadable: bool,
 }
 
 /// Why a log could not be opened.
@@ -141,6 +142,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
         carry: opened.carry,
         snapshots,
         ours: listing.ours && listing.uid.is_some(),
+        unreadable: false,
         name,
     })
 }
@@ -227,6 +229,30 @@ async fn newest_snapshot(
 }
 
 impl RecoveredLog {
+    /// A log that [`recover`] could not read. It takes no appends and holds nothing to read; its files stay as they are, and
+    /// checkpoints go on promising what they did, so that a start that can read them finds everything.
+    pub fn unreadable(found: &FoundLog) -> RecoveredLog {
+        let start = found.hints.start.unwrap_or(0);
+        RecoveredLog {
+            name: found.name.clone(),
+            uid: found.uid.unwrap_or_default(),
+            partition: found.partition,
+            start,
+            end: found.hints.durable_floor.unwrap_or(start).max(start),
+            snapshot: None,
+            batches_after_snapshot: Vec::new(),
+            epochs: Epochs::default(),
+            report: Vec::new(),
+            damage: Vec::new(),
+            read_only: true,
+            found: Vec::new(),
+            carry: Vec::new(),
+            snapshots: Vec::new(),
+            ours: false,
+            unreadable: true,
+        }
+    }
+
     /// Base offset, exclusive end and bytes of each segment, oldest first.
     pub fn segments(&self) -> Vec<(i64, i64, u64)> {
         let found = self.found.iter();
@@ -241,6 +267,7 @@ impl RecoveredLog {
         log.has_folder = true;
         log.snapshots = self.snapshots;
         log.damaged = self.read_only;
+        log.unreadable = self.unreadable;
         if self.read_only {
             log.health = Health::Fenced;
         }

@@ -75,7 +75,8 @@ impl LogSet {
         // speak for it.
         let is_gone =
             |log: &Log| matches!(log.health, Health::Deleting { .. }) && !self.leaving.contains(&log.name.dir);
-        let here = |log: &&Log| log.name.data_dir() == data && !is_gone(log);
+        // For a log that could not be read, an older checkpoint must go on speaking.
+        let here = |log: &&Log| log.name.data_dir() == data && !is_gone(log) && !log.unreadable;
         let entry = |log: &Log| {
             let (start, durable) = log.promise(clean);
             let active_bytes = if clean { log.segments.back().map_or(0, |active| active.bytes) } else { 0 };

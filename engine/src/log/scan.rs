@@ -48,10 +48,28 @@ pub(super) struct Scanned {
 pub struct Damage {
     /// Where it begins in its file, in bytes.
     pub position: u64,
+    /// How many bytes cannot be believed.
+    pub bytes: u64,
     /// Its base offset as expected or as it says.
     pub base_offset: i64,
+    /// Exclusive end of the offsets that cannot be believed, as far as is known.
+    pub end_offset: i64,
     /// What is wrong.
     pub reason: String,
+}
+
+impl Damage {
+    /// True when the batch at `position` is part of it.
+    pub(super) fn covers(&self, position: u64) -> bool {
+        (self.position..self.position.saturating_add(self.bytes.max(1))).contains(&position)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Damage { position, bytes, base_offset, end_offset, reason } = self;
+        write!(f, "byte {position} (+{bytes}), offsets {base_offset}..{end_offset}: {reason}")
+    }
 }
 
 /// Why a walk ended.
@@ -216,8 +234,13 @@ impl Scan<'_> {
         if *stop != Stop::BadCrc || !in_place || header.base_offset >= self.limits.floor || size > bytes.len() {
             return None;
         }
-        let reason = stop.to_string();
-        self.damage.push(Damage { position: self.index.bytes, base_offset: header.base_offset, reason });
+        self.damage.push(Damage {
+            position: self.index.bytes,
+            bytes: size as u64,
+            base_offset: header.base_offset,
+            end_offset: header.next_offset(),
+            reason: stop.to_string(),
+        });
         self.note(bytes, &header);
         Some(size)
     }

@@ -5,9 +5,10 @@ use super::config::{Durability, LogConfig, LogName};
 use super::epochs::Epochs;
 use super::index::SegmentIndex;
 use super::names;
+use super::scan::Damage;
 use super::writer::{Mark, Writer, WriterFile};
 use crate::time::{Mono, Wall};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -110,6 +111,8 @@ pub(super) struct Segment {
     pub(super) ours: bool,
     /// Complete, flushed, cut to its length, and indexed in a file of its own.
     pub(super) is_sealed: bool,
+    /// What the scrub found in it; shared with reads that are under way.
+    pub(super) damage: Rc<RefCell<Vec<Damage>>>,
 }
 
 pub(super) enum SegmentIndexState {
@@ -261,6 +264,7 @@ impl Log {
             alive: Rc::new(Cell::new(true)),
             ours: true,
             is_sealed: false,
+            damage: Rc::default(),
         });
         let mut writer = Writer::new(base, Mark { position: 0, offset: base });
         writer.unnamed = true;

@@ -34,6 +34,8 @@ pub(crate) struct Rig {
     pub(crate) logs: BTreeMap<String, LogId>,
     /// What recovery said of each log.
     pub(crate) reports: Vec<String>,
+    /// Topic ids, by folder name.
+    pub(crate) uids: BTreeMap<String, [u8; 16]>,
     /// Snapshot and batches behind it that recovery handed back, by folder name.
     pub(crate) recovered: BTreeMap<String, Recovered>,
 }
@@ -80,6 +82,7 @@ impl Rig {
             data: data.to_owned(),
             logs: BTreeMap::new(),
             reports: Vec::new(),
+            uids: BTreeMap::new(),
             recovered: BTreeMap::new(),
         };
         logs.into_iter().for_each(|log| rig.adopt(log, config));
@@ -89,6 +92,7 @@ impl Rig {
     fn adopt(&mut self, mut log: RecoveredLog, config: &LogConfig) {
         let folder = log.name.dir.file_name().unwrap().to_string_lossy().into_owned();
         self.reports.extend(log.report.iter().map(|repair| format!("{:?} {}", repair.action, repair.reason)));
+        self.uids.insert(folder.clone(), log.uid);
         let behind = log.batches_after_snapshot.iter().map(|(header, _)| header.base_offset).collect();
         self.recovered.insert(folder.clone(), (log.snapshot.take(), behind));
         let id = self.set().adopt(log, config.clone());

@@ -32,6 +32,7 @@ mod reader;
 mod tasks;
 
 mod retention;
+mod scrub;
 mod state;
 
 mod set;

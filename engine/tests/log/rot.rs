@@ -9,7 +9,9 @@ use std::path::Path;
 const DATA: &str = "/data";
 
 fn boot(world: &SimWorld) -> Rig {
-    Rig::boot(Box::new(world.restart()), Path::new(DATA), &small(), limits())
+    let mut rig = Rig::boot(Box::new(world.restart()), Path::new(DATA), &small(), limits());
+    rig.tolerates_damage = true;
+    rig
 }
 
 /// A world with a log of 100 batches of 1,000 bytes, whose floor is known, stopped without a shutdown or with one.

@@ -38,8 +38,8 @@ impl Kind {
     /// The version that is written; all from [`VERSION_OLDEST`] on are read.
     pub(super) fn version(self) -> u16 {
         match self {
-            Kind::Index => 2,
-            Kind::Snapshot | Kind::Floor | Kind::Topic | Kind::Copy => 1,
+            Kind::Index | Kind::Floor => 2,
+            Kind::Snapshot | Kind::Topic | Kind::Copy => 1,
         }
     }
 }

@@ -22,11 +22,13 @@ pub(super) struct ScanLimits {
     pub(super) floor: i64,
     /// Whether a batch may begin past the expected offset, as compaction leaves them.
     pub(super) gaps: bool,
+    /// What the chained checksum of the headers must be at this offset.
+    pub(super) proof: Option<(i64, u32)>,
 }
 
 impl Default for ScanLimits {
     fn default() -> ScanLimits {
-        ScanLimits { interval_bytes: 4096, upto: i64::MAX, floor: i64::MIN, gaps: true }
+        ScanLimits { interval_bytes: 4096, upto: i64::MAX, floor: i64::MIN, gaps: true, proof: None }
     }
 }
 
@@ -172,7 +174,8 @@ pub(super) async fn scan_segment(
     limits: &ScanLimits,
     mut each: impl FnMut(&BatchHeader, u64),
 ) -> io::Result<Scanned> {
-    let mut scan = Scan { index, limits, damage: Vec::new(), len: file.len };
+    let from = (index.bytes, index.end_offset);
+    let mut scan = Scan { index, limits, from, damage: Vec::new(), len: file.len };
     let mut wanted = READ_BYTES;
     loop {
         let at = scan.index.bytes - scan.index.bytes % BLOCK_BYTES;
@@ -192,6 +195,8 @@ pub(super) async fn scan_segment(
 struct Scan<'a> {
     index: SegmentIndex,
     limits: &'a ScanLimits,
+    /// Position and offset where the walk began.
+    from: (u64, i64),
     damage: Vec<Damage>,
     len: u64,
 }
@@ -257,6 +262,23 @@ impl Scan<'_> {
             len,
         };
         self.index.note(&indexed, self.limits.interval_bytes);
+        self.prove();
+    }
+
+    /// Every batch is good by itself, but a header may lie where no batch's checksum looks.
+    fn prove(&mut self) {
+        let at_proof = |&(offset, _): &(i64, u32)| offset == self.index.end_offset && self.damage.is_empty();
+        let Some((_, header_crc)) = self.limits.proof.filter(at_proof) else { return };
+        if header_crc != self.index.header_crc {
+            let (position, base_offset) = self.from;
+            self.damage.push(Damage {
+                position,
+                bytes: self.index.bytes - position,
+                base_offset,
+                end_offset: self.index.end_offset,
+                reason: "a leader epoch is not what the checkpoint vouches for, which batch's is not known".to_owned(),
+            });
+        }
     }
 }
 

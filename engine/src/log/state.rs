@@ -223,6 +223,13 @@ impl Log {
         (self.start.min(durable), durable)
     }
 
+    /// Which segment ends, as far as it is promised, at `durable`, and the chained checksum of its headers up to there;
+    /// `None` where it has been sealed since, and its index says so.
+    pub(super) fn header_proof(&self, durable: i64) -> Option<(i64, u32)> {
+        let ends_there = |writer: &&Writer| writer.base < durable && writer.durable().offset == durable;
+        self.writers.iter().find(ends_there).map(|writer| (writer.base, writer.durable().header_crc))
+    }
+
     /// What a power cut certainly leaves. Without a flush before the acknowledgement only sealed segments count.
     fn floor(&self) -> i64 {
         if self.flushes() {
@@ -266,7 +273,7 @@ impl Log {
             is_sealed: false,
             damage: Rc::default(),
         });
-        let mut writer = Writer::new(base, Mark { position: 0, offset: base });
+        let mut writer = Writer::new(base, Mark { position: 0, offset: base, header_crc: 0 });
         writer.unnamed = true;
         self.writers.push_back(writer);
     }

@@ -3,7 +3,7 @@
 
 use crate::rig::{Rig, UID, batch, limits, small, verify};
 use engine::io::sim::SimWorld;
-use engine::log::{AppendError, ReadError};
+use engine::log::{AppendError, LogConfig, ReadError};
 use std::path::Path;
 
 const DATA: &str = "/data";
@@ -105,6 +105,41 @@ fn a_flipped_last_batch_is_found_at_a_clean_start() {
         assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced));
         assert!(matches!(rig.fetch(id, 99, 500), Err(ReadError::Corrupt { .. })));
     }
+}
+
+/// Of a log whose records are all gone only the checkpoint knows where it ends.
+#[test]
+fn offsets_do_not_begin_again_when_a_checkpoint_rots() {
+    let world = written(false);
+    let mut rig = boot(&world);
+    let id = rig.logs["t-0"];
+    let config = LogConfig { retention_ms: 0, ..small() };
+    rig.set().set_config(id, config);
+    rig.pass(500);
+    assert_eq!((rig.set().segments(id).len(), rig.set().offsets(id).start), (1, 100));
+    rig.shutdown();
+    assert!(world.read_file("/data/t-0/00000000000000000065.log").is_err(), "no segment is left");
+    let len = world.read_file("/data/.ringlog/floor-0.rckp").unwrap().len() as u64;
+    for at in [0, 5, 20, 40, 80, 90, 120, len / 2 + 16, len - 1] {
+        world.flip_bit("/data/.ringlog/floor-0.rckp", at, 2).unwrap();
+        let mut rig = boot(&world);
+        let id = rig.logs["t-0"];
+        assert_eq!(rig.set().offsets(id).end, 100, "byte {at}");
+        rig.shutdown();
+    }
+}
+
+/// Until its segment has an index, only the checkpoint vouches for it.
+#[test]
+fn a_leader_epoch_that_rots_after_a_crash_is_found() {
+    let world = written(false);
+    world.flip_bit("/data/t-0/00000000000000000065.log", 20_015, 3).unwrap();
+    let mut rig = boot(&world);
+    let [report] = &rig.reports[..] else { panic!("{:?}", rig.reports) };
+    assert!(report.starts_with("ReadOnly byte 0, offset 65: a leader epoch is not what"), "{report}");
+    let id = rig.logs["t-0"];
+    assert!(matches!(rig.fetch(id, 85, 500), Err(ReadError::Corrupt { .. })));
+    assert_eq!(verify(&rig.fetch(id, 64, 500).unwrap()), [(64, 64)]);
 }
 
 #[test]

@@ -139,7 +139,14 @@ impl Floors {
             let path = dir.join(&entry.name);
             let file = tasks::read_whole(io, &path, STATE_BYTES_MAX).await?;
             match FloorFile::from_file(&file) {
-                Ok(file) => floors.add(file),
+                Ok((file, wrong)) => {
+                    if let Some((at, reason)) = wrong {
+                        tracing::warn!(file = %path.display(), at, reason, "checkpoint taken from its other copy");
+                        let reason = format!("checkpoint, byte {at}, {reason}: its other copy is taken");
+                        floors.report.push(Repair::rebuild(path.clone(), reason));
+                    }
+                    floors.add(file);
+                }
                 Err(error) => {
                     tracing::warn!(file = %path.display(), %error, "checkpoint unusable: more is verified");
                     floors.report.push(Repair::rebuild(path.clone(), format!("checkpoint, {error}: more is verified")));
@@ -175,6 +182,7 @@ impl Floors {
             clean: clean && incarnation == self.incarnation,
             durable_floor: Some(entry.durable),
             start: Some(entry.start),
+            header_proof: entry.header_proof,
             ..RecoverHints::default()
         })
     }

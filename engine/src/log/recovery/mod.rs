@@ -24,7 +24,7 @@ use crate::shard::Io;
 use crate::time::Wall;
 use protocol::batch::BatchHeader;
 use segments::Found;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -38,13 +38,23 @@ pub struct RecoverHints {
     pub durable_floor: Option<i64>,
     /// First readable offset, where a checkpoint has one.
     pub start: Option<i64>,
+    /// Base offset of the segment that ends at the floor, and the chained checksum of its headers up to there.
+    pub header_proof: Option<(i64, u32)>,
     /// Bytes between index entries.
     pub index_interval_bytes: u32,
 }
 
 impl Default for RecoverHints {
     fn default() -> RecoverHints {
-        RecoverHints { clean: false, durable_floor: None, start: None, index_interval_bytes: 4096 }
+        RecoverHints { clean: false, durable_floor: None, start: None, header_proof: None, index_interval_bytes: 4096 }
+    }
+}
+
+impl RecoverHints {
+    /// The chained checksum of headers that the segment at `base` must have at the floor.
+    pub(super) fn proof_of(&self, base: i64) -> Option<(i64, u32)> {
+        let (_, header_crc) = self.header_proof.filter(|&(of, _)| of == base)?;
+        self.durable_floor.map(|floor| (floor, header_crc))
     }
 }
 
@@ -260,6 +270,9 @@ impl RecoveredLog {
         }
         let last = self.found.len().saturating_sub(1);
         for (at, found) in self.found.into_iter().enumerate() {
+            let header_crc = found.index.header_crc;
+            let damage = self.damage.iter().filter(|(file, _)| *file == found.path).map(|(_, damage)| damage.clone());
+            let damage: Vec<_> = damage.collect();
             let (base, end, bytes) = (found.index.base_offset, found.index.end_offset, found.index.bytes);
             log.segments.push_back(Segment {
                 base,
@@ -277,10 +290,10 @@ impl RecoveredLog {
                 },
                 alive: Rc::new(Cell::new(true)),
                 ours: self.ours,
-                damage: Rc::default(),
+                damage: Rc::new(RefCell::new(damage)),
             });
             if at == last {
-                log.writers.push_back(Writer::new(base, Mark { position: bytes, offset: end }));
+                log.writers.push_back(Writer::new(base, Mark { position: bytes, offset: end, header_crc }));
             }
         }
         log.tail = super::chunk::TailMemory::with_carry(self.carry);

@@ -204,6 +204,7 @@ impl Walk<'_> {
             floor: self.hints.durable_floor.unwrap_or(i64::MIN),
             // Our own segments have no gaps; in a recycled file one would be somebody's old bytes.
             gaps: !self.ours,
+            proof: self.hints.proof_of(self.base),
             ..ScanLimits::default()
         };
         let (base, batches) = (self.base, &mut opened.batches);
@@ -237,20 +238,6 @@ impl Walk<'_> {
             let (bytes, end_offset) = (self.len - position, floor.max(self.next.unwrap_or(floor)));
             opened.damage.push((path.to_owned(), Damage { position, bytes, base_offset, end_offset, reason }));
         }
-    }
-}
-
-impl Found {
-    /// The part that was believed and that a walk did not get through.
-    fn unseen(&self, scanned: &Scanned) -> Option<Damage> {
-        let (position, base_offset) = (scanned.index.bytes, scanned.index.end_offset);
-        (position < self.walked_from).then(|| Damage {
-            position,
-            bytes: self.walked_from - position,
-            base_offset,
-            end_offset: self.index.end_offset,
-            reason: scanned.stop.to_string(),
-        })
     }
 }
 
@@ -294,10 +281,14 @@ impl Opened {
             });
             let scanned = scan.await.map_err(failed)?;
             batches.extend(seen);
-            damage.extend(scanned.damage.iter().map(|damage| (found.path.clone(), damage.clone())));
-            damage.extend(found.unseen(&scanned).map(|damage| (found.path.clone(), damage)));
+            if !scanned.damage.is_empty() || scanned.index.bytes < found.walked_from {
+                // The walk ends at a bad header; the index knows what is good behind it.
+                let check = Check::whole(&found.index);
+                let bad = check_segment(io, &file, check, &mut AtOnce).await.map_err(failed)?;
+                damage.push((found.path.clone(), bad.unwrap_or_default()));
+            }
         }
-        damage.into_iter().for_each(|(path, damage)| self.note_damage(&path, vec![damage]));
+        damage.into_iter().for_each(|(path, damage)| self.note_damage(&path, damage));
         batches.retain(|(_, header, _)| header.last_offset() >= upto);
         batches.sort_by_key(|&(base, header, _)| (base, header.base_offset));
         Ok(batches.into_iter().map(|(_, header, position)| (header, position)).collect())

@@ -8,7 +8,7 @@ use crate::log::index::{SegmentIndex, Start};
 use crate::log::limits::PLAN_SEGMENTS_MAX;
 use crate::log::reader::{PlanSegment, Read, ReadPlan, Reader, TimeHit};
 use crate::log::state::{Health, Log, Segment, SegmentIndexState};
-use crate::log::writer::{Mark, Writer};
+use crate::log::writer::Writer;
 use crate::mem::Slice;
 use std::rc::Rc;
 
@@ -93,8 +93,8 @@ impl Log {
     ) -> Option<PlanSegment> {
         // Only what was written may be read; the rest is in memory anyway.
         let writer = self.writers.iter().find(|writer| writer.base == segment.base);
-        let whole = Mark { position: segment.bytes, offset: segment.end };
-        let Mark { position: limit, offset: end } = writer.map_or(whole, Writer::last_written_mark);
+        let written = writer.map(Writer::last_written_mark);
+        let (limit, end) = written.map_or((segment.bytes, segment.end), |mark| (mark.position, mark.offset));
         (limit > 0 && segment.alive.get()).then(|| PlanSegment {
             base: segment.base,
             path: segment.path.clone(),

@@ -3,31 +3,36 @@
 use super::{Advice, Verified, log_folder};
 use crate::io::{DirEntry, Op};
 use crate::log::copies::{first_difference, open_copy};
-use crate::log::floor::FloorFile;
+use crate::log::floor::{FloorEntry, FloorFile};
 use crate::log::limits::STATE_BYTES_MAX;
-use crate::log::{names, tasks};
+use crate::log::{RecoverHints, names, tasks};
 use crate::shard::Io;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// What the checkpoints promise: for each log the incarnation that said it last, and its durable offset.
+/// What the checkpoints promise of each log, and the incarnation that said it last.
 #[derive(Debug, Default)]
-pub(super) struct Promises(BTreeMap<([u8; 16], i32), (u64, i64)>);
+pub(super) struct Promises(BTreeMap<([u8; 16], i32), (u64, FloorEntry)>);
 
 impl Promises {
     fn add(&mut self, file: &FloorFile) {
         for entry in &file.entries {
             let key = (entry.uid, entry.partition);
             if self.0.get(&key).is_none_or(|&(incarnation, _)| incarnation <= file.incarnation) {
-                self.0.insert(key, (file.incarnation, entry.durable));
+                self.0.insert(key, (file.incarnation, *entry));
             }
         }
     }
 
-    /// Everything of the log below this offset is promised to be durable.
-    pub(super) fn durable(&self, uid: [u8; 16], partition: i32) -> Option<i64> {
-        self.0.get(&(uid, partition)).map(|&(_, durable)| durable)
+    /// What is promised of a log, as recovery is told.
+    pub(super) fn of(&self, uid: [u8; 16], partition: i32) -> RecoverHints {
+        let entry = self.0.get(&(uid, partition)).map(|&(_, entry)| entry);
+        RecoverHints {
+            durable_floor: entry.map(|entry| entry.durable),
+            header_proof: entry.and_then(|entry| entry.header_proof),
+            ..RecoverHints::default()
+        }
     }
 }
 
@@ -65,7 +70,13 @@ pub(super) async fn verify(io: &Io, data: &Path, verified: &mut Verified) -> io:
 async fn checkpoint(io: &Io, path: &Path, promises: &mut Promises, verified: &mut Verified) {
     let Some(file) = whole(io, path, STATE_BYTES_MAX, verified).await else { return };
     match FloorFile::from_file(&file) {
-        Ok(file) => promises.add(&file),
+        Ok((file, wrong)) => {
+            promises.add(&file);
+            if let Some((at, reason)) = wrong {
+                verified.note(path, format!("one of the two copies of a checkpoint: {reason}"), Advice::NextStart);
+                verified.findings.last_mut().into_iter().for_each(|finding| finding.position = at as u64);
+            }
+        }
         Err(error) => verified.note(path, format!("durable-offset checkpoint: {error}"), Advice::NextStart),
     }
 }
@@ -77,7 +88,14 @@ async fn copy(io: &Io, path: &Path, original: &Path, verified: &mut Verified) {
         Ok(kept) => kept,
         Err(error) => return verified.note(path, format!("copy of a file: {error}"), Advice::NextStart),
     };
-    let Some(found) = whole(io, original, STATE_BYTES_MAX, verified).await else { return };
+    let found = match tasks::read_whole(io, original, STATE_BYTES_MAX).await {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return verified.note(original, format!("missing; its copy is {}", path.display()), Advice::PutBackCopy);
+        }
+        Err(error) => return verified.note_unreadable(original, &error),
+    };
+    verified.note_read(found.len() as u64);
     if let Some(at) = first_difference(kept, &found) {
         verified.note(original, format!("differs from its copy {}", path.display()), Advice::PutBackCopy);
         verified.findings.last_mut().into_iter().for_each(|finding| finding.position = at as u64);

@@ -12,7 +12,7 @@ use crate::log::limits::{INDEX_BYTES_MAX, STATE_BYTES_MAX};
 use crate::log::names::{self, FileKind};
 use crate::log::recovery::{Action, Observed, decide};
 use crate::log::scan::{Damage, ScanLimits, scan_segment};
-use crate::log::{first_difference, kafka_files};
+use crate::log::{RecoverHints, first_difference, kafka_files};
 use crate::shard::Io;
 use std::io;
 use std::path::Path;
@@ -20,8 +20,8 @@ use std::path::Path;
 /// What the segments of a log are judged by.
 struct Facts {
     ours: bool,
-    /// Everything below is promised to be durable.
-    floor: Option<i64>,
+    /// What the checkpoints promise.
+    hints: RecoverHints,
 }
 
 pub(super) async fn verify(
@@ -37,7 +37,7 @@ pub(super) async fn verify(
     let ours = kinds.contains(&FileKind::Origin);
     let sealed = ours || kinds.contains(&FileKind::Adopted);
     let uid = topic(io, dir, partition, sealed.then_some(ours), verified).await;
-    let facts = Facts { ours, floor: uid.and_then(|uid| promises.durable(uid, partition)) };
+    let facts = Facts { ours, hints: promises.of(uid.unwrap_or_default(), partition) };
     let offsets = |wanted: fn(&FileKind) -> Option<i64>| -> Vec<i64> { kinds.iter().filter_map(wanted).collect() };
     let mut bases = offsets(|kind| if let FileKind::Segment(base) = kind { Some(*base) } else { None });
     bases.sort_unstable();
@@ -159,7 +159,7 @@ impl Segment<'_> {
             let found = check_segment(self.io, file, Check::whole(index), &mut AtOnce).await?;
             found.iter().flatten().for_each(|damage| verified.note_damage(path, damage));
         }
-        let floor = self.facts.floor;
+        let floor = self.facts.hints.durable_floor;
         let limits = ScanLimits { floor: floor.unwrap_or(i64::MIN), gaps: !self.facts.ours, ..ScanLimits::default() };
         let start = index.unwrap_or_else(|| SegmentIndex::new(self.base));
         let known = start.batches;

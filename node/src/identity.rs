@@ -151,7 +151,10 @@ fn keep_copy(dir: &Path) {
             return Ok(());
         }
         fs::create_dir_all(dir.join(".ringlog"))?;
-        replace(&copy, &sealed)
+        // Not flushed: a start has better things to wait for, and a torn copy is told by its checksum and made again.
+        let temporary = copy.with_extension("tmp");
+        fs::write(&temporary, &sealed)?;
+        fs::rename(&temporary, &copy)
     };
     if let Err(error) = write() {
         tracing::warn!(file = %copy.display(), %error, "no copy of meta.properties was kept");

@@ -23,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   ringlog --listen 0.0.0.0:9092 --data-dir /var/lib/ringlog
   ringlog --override num.partitions=8 --override log.retention.hours=24
   ringlog dump-log ringlog-data/orders-0/00000000000000000000.log
+  ringlog verify /var/lib/ringlog
 
 Settings are taken from flags first, then --override, then the file, then defaults.
 RUST_LOG sets what is logged to stderr, e.g. RUST_LOG=debug or RUST_LOG=node=debug.";
@@ -39,6 +40,15 @@ pub enum Command {
         /// Files of a data folder: .log, .ridx, .rsnap, .rckp.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+    },
+    /// Prove every byte that the data folders of a stopped broker depend on, and say what is wrong where.
+    ///
+    /// Changes nothing. Ends with 0 when all is right, with 1 when something is not, with 2 when something cannot be
+    /// read or a broker is running on the folder.
+    Verify {
+        /// Data folders.
+        #[arg(default_value = "ringlog-data", value_name = "DIR")]
+        dirs: Vec<PathBuf>,
     },
 }
 
@@ -104,7 +114,7 @@ mod tests {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"));
         match cli.into_command() {
             Command::Start(args) => args,
-            Command::DumpLog { .. } => panic!("{line} is a dump"),
+            Command::DumpLog { .. } | Command::Verify { .. } => panic!("{line} starts nothing"),
         }
     }
 
@@ -151,5 +161,14 @@ mod tests {
     fn dump_log_takes_files() {
         let cli = Cli::try_parse_from(["ringlog", "dump-log", "a.log", "b.ridx"]).expect("it is documented");
         assert!(matches!(cli.into_command(), Command::DumpLog { files } if files.len() == 2));
+    }
+
+    #[test]
+    fn verify_takes_folders_or_the_default_one() {
+        for (line, expect) in [("ringlog verify", &["ringlog-data"][..]), ("ringlog verify /a /b", &["/a", "/b"])] {
+            let cli = Cli::try_parse_from(line.split_whitespace()).expect("it is documented");
+            let Command::Verify { dirs } = cli.into_command() else { panic!("{line}") };
+            assert_eq!(dirs, expect.iter().map(PathBuf::from).collect::<Vec<_>>());
+        }
     }
 }

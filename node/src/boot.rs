@@ -14,6 +14,7 @@ use crate::report::Report;
 use crate::sys::StopSignals;
 use broker::BrokerSettings;
 use broker::settings::ListenerSettings;
+use engine::log::LogLimits;
 use protocol::ApiKey;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -139,7 +140,11 @@ fn orders(
         driver: choice.kind,
         data_dirs,
         running: Vec::new(),
-        log_limits: budget.log_limits(config.retention_check_ms),
+        log_limits: LogLimits {
+            scrub_interval_ms: config.scrub_interval_ms,
+            scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
+            ..budget.log_limits(config.retention_check_ms)
+        },
         limits: Limits {
             frame_bytes_max: config.request_bytes_max,
             idle_ms: config.idle_ms,

@@ -8,6 +8,7 @@
 //! version=1
 //! ```
 
+use engine::log;
 use protocol::Uuid;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -50,6 +51,21 @@ pub enum IdentityError {
         /// What it may say.
         expected: &'static str,
     },
+    /// The file is not the one that was accepted last.
+    #[error(
+        "{path}: byte {position} is not what it was at the last start (a copy is in {copy}). If nobody changed the file, the \
+         disk did: {repair}. If you did, remove the copy and start again"
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that differs.
+        position: usize,
+        /// Where the copy lies.
+        copy: PathBuf,
+        /// How to put the old text back.
+        repair: String,
+    },
     /// Two sources name different ids.
     #[error("{key} is {stored} in {path}, but {other} in {source_of_other}: this folder belongs to another broker")]
     Conflict {
@@ -80,10 +96,12 @@ pub fn establish(dirs: &[PathBuf], configured: Option<i32>) -> Result<Identity, 
     let mut missing = Vec::new();
     for dir in dirs {
         let path = dir.join(FILE);
-        let Some(meta) = read(&path)? else {
+        let Some(bytes) = read(&path)? else {
             missing.push(dir);
             continue;
         };
+        check_copy(dir, &bytes)?;
+        let meta = parse(&String::from_utf8_lossy(&bytes), &path)?;
         agree("cluster.id", &mut cluster, meta.cluster_id, &path)?;
         agree("node.id", &mut node, meta.node_id, &path)?;
     }
@@ -93,7 +111,54 @@ pub fn establish(dirs: &[PathBuf], configured: Option<i32>) -> Result<Identity, 
     };
     let identity = Identity { cluster_id, node_id: node.map_or(NODE_ID_DEFAULT, |(id, _)| id) };
     missing.into_iter().try_for_each(|dir| write(dir, &identity))?;
+    dirs.iter().for_each(|dir| keep_copy(dir));
     Ok(identity)
+}
+
+/// Where the copy of the file lies.
+fn copy_of(dir: &Path) -> PathBuf {
+    dir.join(".ringlog").join(format!("{FILE}{}", log::COPY))
+}
+
+/// Compares the file with its copy: Kafka's format has no checksum, so a flipped bit would make this another broker.
+fn check_copy(dir: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
+    let (path, copy) = (dir.join(FILE), copy_of(dir));
+    let file = match fs::read(&copy) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(IdentityError::Io { path: copy, error }),
+    };
+    let kept = match log::open_copy(&file) {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::warn!(file = %copy.display(), %error, "the copy of meta.properties is unusable: made again");
+            return Ok(());
+        }
+    };
+    let Some(position) = log::first_difference(kept, bytes) else { return Ok(()) };
+    let text = String::from_utf8_lossy(kept).trim_end().replace('\n', "\\n");
+    let repair = format!("put it back with  printf '{text}\\n' > {}", path.display());
+    Err(IdentityError::Changed { path, position, copy, repair })
+}
+
+/// Keeps a copy of the file as it is now, where there is no equal one. Without it a flipped bit goes unnoticed, which is no
+/// reason not to start.
+fn keep_copy(dir: &Path) {
+    let copy = copy_of(dir);
+    let write = || {
+        let sealed = log::seal_copy(&fs::read(dir.join(FILE))?);
+        if fs::read(&copy).is_ok_and(|kept| kept == sealed) {
+            return Ok(());
+        }
+        fs::create_dir_all(dir.join(".ringlog"))?;
+        // Not flushed: a start has better things to wait for, and a torn copy is told by its checksum and made again.
+        let temporary = copy.with_extension("tmp");
+        fs::write(&temporary, &sealed)?;
+        fs::rename(&temporary, &copy)
+    };
+    if let Err(error) = write() {
+        tracing::warn!(file = %copy.display(), %error, "no copy of meta.properties was kept");
+    }
 }
 
 /// Takes `stored` as the value, or checks that it is the one that is known.
@@ -120,9 +185,9 @@ fn agree<T: PartialEq + ToString>(
     }
 }
 
-fn read(path: &Path) -> Result<Option<Meta>, IdentityError> {
-    match fs::read_to_string(path) {
-        Ok(text) => parse(&text, path).map(Some),
+fn read(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(IdentityError::Io { path: path.to_owned(), error }),
     }
@@ -158,7 +223,9 @@ fn write(dir: &Path, identity: &Identity) -> Result<(), IdentityError> {
 
 /// The file has its old or its new content after any crash.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("properties.tmp");
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -200,6 +267,28 @@ mod tests {
         assert_eq!(establish(&dirs, Some(1)).expect("the same id"), first);
         let error = establish(&dirs, Some(2)).expect_err("another id").to_string();
         assert!(error.contains("node.id is 1") && error.contains("but 2 in the configuration"), "{error}");
+    }
+
+    #[test]
+    fn no_flipped_bit_makes_another_broker() {
+        let (_temp, dirs) = folders::<1>();
+        let first = establish(&dirs, None).expect("new folders");
+        let (path, copy) = (dirs[0].join(FILE), copy_of(&dirs[0]));
+        let (sound, kept) = (fs::read(&path).expect("written"), fs::read(&copy).expect("written"));
+        for bit in 0..sound.len() * 8 {
+            let mut bad = sound.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &bad).expect("writable");
+            let error = establish(&dirs, None).expect_err("a bit is wrong").to_string();
+            assert!(error.contains(&format!("byte {} is not what it was", bit / 8)), "{error}");
+        }
+        fs::write(&path, &sound).expect("writable");
+        fs::write(&copy, [&kept[..10], &[kept[10] ^ 1], &kept[11..]].concat()).expect("writable");
+        assert_eq!(establish(&dirs, None).expect("the file itself is sound"), first);
+        assert_eq!(fs::read(&copy).expect("made again"), kept);
+        fs::remove_file(&copy).expect("it is there");
+        fs::write(&path, "version=1\ncluster.id=other\nnode.id=4\n").expect("writable");
+        assert_eq!(establish(&dirs, None).expect("the operator wants it").node_id, 4);
     }
 
     #[test]

@@ -22,5 +22,6 @@ pub mod shard;
 pub mod stages;
 pub mod store;
 pub mod sys;
+pub mod verify;
 
 mod budget;

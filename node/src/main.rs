@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use node::args::{Cli, Command};
-use node::{boot, dump, logging};
+use node::{boot, dump, logging, verify};
 use std::process::ExitCode;
 
 /// Requests are many small allocations that live for a turn or two on one core.
@@ -20,5 +20,6 @@ fn main() -> ExitCode {
             }
         },
         Command::DumpLog { files } => ExitCode::from(dump::print_all(&files).exit_code()),
+        Command::Verify { dirs } => ExitCode::from(verify::verify_all(&dirs).exit_code()),
     }
 }

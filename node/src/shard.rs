@@ -389,6 +389,9 @@ fn note(event: &LogEvent) {
         LogEvent::Rejected { id, from } => {
             tracing::error!(log = id.0, "the disk is full: records from offset {from} on were not stored; make room");
         }
+        LogEvent::Damaged { file, damage, .. } => {
+            tracing::error!("{}: {damage}; these records are not served: restore the file", file.display());
+        }
         LogEvent::Healed { id } => tracing::info!(log = id.0, "the disk has room again"),
         LogEvent::Durable { .. }
         | LogEvent::StartMoved { .. }

@@ -260,7 +260,9 @@ pub fn store_event(event: &LogEvent) -> Option<StoreEvent> {
         LogEvent::Fenced { id, .. } => Some(StoreEvent::Fenced { log: broker_id(id) }),
         LogEvent::StartMoved { id, start } => Some(StoreEvent::StartMoved { log: broker_id(id), start: *start }),
         LogEvent::Sealed { id, .. } => Some(StoreEvent::Sealed { log: broker_id(id) }),
-        LogEvent::Healed { .. } | LogEvent::Truncated { .. } | LogEvent::Deleted { .. } => None,
+        LogEvent::Healed { .. } | LogEvent::Damaged { .. } | LogEvent::Truncated { .. } | LogEvent::Deleted { .. } => {
+            None
+        }
     }
 }
 

@@ -104,6 +104,11 @@ pub struct LogLimits {
     pub background_ops: usize,
     /// No segment grows past this many bytes, whatever its topic allows.
     pub segment_bytes_max: u64,
+    /// Between the beginnings of two passes in which everything that is stored is read again and verified
+    /// (`log.scrub.interval.ms`); 0 never does.
+    pub scrub_interval_ms: u64,
+    /// How fast that may be, in bytes a second.
+    pub scrub_bytes_per_s: u64,
 }
 
 impl LogLimits {
@@ -128,6 +133,8 @@ impl Default for LogLimits {
             spare_rate_min: 8 << 20,
             background_ops: 2,
             segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,
+            scrub_interval_ms: 7 * 24 * 3_600_000,
+            scrub_bytes_per_s: 16 << 20,
         }
     }
 }

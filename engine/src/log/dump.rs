@@ -270,8 +270,8 @@ fn dump_snapshot(file: &[u8], out: &mut impl Write) -> io::Result<DumpEnd> {
 }
 
 fn dump_floor(file: &[u8], out: &mut impl Write) -> io::Result<DumpEnd> {
-    let floor = match FloorFile::from_file(file) {
-        Ok(floor) => floor,
+    let (floor, wrong) = match FloorFile::from_file(file) {
+        Ok(read) => read,
         Err(error) => return Ok(DumpEnd::Bad { position: 0, reason: error.to_string() }),
     };
     writeln!(out, "incarnation: {} clean: {}", floor.incarnation, floor.clean)?;
@@ -284,7 +284,10 @@ fn dump_floor(file: &[u8], out: &mut impl Write) -> io::Result<DumpEnd> {
         )?;
     }
     writeln!(out, "{} logs", floor.entries.len())?;
-    Ok(DumpEnd::Good)
+    Ok(wrong.map_or(DumpEnd::Good, |(position, reason)| DumpEnd::Bad {
+        position: position as u64,
+        reason: format!("one of the two copies: {reason}"),
+    }))
 }
 
 #[cfg(test)]

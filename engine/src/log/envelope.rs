@@ -6,8 +6,8 @@ use protocol::crc::crc32c;
 
 /// First bytes of every private file.
 pub(super) const MAGIC: [u8; 8] = *b"RINGLOG\0";
-/// Version of the formats in `FORMAT.md`.
-pub(super) const VERSION: u16 = 1;
+/// Oldest version that is read.
+const VERSION_OLDEST: u16 = 1;
 
 const VERSION_AT: usize = 8;
 const KIND_AT: usize = 10;
@@ -28,6 +28,20 @@ pub(super) enum Kind {
     Snapshot = 2,
     /// Durable offsets of one shard.
     Floor = 3,
+    /// Which topic id and partition a folder holds. 4 is the journal's.
+    Topic = 5,
+    /// A copy of a small file of Kafka's.
+    Copy = 6,
+}
+
+impl Kind {
+    /// The version that is written; all from [`VERSION_OLDEST`] on are read.
+    pub(super) fn version(self) -> u16 {
+        match self {
+            Kind::Index | Kind::Floor => 2,
+            Kind::Snapshot | Kind::Topic | Kind::Copy => 1,
+        }
+    }
 }
 
 /// Why a private file cannot be believed.
@@ -45,10 +59,12 @@ pub enum EnvelopeError {
     #[error("the file does not begin with RINGLOG")]
     Magic,
     /// Written by another version of ringlog.
-    #[error("format version {got}, this program knows {VERSION}")]
+    #[error("format version {got}, this program knows {VERSION_OLDEST} to {newest}")]
     Version {
         /// What the file says.
         got: u16,
+        /// The newest that this program knows.
+        newest: u16,
     },
     /// Another kind of private file.
     #[error("kind {got}, expected {expected}")]
@@ -75,7 +91,7 @@ pub enum EnvelopeError {
 pub(super) fn seal(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let mut file = vec![0; HEADER_LEN];
     file[..MAGIC.len()].copy_from_slice(&MAGIC);
-    file[VERSION_AT..VERSION_AT + 2].copy_from_slice(&VERSION.to_le_bytes());
+    file[VERSION_AT..VERSION_AT + 2].copy_from_slice(&kind.version().to_le_bytes());
     file[KIND_AT..KIND_AT + 2].copy_from_slice(&(kind as u16).to_le_bytes());
     file[LENGTH_AT..LENGTH_AT + 8].copy_from_slice(&(payload.len() as u64).to_le_bytes());
     file.extend_from_slice(payload);
@@ -86,18 +102,23 @@ pub(super) fn seal(kind: Kind, payload: &[u8]) -> Vec<u8> {
 
 /// The payload of `file`, proven to be what was sealed. Bytes behind the envelope are ignored.
 pub(super) fn open(kind: Kind, file: &[u8]) -> Result<&[u8], EnvelopeError> {
+    open_version(kind, file).map(|(_, payload)| payload)
+}
+
+/// As [`open`], with the version that wrote the file.
+pub(super) fn open_version(kind: Kind, file: &[u8]) -> Result<(u16, &[u8]), EnvelopeError> {
     let short = |needed: u64| EnvelopeError::Short { got: file.len(), needed };
     let header: &[u8; HEADER_LEN] = file.first_chunk().ok_or(short(OVERHEAD as u64))?;
     if header[..MAGIC.len()] != MAGIC {
         return Err(EnvelopeError::Magic);
     }
     let version = u16::from_le_bytes([header[VERSION_AT], header[VERSION_AT + 1]]);
-    if version != VERSION {
-        return Err(EnvelopeError::Version { got: version });
-    }
     let got = u16::from_le_bytes([header[KIND_AT], header[KIND_AT + 1]]);
     if got != kind as u16 {
         return Err(EnvelopeError::Kind { got, expected: kind as u16 });
+    }
+    if !(VERSION_OLDEST..=kind.version()).contains(&version) {
+        return Err(EnvelopeError::Version { got: version, newest: kind.version() });
     }
     let mut length = [0; 8];
     length.copy_from_slice(&header[LENGTH_AT..LENGTH_AT + 8]);
@@ -109,7 +130,7 @@ pub(super) fn open(kind: Kind, file: &[u8]) -> Result<&[u8], EnvelopeError> {
     if stored != computed {
         return Err(EnvelopeError::Crc { stored, computed });
     }
-    Ok(&body[HEADER_LEN..])
+    Ok((version, &body[HEADER_LEN..]))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a log set answers and reports: results of calls, errors by cause, and events.
 
 use super::config::LogId;
+use super::scan::Damage;
 use crate::mem::Lease;
 use std::path::PathBuf;
 
@@ -196,6 +197,16 @@ pub enum LogEvent {
         id: LogId,
         /// The log's new end.
         end: i64,
+    },
+    /// The scrub found bytes that are not what was written. Reads of these records fail from now on; where the damage has
+    /// no records, the file follows from others.
+    Damaged {
+        /// Which log.
+        id: LogId,
+        /// The file.
+        file: PathBuf,
+        /// Where in it, and which records.
+        damage: Damage,
     },
     /// The log's files are removed.
     Deleted {

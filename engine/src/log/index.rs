@@ -29,6 +29,43 @@ pub struct SegmentIndex {
     pub entries: Vec<IndexEntry>,
     /// Epoch and first offset of it in this segment, ascending.
     pub epochs: Vec<(i32, i64)>,
+    /// True when every batch begins where the one before it ends and carries the epoch that `epochs` has for it, so that
+    /// both can be checked batch by batch. Not where compaction left gaps.
+    pub plain: bool,
+}
+
+/// [`SegmentIndex`] as version 1 wrote it.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+struct SegmentIndexV1 {
+    base_offset: i64,
+    end_offset: i64,
+    bytes: u64,
+    batches: u64,
+    first_timestamp: i64,
+    max_timestamp: i64,
+    offset_of_max_timestamp: i64,
+    header_crc: u32,
+    entries: Vec<IndexEntry>,
+    epochs: Vec<(i32, i64)>,
+}
+
+impl From<SegmentIndexV1> for SegmentIndex {
+    /// Nobody took note of gaps then, so there may be some.
+    fn from(old: SegmentIndexV1) -> SegmentIndex {
+        SegmentIndex {
+            base_offset: old.base_offset,
+            end_offset: old.end_offset,
+            bytes: old.bytes,
+            batches: old.batches,
+            first_timestamp: old.first_timestamp,
+            max_timestamp: old.max_timestamp,
+            offset_of_max_timestamp: old.offset_of_max_timestamp,
+            header_crc: old.header_crc,
+            entries: old.entries,
+            epochs: old.epochs,
+            plain: false,
+        }
+    }
 }
 
 /// One indexed batch.
@@ -67,6 +104,7 @@ impl SegmentIndex {
             header_crc: 0,
             entries: Vec::new(),
             epochs: Vec::new(),
+            plain: true,
         }
     }
 
@@ -89,22 +127,45 @@ impl SegmentIndex {
         if batch.leader_epoch >= 0 && self.epochs.last().is_none_or(|&(epoch, _)| batch.leader_epoch > epoch) {
             self.epochs.push((batch.leader_epoch, batch.base_offset));
         }
+        let follows = batch.base_offset == self.end_offset;
+        self.plain &= follows && batch.leader_epoch == self.epochs.last().map_or(-1, |&(epoch, _)| epoch);
         self.header_crc = chain(self.header_crc, batch.header);
         self.batches += 1;
         self.bytes += batch.len as u64;
         self.end_offset = batch.last_offset + 1;
     }
 
-    /// A position at or before the batch that contains `offset`.
-    pub(super) fn position_before(&self, offset: i64) -> u64 {
-        let after = self.entries.partition_point(|entry| self.base_offset + i64::from(entry.relative_offset) <= offset);
-        self.entries.get(after.saturating_sub(1)).map_or(0, |entry| u64::from(entry.position))
+    /// Where to begin looking for the batch that contains `offset`.
+    pub(super) fn start_before(&self, offset: i64) -> Start {
+        let after = self.entries.partition_point(|entry| self.offset_at(entry) <= offset);
+        self.start_at(self.entries.get(after.saturating_sub(1)))
     }
 
-    /// A position at or before the first batch whose largest timestamp is at or past `timestamp`.
-    pub(super) fn position_before_time(&self, timestamp: i64) -> u64 {
+    /// Where to begin looking for the first batch whose largest timestamp is at or past `timestamp`.
+    pub(super) fn start_before_time(&self, timestamp: i64) -> Start {
         let after = self.entries.partition_point(|entry| entry.max_timestamp_before < timestamp);
-        self.entries.get(after.saturating_sub(1)).map_or(0, |entry| u64::from(entry.position))
+        self.start_at(self.entries.get(after.saturating_sub(1)))
+    }
+
+    /// The last indexed batch.
+    pub(super) fn start_of_last(&self) -> Start {
+        self.start_at(self.entries.last())
+    }
+
+    /// Base offset of an entry's batch.
+    pub(super) fn offset_at(&self, entry: &IndexEntry) -> i64 {
+        self.base_offset + i64::from(entry.relative_offset)
+    }
+
+    fn start_at(&self, entry: Option<&IndexEntry>) -> Start {
+        let (position, offset) =
+            entry.map_or((0, self.base_offset), |entry| (u64::from(entry.position), self.offset_at(entry)));
+        Start { position, rule: HeaderRule { next: offset, epochs: self.exact_epochs() } }
+    }
+
+    /// The epochs, where every batch obeys them.
+    pub(super) fn exact_epochs(&self) -> Option<Vec<(i32, i64)>> {
+        self.plain.then(|| self.epochs.clone())
     }
 
     /// Adds this segment's epochs to those of the log before it.
@@ -120,13 +181,21 @@ impl SegmentIndex {
 
     /// The index in a sealed file, validated.
     pub(super) fn from_file(file: &[u8]) -> Result<SegmentIndex, EnvelopeError> {
-        let payload = envelope::open(Kind::Index, file)?;
+        let (version, payload) = envelope::open_version(Kind::Index, file)?;
         let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(payload.len());
         aligned.extend_from_slice(payload);
-        let index = rkyv::from_bytes::<SegmentIndex, rkyv::rancor::Error>(&aligned)
-            .map_err(|error| EnvelopeError::Payload(error.to_string()))?;
+        let index = match version {
+            1 => rkyv::from_bytes::<SegmentIndexV1, rkyv::rancor::Error>(&aligned).map(SegmentIndex::from),
+            _ => rkyv::from_bytes::<SegmentIndex, rkyv::rancor::Error>(&aligned),
+        };
+        let index = index.map_err(|error| EnvelopeError::Payload(error.to_string()))?;
         index.check().map_err(|reason| EnvelopeError::Payload(reason.to_owned()))?;
         Ok(index)
+    }
+
+    /// True when a valid file is of the newest version.
+    pub(super) fn is_of_today(file: &[u8]) -> bool {
+        envelope::open_version(Kind::Index, file).is_ok_and(|(version, _)| version == Kind::Index.version())
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -143,6 +212,62 @@ impl SegmentIndex {
         }
         Ok(())
     }
+}
+
+/// Where a walk through a segment begins.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    /// Of the first batch to look at, in bytes.
+    pub(super) position: u64,
+    /// What that batch and the next ones must be.
+    pub(super) rule: HeaderRule,
+}
+
+/// What a batch's header must say where its checksum does not look: base offset and leader epoch were patched after the
+/// producer had computed it.
+#[derive(Clone, Debug)]
+pub(super) struct HeaderRule {
+    /// Base offset of the next batch; where there are gaps, the lowest that it may have.
+    pub(super) next: i64,
+    /// Epochs and their first offsets that every batch obeys; `None` where that is not known or there are gaps.
+    pub(super) epochs: Option<Vec<(i32, i64)>>,
+}
+
+impl HeaderRule {
+    /// For a segment of which only the first offset is known.
+    pub(super) fn loose(base: i64) -> HeaderRule {
+        HeaderRule { next: base, epochs: None }
+    }
+
+    /// True when offsets follow each other without gaps.
+    pub(super) fn is_exact(&self) -> bool {
+        self.epochs.is_some()
+    }
+
+    /// What is wrong with a batch at this place.
+    pub(super) fn check(&self, base_offset: i64, leader_epoch: i32) -> Result<(), String> {
+        let Some(epochs) = &self.epochs else {
+            return if base_offset >= self.next { Ok(()) } else { Err(wrong_offset(base_offset, self.next)) };
+        };
+        if base_offset != self.next {
+            return Err(wrong_offset(base_offset, self.next));
+        }
+        let after = epochs.partition_point(|&(_, from)| from <= base_offset);
+        let expected = after.checked_sub(1).and_then(|at| epochs.get(at)).map_or(-1, |&(epoch, _)| epoch);
+        if leader_epoch == expected {
+            return Ok(());
+        }
+        Err(format!("leader epoch {leader_epoch}, expected {expected}"))
+    }
+
+    /// The batch that ends at `next_offset` is behind.
+    pub(super) fn passed(&mut self, next_offset: i64) {
+        self.next = next_offset;
+    }
+}
+
+fn wrong_offset(got: i64, expected: i64) -> String {
+    format!("base offset {got}, expected {expected}")
 }
 
 /// Next value of the chained checksum: CRC-32C over the value so far (4 bytes, little-endian) and the header bytes that
@@ -181,9 +306,9 @@ mod tests {
     #[test]
     fn looks_begin_at_or_before_the_batch() {
         let index = index();
-        let positions = [100, 103, 104, 107, 108, 999].map(|offset| index.position_before(offset));
+        let positions = [100, 103, 104, 107, 108, 999].map(|offset| index.start_before(offset).position);
         assert_eq!(positions, [0, 0, 2000, 2000, 4000, 4000]);
-        let times = [0, 10, 30, 31, 50, 51].map(|timestamp| index.position_before_time(timestamp));
+        let times = [0, 10, 30, 31, 50, 51].map(|timestamp| index.start_before_time(timestamp).position);
         assert_eq!(times, [0, 0, 0, 2000, 2000, 4000]);
         assert_eq!((index.first_timestamp, index.max_timestamp, index.offset_of_max_timestamp), (10, 50, 107));
         assert_eq!(index.epochs, [(0, 100), (1, 104), (2, 108)]);
@@ -197,5 +322,59 @@ mod tests {
         let lying = SegmentIndex { bytes: 10, ..index };
         let refused = SegmentIndex::from_file(&lying.to_file().unwrap());
         assert_eq!(refused, Err(EnvelopeError::Payload("an entry lies past the end".to_owned())));
+    }
+
+    #[test]
+    fn version_1_opens_and_promises_less() {
+        let index = index();
+        assert!(index.plain);
+        let SegmentIndex { base_offset, end_offset, bytes, batches, first_timestamp, .. } = index;
+        let SegmentIndex { max_timestamp, offset_of_max_timestamp, header_crc, .. } = index;
+        let (entries, epochs) = (index.entries.clone(), index.epochs.clone());
+        let old = SegmentIndexV1 {
+            base_offset,
+            end_offset,
+            bytes,
+            batches,
+            first_timestamp,
+            max_timestamp,
+            offset_of_max_timestamp,
+            header_crc,
+            entries,
+            epochs,
+        };
+        let payload = rkyv::to_bytes::<rkyv::rancor::Error>(&old).unwrap();
+        let mut file = envelope::seal(Kind::Index, &payload);
+        file[8] = 1;
+        let end = file.len() - 4;
+        let crc = crc32c(&file[..end]);
+        file[end..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(SegmentIndex::from_file(&file), Ok(SegmentIndex { plain: false, ..index }));
+    }
+
+    #[test]
+    fn a_rule_knows_each_batch_of_a_plain_segment() {
+        let mut rule = index().start_before(104).rule;
+        assert_eq!(rule.check(104, 1), Ok(()));
+        assert_eq!(rule.check(105, 1), Err("base offset 105, expected 104".to_owned()));
+        assert_eq!(rule.check(104, 3), Err("leader epoch 3, expected 1".to_owned()));
+        rule.passed(108);
+        assert_eq!(rule.check(108, 2), Ok(()));
+        let loose = HeaderRule::loose(100);
+        assert!(loose.check(120, 9).is_ok() && loose.check(99, 0).is_err());
+    }
+
+    #[test]
+    fn gaps_and_epochs_that_fall_are_not_plain() {
+        for (base_offset, leader_epoch) in [(111, 2), (110, 1), (110, -1)] {
+            let mut index = index();
+            let header = &[0; HEADER_LEN];
+            let last_offset = base_offset;
+            let (max_timestamp, offset_of_max_timestamp, len) = (0, base_offset, 1000);
+            let batch =
+                Indexed { header, base_offset, last_offset, leader_epoch, max_timestamp, offset_of_max_timestamp, len };
+            index.note(&batch, 1500);
+            assert!(!index.plain, "{base_offset} {leader_epoch}");
+        }
     }
 }

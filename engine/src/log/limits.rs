@@ -55,6 +55,9 @@ pub(super) const FULL_PROBE_MS: u64 = 1000;
 /// Free bytes that end a log's "disk full", beyond what its next step needs.
 pub(super) const FULL_RESERVE_BYTES: u64 = 1 << 20;
 
+/// From a start to the first look of the scrub, in milliseconds: a start has enough to do.
+pub(super) const SCRUB_FIRST_MS: u64 = 60_000;
+
 /// Snapshots kept a log: the newest may lie above what a crash leaves.
 pub(super) const SNAPSHOTS_KEPT: usize = 2;
 

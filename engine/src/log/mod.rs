@@ -13,12 +13,15 @@ mod names;
 
 mod envelope;
 
+mod copies;
 mod epochs;
 mod floor;
 mod index;
 mod kafka_files;
 mod peek;
 mod scan;
+
+mod check;
 
 mod chunk;
 mod space;
@@ -29,6 +32,7 @@ mod reader;
 mod tasks;
 
 mod retention;
+mod scrub;
 mod state;
 
 mod set;
@@ -36,8 +40,10 @@ mod set;
 mod recovery;
 
 mod dump;
+mod verify;
 
 pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
+pub use copies::{first_difference, open_copy, seal_copy};
 pub use dump::{DumpEnd, DumpError, UNDERSTOOD, dump};
 pub use envelope::EnvelopeError;
 pub use epochs::Epochs;
@@ -45,6 +51,7 @@ pub use event::{Append, AppendError, AppendInfo, LeasedAppend, LogEvent, LogOffs
 pub use floor::{FloorEntry, FloorFile};
 pub use index::{IndexEntry, SegmentIndex};
 pub use kafka_files::base64_url;
+pub use names::COPY;
 pub use reader::{Read, ReadPlan, TimeHit};
 pub use recovery::{
     Action, DataDir, DataDirError, FoundLog, RecoverError, RecoverHints, RecoveredLog, Repair, recover, scan_data_dir,
@@ -52,3 +59,4 @@ pub use recovery::{
 pub use scan::{Damage, Stop};
 pub use set::{LogSet, ShardDir, Shutdown, ShutdownError};
 pub use tasks::{read_whole, replace, unlink};
+pub use verify::{Advice, Finding, Verified, verify};

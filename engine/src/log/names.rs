@@ -35,8 +35,12 @@ pub(super) const KAFKA_STARTS: &str = "log-start-offset-checkpoint";
 /// Kafka's promise to itself that its indexes fit the logs, in the data folder.
 pub(super) const KAFKA_CLEAN: &str = ".kafka_cleanshutdown";
 
-/// An empty file in a log folder: ringlog wrote every byte of this log.
+/// A file in a log folder: ringlog wrote every byte of this log. It holds what `partition.metadata` must say.
 pub(super) const ORIGIN: &str = "ringlog.origin";
+/// The same for a log that another broker began.
+pub(super) const ADOPTED: &str = "ringlog.adopted";
+/// What ends the name of a copy of one of Kafka's small files, inside [`PRIVATE`].
+pub const COPY: &str = ".rcpy";
 
 /// What a file in a log folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub(super) enum FileKind {
     Metadata,
     /// [`ORIGIN`].
     Origin,
+    /// [`ADOPTED`].
+    Adopted,
     /// Kafka's or unknown: left alone.
     Foreign,
 }
@@ -64,6 +70,7 @@ impl FileKind {
         match name {
             PARTITION_METADATA => return FileKind::Metadata,
             ORIGIN => return FileKind::Origin,
+            ADOPTED => return FileKind::Adopted,
             KAFKA_EPOCHS => return FileKind::KafkaEpochs,
             _ => {}
         }

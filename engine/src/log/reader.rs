@@ -4,10 +4,10 @@
 use super::config::LogId;
 use super::event::ReadError;
 use super::files::{OpenFile, ReadFiles, read_mode};
-use super::index::SegmentIndex;
+use super::index::{HeaderRule, SegmentIndex, Start};
 use super::limits::{BLOCK_BYTES, INDEX_BYTES_MAX, INDEXES_CACHED, READ_BYTES};
 use super::names;
-use super::scan::{Next, Stop, judge};
+use super::scan::{Damage, Next, Stop, judge};
 use super::tasks::read_whole;
 use crate::mem::Slice;
 use crate::shard::Io;
@@ -61,9 +61,13 @@ pub(super) struct PlanSegment {
     pub(super) path: PathBuf,
     /// Bytes of it that are on the device and valid.
     pub(super) limit: u64,
+    /// Exclusive end of the offsets in those bytes.
+    pub(super) end: i64,
     pub(super) alive: Rc<Cell<bool>>,
     /// Where to begin, where the index is in memory.
-    pub(super) start: Option<u64>,
+    pub(super) start: Option<Start>,
+    /// What the scrub found; nothing of it is handed out, whatever a second look at it says.
+    pub(super) damage: Rc<RefCell<Vec<Damage>>>,
 }
 
 impl PlanSegment {
@@ -128,9 +132,9 @@ impl Reader {
     /// `None` when no batch of the segment reaches `plan.from`. One that does and is too large ends the read here: what
     /// follows it must not be handed out in its place.
     async fn read_segment(&self, plan: &ReadPlan, segment: &PlanSegment) -> Result<Option<Vec<Slice>>, ReadError> {
-        let start = match segment.start {
-            Some(start) => start,
-            None => self.index(plan.id, segment).await.map_or(0, |index| index.position_before(plan.from)),
+        let start = match &segment.start {
+            Some(start) => start.clone(),
+            None => self.start(plan.id, segment, |index| index.start_before(plan.from)).await,
         };
         let mut walk = Walk::new(segment, start);
         let mut found: Vec<Slice> = Vec::new();
@@ -180,9 +184,9 @@ impl Reader {
         from: i64,
         timestamp: i64,
     ) -> Result<Option<TimeHit>, ReadError> {
-        let start = match segment.start {
-            Some(start) => start,
-            None => self.index(id, segment).await.map_or(0, |index| index.position_before_time(timestamp)),
+        let start = match &segment.start {
+            Some(start) => start.clone(),
+            None => self.start(id, segment, |index| index.start_before_time(timestamp)).await,
         };
         let mut walk = Walk::new(segment, start);
         let mut hit = None;
@@ -206,7 +210,7 @@ impl Reader {
     /// The bytes at the walk's position; `None` past the limit.
     async fn next_block(&self, id: LogId, walk: &mut Walk<'_>, wanted: usize) -> Result<Option<Slice>, ReadError> {
         if walk.position >= walk.segment.limit {
-            return Ok(None);
+            return walk.check_end().map(|()| None);
         }
         let file = self.file(id, walk.segment).await?;
         let at = walk.position - walk.position % BLOCK_BYTES;
@@ -238,6 +242,12 @@ impl Reader {
             Err(_) if !segment.alive.get() => Err(ReadError::Gone),
             Err(error) => Err(ReadError::Io { file: segment.path.clone(), message: error.to_string() }),
         }
+    }
+
+    /// Where to begin by the sealed index; at the first batch without one.
+    async fn start(&self, id: LogId, segment: &PlanSegment, by: impl FnOnce(&SegmentIndex) -> Start) -> Start {
+        let first = || Start { position: 0, rule: HeaderRule::loose(segment.base) };
+        self.index(id, segment).await.map_or_else(first, |index| by(&index))
     }
 
     /// The sealed index; `None` when it is missing or cannot be believed, and the segment is then walked from its start.
@@ -293,11 +303,13 @@ struct Walk<'a> {
     needed: usize,
     /// Where the last block was read from.
     block_at: u64,
+    /// What the batch at `position` must be.
+    rule: HeaderRule,
 }
 
 impl<'a> Walk<'a> {
-    fn new(segment: &'a PlanSegment, position: u64) -> Walk<'a> {
-        Walk { segment, position, needed: HEADER_LEN, block_at: 0 }
+    fn new(segment: &'a PlanSegment, start: Start) -> Walk<'a> {
+        Walk { segment, position: start.position, needed: HEADER_LEN, block_at: 0, rule: start.rule }
     }
 
     /// Passes over the batches of `block`, showing those that reach `from` to `each` until it says no.
@@ -315,7 +327,7 @@ impl<'a> Walk<'a> {
                 self.needed = HEADER_LEN;
                 return Ok(());
             }
-            match judge_fast(rest, remaining, from) {
+            match judge_fast(rest, remaining, from, &self.rule) {
                 Next::Partial(needed) => {
                     self.needed = needed;
                     return Ok(());
@@ -326,13 +338,35 @@ impl<'a> Walk<'a> {
                 }
                 Next::Batch(view) => {
                     let range = place..place + view.size_bytes();
-                    if view.last_offset() >= from && !each(&view, range.clone()) {
-                        return Ok(());
+                    let header = self.rule.check(view.base_offset(), view.leader_epoch());
+                    header.map_err(|reason| self.corrupt(view.base_offset(), reason))?;
+                    if view.last_offset() >= from {
+                        self.check_known()?;
+                        if !each(&view, range.clone()) {
+                            return Ok(());
+                        }
                     }
                     self.position += range.len() as u64;
+                    self.rule.passed(view.next_offset());
                 }
             }
         }
+    }
+
+    /// Nothing that the scrub has found bad is handed out.
+    fn check_known(&self) -> Result<(), ReadError> {
+        let damage = self.segment.damage.borrow();
+        let known = damage.iter().find(|damage| damage.covers(self.position));
+        known.map_or(Ok(()), |known| Err(self.corrupt(known.base_offset, known.reason.clone())))
+    }
+
+    /// A batch that says that it ends earlier than it does would hide its last records.
+    fn check_end(&self) -> Result<(), ReadError> {
+        if !self.rule.is_exact() || self.rule.next == self.segment.end {
+            return Ok(());
+        }
+        let reason = format!("the last batch ends at offset {}, expected {}", self.rule.next, self.segment.end);
+        Err(self.corrupt(self.rule.next, reason))
     }
 
     fn corrupt(&self, base_offset: i64, reason: String) -> ReadError {
@@ -340,9 +374,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// As [`judge`], but a batch that ends below `from` is passed over without its checksum.
-fn judge_fast(bytes: &[u8], remaining: u64, from: i64) -> Next<'_> {
-    if let Ok((view, _)) = BatchView::parse(bytes)
+/// As [`judge`], but a batch that ends below `from` is passed over without its checksum where the next one's offset
+/// proves that it ends there. So batches behind a bad one can be read.
+fn judge_fast<'a>(bytes: &'a [u8], remaining: u64, from: i64, rule: &HeaderRule) -> Next<'a> {
+    if rule.is_exact()
+        && let Ok((view, _)) = BatchView::parse(bytes)
         && view.last_offset() < from
     {
         return Next::Batch(view);

@@ -22,11 +22,13 @@ pub(super) struct ScanLimits {
     pub(super) floor: i64,
     /// Whether a batch may begin past the expected offset, as compaction leaves them.
     pub(super) gaps: bool,
+    /// What the chained checksum of the headers must be at this offset.
+    pub(super) proof: Option<(i64, u32)>,
 }
 
 impl Default for ScanLimits {
     fn default() -> ScanLimits {
-        ScanLimits { interval_bytes: 4096, upto: i64::MAX, floor: i64::MIN, gaps: true }
+        ScanLimits { interval_bytes: 4096, upto: i64::MAX, floor: i64::MIN, gaps: true, proof: None }
     }
 }
 
@@ -48,10 +50,28 @@ pub(super) struct Scanned {
 pub struct Damage {
     /// Where it begins in its file, in bytes.
     pub position: u64,
+    /// How many bytes cannot be believed.
+    pub bytes: u64,
     /// Its base offset as expected or as it says.
     pub base_offset: i64,
+    /// Exclusive end of the offsets that cannot be believed, as far as is known.
+    pub end_offset: i64,
     /// What is wrong.
     pub reason: String,
+}
+
+impl Damage {
+    /// True when the batch at `position` is part of it.
+    pub(super) fn covers(&self, position: u64) -> bool {
+        (self.position..self.position.saturating_add(self.bytes.max(1))).contains(&position)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Damage { position, bytes, base_offset, end_offset, reason } = self;
+        write!(f, "byte {position} (+{bytes}), offsets {base_offset}..{end_offset}: {reason}")
+    }
 }
 
 /// Why a walk ended.
@@ -154,7 +174,8 @@ pub(super) async fn scan_segment(
     limits: &ScanLimits,
     mut each: impl FnMut(&BatchHeader, u64),
 ) -> io::Result<Scanned> {
-    let mut scan = Scan { index, limits, damage: Vec::new(), len: file.len };
+    let from = (index.bytes, index.end_offset);
+    let mut scan = Scan { index, limits, from, damage: Vec::new(), len: file.len };
     let mut wanted = READ_BYTES;
     loop {
         let at = scan.index.bytes - scan.index.bytes % BLOCK_BYTES;
@@ -174,6 +195,8 @@ pub(super) async fn scan_segment(
 struct Scan<'a> {
     index: SegmentIndex,
     limits: &'a ScanLimits,
+    /// Position and offset where the walk began.
+    from: (u64, i64),
     damage: Vec<Damage>,
     len: u64,
 }
@@ -216,8 +239,13 @@ impl Scan<'_> {
         if *stop != Stop::BadCrc || !in_place || header.base_offset >= self.limits.floor || size > bytes.len() {
             return None;
         }
-        let reason = stop.to_string();
-        self.damage.push(Damage { position: self.index.bytes, base_offset: header.base_offset, reason });
+        self.damage.push(Damage {
+            position: self.index.bytes,
+            bytes: size as u64,
+            base_offset: header.base_offset,
+            end_offset: header.next_offset(),
+            reason: stop.to_string(),
+        });
         self.note(bytes, &header);
         Some(size)
     }
@@ -234,6 +262,23 @@ impl Scan<'_> {
             len,
         };
         self.index.note(&indexed, self.limits.interval_bytes);
+        self.prove();
+    }
+
+    /// Every batch is good by itself, but a header may lie where no batch's checksum looks.
+    fn prove(&mut self) {
+        let at_proof = |&(offset, _): &(i64, u32)| offset == self.index.end_offset && self.damage.is_empty();
+        let Some((_, header_crc)) = self.limits.proof.filter(at_proof) else { return };
+        if header_crc != self.index.header_crc {
+            let (position, base_offset) = self.from;
+            self.damage.push(Damage {
+                position,
+                bytes: self.index.bytes - position,
+                base_offset,
+                end_offset: self.index.end_offset,
+                reason: "a leader epoch is not what the checkpoint vouches for, which batch's is not known".to_owned(),
+            });
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use super::config::{Durability, LogConfig, LogName};
 use super::epochs::Epochs;
 use super::index::SegmentIndex;
 use super::names;
+use super::scan::Damage;
 use super::writer::{Mark, Writer, WriterFile};
 use crate::time::{Mono, Wall};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -112,6 +113,8 @@ pub(super) struct Segment {
     pub(super) ours: bool,
     /// Complete, flushed, cut to its length, and indexed in a file of its own.
     pub(super) is_sealed: bool,
+    /// What the scrub found in it; shared with reads that are under way.
+    pub(super) damage: Rc<RefCell<Vec<Damage>>>,
 }
 
 pub(super) enum SegmentIndexState {
@@ -223,6 +226,13 @@ impl Log {
         (self.start.min(durable), durable)
     }
 
+    /// Which segment ends, as far as it is promised, at `durable`, and the chained checksum of its headers up to there;
+    /// `None` where it has been sealed since, and its index says so.
+    pub(super) fn header_proof(&self, durable: i64) -> Option<(i64, u32)> {
+        let ends_there = |writer: &&Writer| writer.base < durable && writer.durable().offset == durable;
+        self.writers.iter().find(ends_there).map(|writer| (writer.base, writer.durable().header_crc))
+    }
+
     /// What a power cut certainly leaves. Without a flush before the acknowledgement only sealed segments count.
     fn floor(&self) -> i64 {
         if self.flushes() {
@@ -264,8 +274,9 @@ impl Log {
             alive: Rc::new(Cell::new(true)),
             ours: true,
             is_sealed: false,
+            damage: Rc::default(),
         });
-        let mut writer = Writer::new(base, Mark { position: 0, offset: base });
+        let mut writer = Writer::new(base, Mark { position: 0, offset: base, header_crc: 0 });
         writer.unnamed = true;
         self.writers.push_back(writer);
     }

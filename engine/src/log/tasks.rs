@@ -1,6 +1,7 @@
 //! Sequences of file operations that take several steps: making folders and segments, naming, atomic replacement,
 //! removal. Each is one async function over the shard's [`Io`] and owns nothing of the log set.
 
+use super::copies::TopicSeal;
 use super::files::{OpenFile, write_mode};
 use super::names;
 use crate::io::{Op, OpenMode};
@@ -78,10 +79,15 @@ pub async fn read_whole(io: &Io, path: &Path, max: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Makes the folder of a log with its `partition.metadata` and the mark that it is ours, durably.
-pub(super) async fn make_folder(io: &Io, dir: &Path, uid: &[u8; 16]) -> io::Result<()> {
+pub(super) async fn make_folder(io: &Io, dir: &Path, uid: &[u8; 16], partition: i32) -> io::Result<()> {
     make_dir(io, dir).await?;
     let metadata = dir.join(names::PARTITION_METADATA);
-    drop(OpenFile::open(io, &dir.join(names::ORIGIN), OpenMode::Write).await?);
+    let origin = OpenFile::open(io, &dir.join(names::ORIGIN), OpenMode::Write).await?;
+    let bufs = vec![Slice::from(TopicSeal::of(*uid, partition).to_file())];
+    // Not by renaming: its name becomes durable with that of the next file, and a torn one is written again by recovery.
+    io.call(Op::WriteV { file: origin.id, at: 0, bufs }).await.result?;
+    sync_data(io, &origin).await?;
+    drop(origin);
     replace(io, &metadata, super::kafka_files::partition_metadata(uid).into_bytes()).await?;
     sync_dir(io, dir.parent().unwrap_or(Path::new("."))).await
 }

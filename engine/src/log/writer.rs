@@ -51,11 +51,12 @@ pub(super) enum WriterFile {
     Open(Rc<OpenFile>),
 }
 
-/// The end of a batch, as bytes and as offset.
+/// The end of a batch, as bytes and as offset, and the chained checksum of the headers up to there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) position: u64,
     pub(super) offset: i64,
+    pub(super) header_crc: u32,
 }
 
 struct Flight {
@@ -106,11 +107,16 @@ impl Writer {
         }
     }
 
-    /// A batch was appended that ends at `offset`.
-    pub(super) fn appended(&mut self, len: u64, offset: i64) {
+    /// A batch was appended that ends at `offset`, and its header joined the chained checksum.
+    pub(super) fn appended(&mut self, len: u64, offset: i64, header_crc: u32) {
         assert!(!self.closed, "a rolled segment takes no batches");
         self.appended += len;
-        self.marks.push_back(Mark { position: self.appended, offset });
+        self.marks.push_back(Mark { position: self.appended, offset, header_crc });
+    }
+
+    /// The last batch end that is durable.
+    pub(super) fn durable(&self) -> Mark {
+        self.durable
     }
 
     pub(super) fn written(&self) -> u64 {
@@ -249,10 +255,10 @@ mod tests {
     const SHAPE: WriteShape = WriteShape { direct: true, bytes_max: 1 << 20, in_flight_max: 3 };
 
     fn writer(appends: &[u64]) -> Writer {
-        let mut writer = Writer::new(0, Mark { position: 0, offset: 0 });
+        let mut writer = Writer::new(0, Mark { position: 0, offset: 0, header_crc: 0 });
         writer.reserved = 64 << 20;
         for (n, &len) in appends.iter().enumerate() {
-            writer.appended(len, n as i64 + 1);
+            writer.appended(len, n as i64 + 1, 0);
         }
         writer
     }
@@ -267,7 +273,7 @@ mod tests {
     fn a_begun_block_is_rewritten_only_after_its_write() {
         let mut writer = writer(&[5000]);
         assert_eq!(start(&mut writer), Some(0..5000));
-        writer.appended(3_000_000, 2);
+        writer.appended(3_000_000, 2, 0);
         assert_eq!(start(&mut writer), None);
         writer.completed(&(0..5000));
         assert_eq!(start(&mut writer), Some(4096..4096 + (1 << 20)));
@@ -306,7 +312,7 @@ mod tests {
         assert_eq!(start(&mut writer), Some(0..3000));
         writer.completed(&(0..3000));
         assert_eq!(start(&mut writer), None);
-        assert_eq!(writer.last_written_mark(), Mark { position: 3000, offset: 1 });
+        assert_eq!(writer.last_written_mark(), Mark { position: 3000, offset: 1, header_crc: 0 });
         assert_eq!((writer.take_newly_written(), writer.forget_unwritten()), (3000, 3000));
     }
 

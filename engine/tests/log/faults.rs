@@ -3,7 +3,7 @@
 
 use crate::rig::{Rig, limits, small};
 use engine::io::sim::{OpKind, SimFaults, SimWorld};
-use engine::log::{AppendError, Durability, LogConfig, LogEvent, LogId};
+use engine::log::{AppendError, Durability, LogConfig, LogEvent, LogId, LogLimits};
 use std::path::Path;
 
 const EIO: i32 = 5;
@@ -15,8 +15,10 @@ fn world(seed: u64) -> SimWorld {
     world
 }
 
+/// Without the scrub, which would take faults that are meant for others.
 fn boot(world: &SimWorld) -> Rig {
-    Rig::boot(Box::new(world.restart()), Path::new("/data"), &small(), limits())
+    let limits = LogLimits { scrub_interval_ms: 0, ..limits() };
+    Rig::boot(Box::new(world.restart()), Path::new("/data"), &small(), limits)
 }
 
 /// Appends and turns until the log refuses or `appends` are in.
@@ -138,7 +140,7 @@ fn a_write_that_finds_no_space_is_a_full_disk_too() {
 fn memory_is_bounded_while_the_disk_is_slow() {
     let world = world(4);
     world.faults(|faults| faults.disk_latency_ns = 50_000_000..60_000_000);
-    let little = engine::log::LogLimits { unwritten_bytes_max: 256 << 10, tail_cache_bytes: 64 << 10, ..limits() };
+    let little = LogLimits { unwritten_bytes_max: 256 << 10, tail_cache_bytes: 64 << 10, ..limits() };
     let mut rig = Rig::boot(Box::new(world.restart()), Path::new("/data"), &small(), little);
     let id = rig.create("t-0", small());
     let refused = (0..1000).find_map(|_| rig.append(id, 1, 2000).err());

@@ -10,3 +10,4 @@ mod leases;
 mod life;
 mod rig;
 mod rot;
+mod scrub;

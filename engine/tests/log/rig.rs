@@ -32,8 +32,12 @@ pub(crate) struct Rig {
     pub(crate) data: PathBuf,
     /// Logs that were there at the start, by folder name.
     pub(crate) logs: BTreeMap<String, LogId>,
+    /// False while nobody has spoilt anything: then the scrub must find nothing.
+    pub(crate) tolerates_damage: bool,
     /// What recovery said of each log.
     pub(crate) reports: Vec<String>,
+    /// Topic ids, by folder name.
+    pub(crate) uids: BTreeMap<String, [u8; 16]>,
     /// Snapshot and batches behind it that recovery handed back, by folder name.
     pub(crate) recovered: BTreeMap<String, Recovered>,
 }
@@ -44,7 +48,15 @@ pub(crate) fn small() -> LogConfig {
 }
 
 pub(crate) fn limits() -> LogLimits {
-    LogLimits { retention_check_ms: 50, checkpoint_ms: 5, idle_ms: 50, spares_max: 0, ..LogLimits::default() }
+    LogLimits {
+        retention_check_ms: 50,
+        checkpoint_ms: 5,
+        idle_ms: 50,
+        spares_max: 0,
+        scrub_interval_ms: 20,
+        scrub_bytes_per_s: 64 << 20,
+        ..LogLimits::default()
+    }
 }
 
 impl Rig {
@@ -79,7 +91,9 @@ impl Rig {
             events: Vec::new(),
             data: data.to_owned(),
             logs: BTreeMap::new(),
+            tolerates_damage: false,
             reports: Vec::new(),
+            uids: BTreeMap::new(),
             recovered: BTreeMap::new(),
         };
         logs.into_iter().for_each(|log| rig.adopt(log, config));
@@ -89,6 +103,7 @@ impl Rig {
     fn adopt(&mut self, mut log: RecoveredLog, config: &LogConfig) {
         let folder = log.name.dir.file_name().unwrap().to_string_lossy().into_owned();
         self.reports.extend(log.report.iter().map(|repair| format!("{:?} {}", repair.action, repair.reason)));
+        self.uids.insert(folder.clone(), log.uid);
         let behind = log.batches_after_snapshot.iter().map(|(header, _)| header.base_offset).collect();
         self.recovered.insert(folder.clone(), (log.snapshot.take(), behind));
         let id = self.set().adopt(log, config.clone());
@@ -115,6 +130,8 @@ impl Rig {
         let (now, wall) = (self.io.now(), self.io.wall());
         self.set().pump(now, wall);
         while let Some(event) = self.set().poll_event() {
+            let is_damage = matches!(event, LogEvent::Damaged { .. });
+            assert!(self.tolerates_damage || !is_damage, "nobody spoilt anything: {event:?}");
             self.events.push(event);
         }
         let deadline = self.set().next_deadline();

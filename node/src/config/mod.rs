@@ -152,6 +152,10 @@ pub struct Config {
     pub listen_backlog: i32,
     /// `log.retention.check.interval.ms`.
     pub retention_check_ms: u64,
+    /// `log.scrub.interval.ms`, 0 for never.
+    pub scrub_interval_ms: u64,
+    /// `log.scrub.bytes.per.second`, of all shards.
+    pub scrub_bytes_per_s: u64,
     /// Every key that was set and that the broker knows, for [`broker::BrokerSettings`].
     pub statics: Values,
     /// What the operator is told.
@@ -192,6 +196,8 @@ impl Config {
             connections_per_ip_overrides: per_ip(&from)?,
             listen_backlog: from.number("socket.listen.backlog.size", 50),
             retention_check_ms: from.number("log.retention.check.interval.ms", 300_000),
+            scrub_interval_ms: from.number("log.scrub.interval.ms", 604_800_000),
+            scrub_bytes_per_s: from.number("log.scrub.bytes.per.second", 16 << 20),
             statics: from.settings.into_iter().map(|(key, (value, _))| (key, value)).collect(),
             notices,
         })

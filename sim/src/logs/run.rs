@@ -151,6 +151,7 @@ impl Run {
             | LogEvent::Fenced { id, .. }
             | LogEvent::StartMoved { id, .. }
             | LogEvent::Sealed { id, .. }
+            | LogEvent::Damaged { id, .. }
             | LogEvent::Truncated { id, .. }
             | LogEvent::Deleted { id } => *id,
         };
@@ -170,7 +171,8 @@ impl Run {
                 self.ids.remove(&name);
                 Ok(())
             }
-            LogEvent::Rejected { .. } | LogEvent::Fenced { .. } => {
+            // No bit is flipped here: what the scrub calls damaged was only busy.
+            LogEvent::Rejected { .. } | LogEvent::Fenced { .. } | LogEvent::Damaged { .. } => {
                 Err(Violation::OutOfService { log: name, reason: format!("{event:?}") })
             }
             LogEvent::Sealed { .. } | LogEvent::Healed { .. } => Ok(()),

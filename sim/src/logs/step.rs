@@ -69,6 +69,7 @@ pub(crate) fn log_limits(rng: &mut Rng) -> LogLimits {
         checkpoint_ms: pick(rng, &[1, 5, 5_000]),
         spares_max: pick(rng, &[0, 2]) as usize,
         spare_rate_min: pick(rng, &[0, 8 << 20]),
+        scrub_interval_ms: pick(rng, &[0, 200, 5_000]),
         ..LogLimits::default()
     }
 }

@@ -205,6 +205,27 @@ pub(super) const KEYS: &[BrokerKey] = &[
     row("log.roll.jitter.ms", Kind::Long, Rule::Any, None, Scope::Cluster, Class::Used(OF_TOPICS)),
     row("log.roll.ms", Kind::Long, Rule::Any, None, Scope::Cluster, Class::Used(OF_TOPICS)),
     row(
+        "log.scrub.bytes.per.second",
+        Kind::Long,
+        Rule::Min(1),
+        Some("16777216"),
+        Scope::Fixed,
+        Class::Used(
+            "Ours: how fast stored records are read again and verified, at most, in bytes a second of the whole node.",
+        ),
+    ),
+    row(
+        "log.scrub.interval.ms",
+        Kind::Long,
+        Rule::Min(0),
+        Some("604800000"),
+        Scope::Fixed,
+        Class::Used(
+            "Ours: time between the beginnings of two passes in which all stored records are read again and verified, so that \
+             rot is found before somebody needs them; 0 never does.",
+        ),
+    ),
+    row(
         "log.segment.bytes",
         Kind::Int,
         Rule::Min(1_048_576),

@@ -1,7 +1,7 @@
 //! What a data folder holds, and what its checkpoints promise.
 
-use super::RecoverHints;
 use super::table::{JournalAction, JournalSeen, decide_journal};
+use super::{RecoverHints, Repair, topic_file};
 use crate::io::{DirEntry, Op};
 use crate::log::config::LogName;
 use crate::log::floor::{FloorEntry, FloorFile};
@@ -23,6 +23,8 @@ pub struct DataDir {
     pub logs: Vec<FoundLog>,
     /// Folders that are no logs, left alone.
     pub ignored: Vec<String>,
+    /// Files of the folder itself that could not be believed, and were made anew.
+    pub report: Vec<Repair>,
 }
 
 /// A log's folder, not yet opened.
@@ -72,8 +74,9 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
         tasks::unlink(io, &names::spares(path).join(spare.name)).await.map_err(failed)?;
     }
     let starts = kafka_starts(io, path).await;
-    let mut found =
-        DataDir { path: path.to_owned(), incarnation: floors.incarnation + 1, logs: Vec::new(), ignored: Vec::new() };
+    let report = floors.report.clone();
+    let incarnation = floors.incarnation + 1;
+    let mut found = DataDir { path: path.to_owned(), incarnation, logs: Vec::new(), ignored: Vec::new(), report };
     for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != names::PRIVATE) {
         let dir = path.join(&entry.name);
         if entry.name.ends_with(names::DELETE_FOLDER) {
@@ -84,13 +87,9 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
             found.ignored.push(entry.name);
             continue;
         };
-        let path = dir.join(names::PARTITION_METADATA);
-        let metadata = match tasks::read_whole(io, &path, STATE_BYTES_MAX).await {
-            // Unreadable is not missing: the log would be taken for somebody else's, and an empty one put in its place.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(DataDirError::Io { path, error }),
-            result => result.ok(),
-        };
-        let uid = metadata.and_then(|text| kafka_files::topic_id(&String::from_utf8(text).ok()?));
+        // Unreadable is not missing: the log would be taken for somebody else's, and an empty one put in its place.
+        let uid = topic_file::look(io, &dir, partition).await;
+        let uid = uid.map_err(|error| DataDirError::Io { path: dir.join(names::PARTITION_METADATA), error })?;
         let mut hints = floors.hints(uid.unwrap_or_default(), partition);
         hints.start = hints.start.or_else(|| starts.get(&(topic.to_owned(), partition)).copied());
         found.logs.push(FoundLog { topic: topic.to_owned(), partition, uid, hints, name: LogName { dir } });
@@ -129,20 +128,31 @@ async fn kafka_starts(io: &Io, data: &Path) -> BTreeMap<(String, i32), i64> {
 struct Floors {
     incarnation: u64,
     entries: BTreeMap<([u8; 16], i32), (u64, bool, FloorEntry)>,
+    report: Vec<Repair>,
 }
 
 impl Floors {
     /// Reads and merges them into one file without the clean mark.
     async fn take(io: &Io, data: &Path) -> io::Result<Floors> {
         let dir = names::private(data);
-        let mut floors = Floors { incarnation: 0, entries: BTreeMap::new() };
+        let mut floors = Floors { incarnation: 0, entries: BTreeMap::new(), report: Vec::new() };
         let mut merged = Vec::new();
         for entry in list(io, &dir).await?.into_iter().filter(|entry| entry.name.ends_with(names::FLOOR)) {
             let path = dir.join(&entry.name);
             let file = tasks::read_whole(io, &path, STATE_BYTES_MAX).await?;
             match FloorFile::from_file(&file) {
-                Ok(file) => floors.add(file),
-                Err(error) => tracing::warn!(file = %path.display(), %error, "checkpoint unusable: more is verified"),
+                Ok((file, wrong)) => {
+                    if let Some((at, reason)) = wrong {
+                        tracing::warn!(file = %path.display(), at, reason, "checkpoint taken from its other copy");
+                        let reason = format!("checkpoint, byte {at}, {reason}: its other copy is taken");
+                        floors.report.push(Repair::rebuild(path.clone(), reason));
+                    }
+                    floors.add(file);
+                }
+                Err(error) => {
+                    tracing::warn!(file = %path.display(), %error, "checkpoint unusable: more is verified");
+                    floors.report.push(Repair::rebuild(path.clone(), format!("checkpoint, {error}: more is verified")));
+                }
             }
             merged.push(path);
         }
@@ -174,6 +184,7 @@ impl Floors {
             clean: clean && incarnation == self.incarnation,
             durable_floor: Some(entry.durable),
             start: Some(entry.start),
+            header_proof: entry.header_proof,
             ..RecoverHints::default()
         })
     }

@@ -3,9 +3,11 @@
 mod data_dir;
 mod segments;
 mod table;
+mod topic_file;
 
 pub use data_dir::{DataDir, DataDirError, FoundLog, scan_data_dir};
 pub use table::Action;
+pub(super) use table::{Observed, decide};
 
 use super::config::{LogConfig, LogName};
 use super::envelope::{self, Kind};
@@ -22,7 +24,7 @@ use crate::shard::Io;
 use crate::time::Wall;
 use protocol::batch::BatchHeader;
 use segments::Found;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -36,13 +38,23 @@ pub struct RecoverHints {
     pub durable_floor: Option<i64>,
     /// First readable offset, where a checkpoint has one.
     pub start: Option<i64>,
+    /// Base offset of the segment that ends at the floor, and the chained checksum of its headers up to there.
+    pub header_proof: Option<(i64, u32)>,
     /// Bytes between index entries.
     pub index_interval_bytes: u32,
 }
 
 impl Default for RecoverHints {
     fn default() -> RecoverHints {
-        RecoverHints { clean: false, durable_floor: None, start: None, index_interval_bytes: 4096 }
+        RecoverHints { clean: false, durable_floor: None, start: None, header_proof: None, index_interval_bytes: 4096 }
+    }
+}
+
+impl RecoverHints {
+    /// The chained checksum of headers that the segment at `base` must have at the floor.
+    pub(super) fn proof_of(&self, base: i64) -> Option<(i64, u32)> {
+        let (_, header_crc) = self.header_proof.filter(|&(of, _)| of == base)?;
+        self.durable_floor.map(|floor| (floor, header_crc))
     }
 }
 
@@ -55,6 +67,12 @@ pub struct Repair {
     pub action: Action,
     /// What was seen, with positions in bytes.
     pub reason: String,
+}
+
+impl Repair {
+    fn rebuild(file: PathBuf, reason: impl Into<String>) -> Repair {
+        Repair { file, action: Action::Rebuild, reason: reason.into() }
+    }
 }
 
 /// A log that was opened, ready for [`LogSet::adopt`](super::LogSet::adopt).
@@ -109,7 +127,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
     let folder = name.dir.file_name().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default();
     let Some((_, partition)) = names::topic_partition(&folder) else { return Err(RecoverError::Name(name.dir)) };
     let failed = |error| RecoverError::Io { file: name.dir.clone(), error };
-    let listing = Listing::read(io, &name).await.map_err(failed)?;
+    let listing = Listing::read(io, &name, partition).await.map_err(failed)?;
     let mut opened = segments::open_all(io, &name, &listing, &hints).await?;
     let end = opened.found.last().map_or(hints.start.unwrap_or(0), |last| last.index.end_offset);
     let first = opened.found.first().map_or(end, |first| first.index.base_offset);
@@ -121,9 +139,11 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
         epochs.truncate_suffix(end.max(1));
     }
     epochs.truncate_prefix(start);
-    let (snapshot, snapshots) = newest_snapshot(io, &name, &listing.snapshots, end).await.map_err(failed)?;
+    opened.report.extend(listing.report.iter().cloned());
+    let newest = newest_snapshot(io, &name, &listing.snapshots, end, &mut opened.report);
+    let (snapshot, snapshots) = newest.await.map_err(failed)?;
     let upto = snapshot.as_ref().map_or(start, |(upto, _)| *upto);
-    let batches_after_snapshot = opened.batches_from(io, upto, &hints).await?;
+    let batches_after_snapshot = opened.batches_from(io, upto, &hints, listing.ours).await?;
     for repair in &opened.report {
         tracing::warn!(file = %repair.file.display(), action = ?repair.action, reason = repair.reason, "recovery");
     }
@@ -156,17 +176,20 @@ struct Listing {
     kafka_epochs: Epochs,
     /// Ringlog wrote every byte of it.
     ours: bool,
+    /// What was wrong with the files that say whose log it is.
+    report: Vec<Repair>,
 }
 
 impl Listing {
     /// Lists the folder and removes what was abandoned in it.
-    async fn read(io: &Io, name: &LogName) -> io::Result<Listing> {
+    async fn read(io: &Io, name: &LogName, partition: i32) -> io::Result<Listing> {
         let mut listing = Listing {
             segments: Vec::new(),
             snapshots: Vec::new(),
             uid: None,
             kafka_epochs: Epochs::default(),
             ours: false,
+            report: Vec::new(),
         };
         let done = io.call(Op::List { path: name.dir.clone(), entries: Vec::new() }).await;
         done.result?;
@@ -177,15 +200,15 @@ impl Listing {
                 FileKind::Segment(base) => listing.segments.push((base, entry.len)),
                 FileKind::Snapshot(upto) => listing.snapshots.push(upto),
                 FileKind::Leftover => tasks::unlink(io, &path).await?,
-                FileKind::Metadata => listing.uid = text(io, &path).await?.as_deref().and_then(kafka_files::topic_id),
                 FileKind::KafkaEpochs => {
                     let epochs = text(io, &path).await?.as_deref().and_then(kafka_files::leader_epochs);
                     listing.kafka_epochs = epochs.unwrap_or_default();
                 }
                 FileKind::Origin => listing.ours = true,
-                FileKind::Index(_) | FileKind::Foreign => {}
+                FileKind::Metadata | FileKind::Adopted | FileKind::Index(_) | FileKind::Foreign => {}
             }
         }
+        listing.uid = topic_file::settle(io, &name.dir, partition, listing.ours, &mut listing.report).await?;
         listing.segments.sort_unstable();
         listing.snapshots.sort_unstable();
         Ok(listing)
@@ -205,6 +228,7 @@ async fn newest_snapshot(
     name: &LogName,
     offsets: &[i64],
     end: i64,
+    report: &mut Vec<Repair>,
 ) -> io::Result<(Option<(i64, Vec<u8>)>, Vec<i64>)> {
     let mut newest = None;
     let mut kept = Vec::new();
@@ -221,8 +245,8 @@ async fn newest_snapshot(
         let file = tasks::read_whole(io, &path, STATE_BYTES_MAX).await?;
         match envelope::open(Kind::Snapshot, &file).map(|payload| payload.split_first_chunk::<8>()) {
             Ok(Some((offset, state))) if i64::from_le_bytes(*offset) == upto => newest = Some((upto, state.to_vec())),
-            Ok(_) => tracing::warn!(file = %path.display(), "snapshot of another offset ignored"),
-            Err(error) => tracing::warn!(file = %path.display(), %error, "snapshot unusable: an older one is taken"),
+            Ok(_) => report.push(Repair::rebuild(path, "a snapshot of another offset: an older one is taken")),
+            Err(error) => report.push(Repair::rebuild(path, format!("snapshot, {error}: an older one is taken"))),
         }
     }
     Ok((newest, kept))
@@ -273,6 +297,9 @@ impl RecoveredLog {
         }
         let last = self.found.len().saturating_sub(1);
         for (at, found) in self.found.into_iter().enumerate() {
+            let header_crc = found.index.header_crc;
+            let damage = self.damage.iter().filter(|(file, _)| *file == found.path).map(|(_, damage)| damage.clone());
+            let damage: Vec<_> = damage.collect();
             let (base, end, bytes) = (found.index.base_offset, found.index.end_offset, found.index.bytes);
             log.segments.push_back(Segment {
                 base,
@@ -290,9 +317,10 @@ impl RecoveredLog {
                 },
                 alive: Rc::new(Cell::new(true)),
                 ours: self.ours,
+                damage: Rc::new(RefCell::new(damage)),
             });
             if at == last {
-                log.writers.push_back(Writer::new(base, Mark { position: bytes, offset: end }));
+                log.writers.push_back(Writer::new(base, Mark { position: bytes, offset: end, header_crc }));
             }
         }
         log.tail = super::chunk::TailMemory::with_carry(self.carry);

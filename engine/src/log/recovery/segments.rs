@@ -1,7 +1,8 @@
 //! Opening the segments of one log: which are believed, which are walked, and carrying out what the table decides.
 
-use super::table::{self, Action, End, Observed, Place, decide};
+use super::table::{Action, Observed, decide};
 use super::{Listing, RecoverError, RecoverHints, Repair, cut};
+use crate::log::check::{AtOnce, Check, check_segment};
 use crate::log::config::LogName;
 use crate::log::files::{OpenFile, read_mode};
 use crate::log::index::SegmentIndex;
@@ -10,7 +11,7 @@ use crate::log::scan::{Damage, ScanLimits, Scanned, Stop, read_begun, scan_segme
 use crate::log::{names, tasks};
 use crate::shard::Io;
 use protocol::batch::BatchHeader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One segment that stays.
 pub(super) struct Found {
@@ -95,7 +96,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     async fn run(&self, opened: &mut Opened) -> std::io::Result<Action> {
         let path = names::segment(&self.name.dir, self.base);
-        let known = self.known_index().await;
+        let known = self.known_index(opened).await?;
         if let Some(index) = known.clone().filter(|index| self.is_sealed(index)) {
             return self.believe(opened, path, index).await;
         }
@@ -108,13 +109,13 @@ impl Walk<'_> {
         let start = believed.unwrap_or_else(|| SegmentIndex::new(self.base));
         let walked_from = start.bytes;
         let scanned = self.scan(&path, start, opened).await?;
-        let action = decide(self.observe(&scanned));
+        let action = decide(Observed::of(&scanned, self.next, self.hints.durable_floor, self.ours));
         self.report(opened, &path, &scanned, action);
         let mut index = scanned.index;
         match action {
             // A segment of another format is served by its length: reads then say what it is.
             Action::Keep | Action::ReadOnly if index.bytes < self.len => index.bytes = self.len,
-            Action::ReadOnly => {}
+            Action::ReadOnly | Action::Rebuild => {}
             Action::Keep | Action::Cut | Action::CutAndDropLater => cut(self.io, &path, index.bytes).await?,
         }
         if action == Action::ReadOnly {
@@ -151,6 +152,9 @@ impl Walk<'_> {
         if self.next.is_none() {
             let file = OpenFile::open(self.io, &path, read_mode(self.io)).await?;
             opened.carry = read_begun(self.io, &file, index.bytes).await?;
+            // The end is where new batches go; the rest is read by the scrub.
+            let found = check_segment(self.io, &file, Check::tail(&index), &mut AtOnce).await?;
+            opened.note_damage(&path, found.unwrap_or_default());
         }
         let walked_from = index.bytes;
         opened.found.push(Found { path, index, has_index_file: true, walked_from });
@@ -158,29 +162,49 @@ impl Walk<'_> {
     }
 
     /// The segment's index file, if there is one that can be believed.
-    async fn known_index(&self) -> Option<SegmentIndex> {
+    async fn known_index(&self, opened: &mut Opened) -> std::io::Result<Option<SegmentIndex>> {
         let path = names::index(&self.name.dir, self.base);
-        let file = tasks::read_whole(self.io, &path, INDEX_BYTES_MAX).await.ok()?;
+        let file = match tasks::read_whole(self.io, &path, INDEX_BYTES_MAX).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                opened.report.push(Repair::rebuild(path, format!("index, {error}: rebuilt")));
+                return Ok(None);
+            }
+        };
         match SegmentIndex::from_file(&file) {
-            Ok(index) if index.base_offset == self.base => Some(index),
+            Ok(index) if index.base_offset == self.base => self.as_today(&path, &file, index).await.map(Some),
             Ok(index) => {
-                tracing::warn!(file = %path.display(), base = index.base_offset, "index of another segment: rebuilt");
-                None
+                let reason = format!("index of the segment at {}: rebuilt", index.base_offset);
+                opened.report.push(Repair::rebuild(path, reason));
+                Ok(None)
             }
             Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "index unusable: rebuilt");
-                None
+                opened.report.push(Repair::rebuild(path, format!("index, {error}: rebuilt")));
+                Ok(None)
             }
         }
     }
 
-    async fn scan(&self, path: &std::path::Path, start: SegmentIndex, opened: &mut Opened) -> std::io::Result<Scanned> {
+    /// An index of an older version says less of our own segments than is known: they have no gaps.
+    async fn as_today(&self, path: &Path, file: &[u8], index: SegmentIndex) -> std::io::Result<SegmentIndex> {
+        if !self.ours || SegmentIndex::is_of_today(file) {
+            return Ok(index);
+        }
+        let index = SegmentIndex { plain: true, ..index };
+        let file = index.to_file().map_err(|error| std::io::Error::other(error.to_string()))?;
+        tasks::replace(self.io, path, file).await?;
+        Ok(index)
+    }
+
+    async fn scan(&self, path: &Path, start: SegmentIndex, opened: &mut Opened) -> std::io::Result<Scanned> {
         let file = OpenFile::open(self.io, path, read_mode(self.io)).await?;
         let limits = ScanLimits {
             interval_bytes: self.hints.index_interval_bytes,
             floor: self.hints.durable_floor.unwrap_or(i64::MIN),
             // Our own segments have no gaps; in a recycled file one would be somebody's old bytes.
             gaps: !self.ours,
+            proof: self.hints.proof_of(self.base),
             ..ScanLimits::default()
         };
         let (base, batches) = (self.base, &mut opened.batches);
@@ -194,26 +218,7 @@ impl Walk<'_> {
         Ok(scanned)
     }
 
-    fn observe(&self, scanned: &Scanned) -> Observed {
-        let end = scanned.index.end_offset;
-        Observed {
-            end: match table::end_of(&scanned.stop) {
-                // What looks like an old format in a log of ours is a torn or old block.
-                End::OldFormat if self.ours => End::Torn,
-                end => end,
-            },
-            place: match self.next {
-                None => Place::Last,
-                Some(next) if next == end => Place::Joins,
-                Some(next) if next > end => Place::Hole,
-                Some(_) => Place::Overlaps,
-            },
-            below_floor: self.hints.durable_floor.is_some_and(|floor| end < floor),
-            ours: self.ours,
-        }
-    }
-
-    fn report(&self, opened: &mut Opened, path: &std::path::Path, scanned: &Scanned, action: Action) {
+    fn report(&self, opened: &mut Opened, path: &Path, scanned: &Scanned, action: Action) {
         let position = scanned.index.bytes;
         if action != Action::Keep && !(action == Action::Cut && scanned.stop == Stop::Zeros) {
             let (stop, end) = (&scanned.stop, scanned.index.end_offset);
@@ -221,21 +226,35 @@ impl Walk<'_> {
             opened.report.push(Repair { file: path.to_owned(), action, reason });
         }
         for damage in &scanned.damage {
-            let Damage { position, base_offset, reason } = damage;
+            let Damage { position, base_offset, reason, .. } = damage;
             let reason = format!("byte {position}, offset {base_offset}: {reason}");
             opened.report.push(Repair { file: path.to_owned(), action: Action::ReadOnly, reason });
         }
         let below =
             self.hints.durable_floor.filter(|&floor| action == Action::ReadOnly && scanned.index.end_offset < floor);
-        if below.is_some() {
+        if let Some(floor) = below {
             let reason = scanned.stop.to_string();
             let base_offset = scanned.index.end_offset;
-            opened.damage.push((path.to_owned(), Damage { position, base_offset, reason }));
+            let (bytes, end_offset) = (self.len - position, floor.max(self.next.unwrap_or(floor)));
+            opened.damage.push((path.to_owned(), Damage { position, bytes, base_offset, end_offset, reason }));
         }
     }
 }
 
 impl Opened {
+    /// Bytes that are not what was written, in a segment whose index was believed. Known already or not.
+    fn note_damage(&mut self, path: &Path, found: Vec<Damage>) {
+        for damage in found {
+            if self.damage.iter().any(|(file, known)| file == path && known.covers(damage.position)) {
+                continue;
+            }
+            let Damage { position, base_offset, reason, .. } = &damage;
+            let reason = format!("byte {position}, offset {base_offset}: {reason}");
+            self.report.push(Repair { file: path.to_owned(), action: Action::ReadOnly, reason });
+            self.damage.push((path.to_owned(), damage));
+        }
+    }
+
     /// Header and position of every producer's batch that reaches `upto` or more. Segments that were believed are
     /// walked now, from their index on.
     pub(super) async fn batches_from(
@@ -243,22 +262,33 @@ impl Opened {
         io: &Io,
         upto: i64,
         hints: &RecoverHints,
+        ours: bool,
     ) -> Result<Vec<(BatchHeader, u64)>, RecoverError> {
         let mut batches = std::mem::take(&mut self.batches);
+        let mut damage = Vec::new();
         for found in self.found.iter().filter(|found| found.walked_from > 0 && found.index.end_offset > upto) {
             let base = found.index.base_offset;
             let failed = |error| RecoverError::Io { file: found.path.clone(), error };
             let file = OpenFile::open(io, &found.path, read_mode(io)).await.map_err(failed)?;
-            let limits = ScanLimits { interval_bytes: hints.index_interval_bytes, ..ScanLimits::default() };
+            // All of it was believed, so a bad batch is rot: what is behind it still counts.
+            let interval_bytes = hints.index_interval_bytes;
+            let limits = ScanLimits { interval_bytes, floor: i64::MAX, gaps: !ours, ..ScanLimits::default() };
             let mut seen = Vec::new();
             let scan = scan_segment(io, &file, SegmentIndex::new(base), &limits, |header, position| {
                 if header.producer_id >= 0 && position < found.walked_from {
                     seen.push((base, *header, position));
                 }
             });
-            scan.await.map_err(failed)?;
+            let scanned = scan.await.map_err(failed)?;
             batches.extend(seen);
+            if !scanned.damage.is_empty() || scanned.index.bytes < found.walked_from {
+                // The walk ends at a bad header; the index knows what is good behind it.
+                let check = Check::whole(&found.index);
+                let bad = check_segment(io, &file, check, &mut AtOnce).await.map_err(failed)?;
+                damage.push((found.path.clone(), bad.unwrap_or_default()));
+            }
         }
+        damage.into_iter().for_each(|(path, damage)| self.note_damage(&path, damage));
         batches.retain(|(_, header, _)| header.last_offset() >= upto);
         batches.sort_by_key(|&(base, header, _)| (base, header.base_offset));
         Ok(batches.into_iter().map(|(_, header, position)| (header, position)).collect())

@@ -11,17 +11,39 @@
 //! | a hole before the next segment, below the floor | – | foreign: keep (compaction); ours: read-only |
 //! | batches of an old format | read-only | keep: reads of it fail with the reason |
 
-use crate::log::scan::Stop;
+use crate::log::scan::{Scanned, Stop};
 
 /// What recovery knows when a segment's walk has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Observed {
+pub(in crate::log) struct Observed {
     pub(super) end: End,
     pub(super) place: Place,
     /// The first offset behind the valid part is promised to be durable.
     pub(super) below_floor: bool,
     /// Ringlog wrote every byte of the log, so it has no gaps that compaction left.
     pub(super) ours: bool,
+}
+
+impl Observed {
+    /// What a walk says, with the base offset of the segment behind it and the durable floor, where there are such.
+    pub(in crate::log) fn of(scanned: &Scanned, next: Option<i64>, floor: Option<i64>, ours: bool) -> Observed {
+        let end = scanned.index.end_offset;
+        Observed {
+            end: match end_of(&scanned.stop) {
+                // What looks like an old format in a log of ours is a torn or old block.
+                End::OldFormat if ours => End::Torn,
+                end => end,
+            },
+            place: match next {
+                None => Place::Last,
+                Some(next) if next == end => Place::Joins,
+                Some(next) if next > end => Place::Hole,
+                Some(_) => Place::Overlaps,
+            },
+            below_floor: floor.is_some_and(|floor| end < floor),
+            ours,
+        }
+    }
 }
 
 /// What follows the valid part.
@@ -57,9 +79,11 @@ pub enum Action {
     CutAndDropLater,
     /// Touch nothing, serve what is readable, accept no appends.
     ReadOnly,
+    /// A small file that cannot be believed is derived again from others; the table never says this of a segment.
+    Rebuild,
 }
 
-pub(super) fn end_of(stop: &Stop) -> End {
+fn end_of(stop: &Stop) -> End {
     match stop {
         Stop::EndOfFile | Stop::Limit => End::Whole,
         Stop::OldFormat { .. } => End::OldFormat,
@@ -67,7 +91,7 @@ pub(super) fn end_of(stop: &Stop) -> End {
     }
 }
 
-pub(super) fn decide(seen: Observed) -> Action {
+pub(in crate::log) fn decide(seen: Observed) -> Action {
     match (seen.end, seen.place) {
         (End::OldFormat, Place::Last) => Action::ReadOnly,
         (End::OldFormat, _) => Action::Keep,
@@ -131,6 +155,7 @@ mod tests {
                             Action::Cut => 'C',
                             Action::CutAndDropLater => 'D',
                             Action::ReadOnly => 'R',
+                            Action::Rebuild => '?',
                         },
                     );
                 got.push(String::from_iter(group));

@@ -193,12 +193,13 @@ impl Log {
         };
         self.end = batch.last_offset + 1;
         self.epochs.note(batch.leader_epoch, batch.base_offset);
-        if let Some(writer) = self.writers.back_mut() {
-            writer.appended(len as u64, self.end);
-        }
         let interval = self.config.index_interval_bytes;
         let Some(active) = self.segments.back_mut() else { unreachable!("make_room left an active segment") };
         active.index_mut().note(&indexed, interval);
+        let header_crc = active.index_mut().header_crc;
+        if let Some(writer) = self.writers.back_mut() {
+            writer.appended(len as u64, self.end, header_crc);
+        }
         active.bytes += len as u64;
         active.end = self.end;
         if batch.max_timestamp > active.max_timestamp {

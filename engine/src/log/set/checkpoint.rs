@@ -80,7 +80,8 @@ impl LogSet {
         let entry = |log: &Log| {
             let (start, durable) = log.promise(clean);
             let active_bytes = if clean { log.segments.back().map_or(0, |active| active.bytes) } else { 0 };
-            FloorEntry { uid: log.uid, partition: log.partition, start, durable, active_bytes }
+            let header_proof = log.header_proof(durable);
+            FloorEntry { uid: log.uid, partition: log.partition, start, durable, active_bytes, header_proof }
         };
         let logs = self.logs.iter().filter_map(Option::as_deref).chain(held);
         let entries = logs.filter(here).map(entry).collect();

@@ -100,10 +100,11 @@ impl LogSet {
         log.writers[at].file = WriterFile::Opening;
         let ready_made = self.take_ready_made(log);
         let reserved = grow_to(0, log.writers[at].appended, &log.config);
-        let (io, uid, dir, has_folder) = (self.io.clone(), log.uid, log.name.dir.clone(), log.has_folder);
+        let (io, uid, partition) = (self.io.clone(), log.uid, log.partition);
+        let (dir, has_folder) = (log.name.dir.clone(), log.has_folder);
         let task = async move {
             if !has_folder {
-                tasks::make_folder(&io, &dir, &uid).await?;
+                tasks::make_folder(&io, &dir, &uid, partition).await?;
             }
             match ready_made {
                 Some((from, stale)) => {

@@ -12,6 +12,7 @@ mod outcome;
 mod read;
 mod remove;
 mod retain;
+mod scrub;
 mod seal;
 mod shutdown;
 mod snapshot;
@@ -78,6 +79,7 @@ pub struct LogSet {
     idle_at: Option<Mono>,
     /// The set ends; tasks look at it too.
     closing: Rc<Cell<bool>>,
+    scrub: scrub::Scrub,
 }
 
 /// What the set knows of a data folder.
@@ -138,6 +140,8 @@ impl LogSet {
         let background = Class::new(&io, limits.background_ops);
         let files = Rc::new(RefCell::new(ReadFiles::new(limits.read_files_max)));
         let (now, wall) = (io.now(), io.wall());
+        let closing = Rc::new(Cell::new(false));
+        let scrub = scrub::Scrub::new(&io, &limits, background.clone(), Rc::clone(&closing));
         let dirs = dirs.into_iter().map(|dir| (dir.path, DirState::new(&io, dir.incarnation))).collect();
         LogSet {
             retention_at: now.plus_millis(limits.retention_check_ms),
@@ -163,7 +167,8 @@ impl LogSet {
             now,
             wall,
             idle_at: None,
-            closing: Rc::default(),
+            closing,
+            scrub,
         }
     }
 
@@ -268,11 +273,13 @@ impl LogSet {
         if !self.dirty.is_empty() || !self.outcomes.borrow().is_empty() {
             return Some(self.now);
         }
-        let logs = self.logs.iter().any(Option::is_some).then_some(self.retention_at);
+        let logs = self.logs.iter().any(Option::is_some);
+        let scrub = self.scrub.deadline(self.now).filter(|_| logs && !self.closing.get());
+        let logs = logs.then_some(self.retention_at);
         let timer = self.timers.first().map(|&(at, _)| at);
         let checkpoint =
             self.dirs.values().filter(|dir| !dir.checkpointing.get()).filter_map(|dir| dir.checkpoint_at).min();
-        [logs, timer, checkpoint, self.idle_at].into_iter().flatten().min()
+        [logs, scrub, timer, checkpoint, self.idle_at].into_iter().flatten().min()
     }
 
     fn log(&self, id: LogId) -> Option<&Log> {
@@ -360,6 +367,7 @@ impl LogSet {
             }
         }
         self.give_back_idle();
+        self.scrub();
         self.write_checkpoints();
     }
 }

@@ -4,9 +4,11 @@ use super::LogSet;
 use crate::log::chunk::Found;
 use crate::log::config::LogId;
 use crate::log::event::ReadError;
+use crate::log::index::{SegmentIndex, Start};
 use crate::log::limits::PLAN_SEGMENTS_MAX;
 use crate::log::reader::{PlanSegment, Read, ReadPlan, Reader, TimeHit};
 use crate::log::state::{Health, Log, Segment, SegmentIndexState};
+use crate::log::writer::Writer;
 use crate::mem::Slice;
 use std::rc::Rc;
 
@@ -81,22 +83,25 @@ impl Log {
     fn plan(&self, from: i64) -> Vec<PlanSegment> {
         let at = self.segment_of(from).unwrap_or(0);
         let segments = self.segments.iter().skip(at).take(PLAN_SEGMENTS_MAX);
-        segments.filter_map(|segment| self.plan_segment(segment, |index| index.position_before(from))).collect()
+        segments.filter_map(|segment| self.plan_segment(segment, |index| index.start_before(from))).collect()
     }
 
-    fn plan_segment(
+    pub(super) fn plan_segment(
         &self,
         segment: &Segment,
-        start: impl FnOnce(&crate::log::index::SegmentIndex) -> u64,
+        start: impl FnOnce(&SegmentIndex) -> Start,
     ) -> Option<PlanSegment> {
         // Only what was written may be read; the rest is in memory anyway.
         let writer = self.writers.iter().find(|writer| writer.base == segment.base);
-        let limit = writer.map_or(segment.bytes, |writer| writer.last_written_mark().position);
+        let written = writer.map(Writer::last_written_mark);
+        let (limit, end) = written.map_or((segment.bytes, segment.end), |mark| (mark.position, mark.offset));
         (limit > 0 && segment.alive.get()).then(|| PlanSegment {
             base: segment.base,
             path: segment.path.clone(),
             limit,
+            end,
             alive: Rc::clone(&segment.alive),
+            damage: Rc::clone(&segment.damage),
             start: match &segment.index {
                 SegmentIndexState::Memory(index) => Some(start(index)),
                 SegmentIndexState::File => None,
@@ -119,7 +124,7 @@ impl Log {
         let covered = self.tail.first_offset().unwrap_or(i64::MAX);
         let on_disk = |segment: &&Segment| segment.base < covered && segment.end > self.start;
         let wanted = self.segments.iter().filter(on_disk).filter(|segment| segment.max_timestamp >= timestamp);
-        let plan = |segment| self.plan_segment(segment, |index| index.position_before_time(timestamp));
+        let plan = |segment| self.plan_segment(segment, |index| index.start_before_time(timestamp));
         wanted.take(2).filter_map(plan).collect()
     }
 }

@@ -97,7 +97,8 @@ impl LogSet {
         let Some(log) = self.any_log_mut(id) else { return };
         let Health::Cutting { why, .. } = log.health else { return };
         let Some(segment) = log.segments.back_mut() else { return };
-        let end = Mark { position: cut.index.bytes, offset: cut.index.end_offset };
+        let SegmentIndex { bytes: position, end_offset: offset, header_crc, .. } = cut.index;
+        let end = Mark { position, offset, header_crc };
         assert!(
             segment.base == base && log.end == end.offset,
             "a cut ends with the segment it cut, where it was measured"

@@ -1,0 +1,122 @@
+//! What a life's clients know: what they sent, what was acknowledged and where, what a consumer has seen. The fault does not
+//! touch it; [`check`](crate::check) holds the log against it.
+
+use crate::check::Violation;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// An acknowledged batch: `count` records of `producer` from sequence `first` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acked {
+    /// Where the first record lies; `None` when the broker only said that it had the batch already.
+    pub offset: Option<i64>,
+    /// The producer.
+    pub producer: u32,
+    /// The first record's sequence.
+    pub first: u64,
+    /// How many records.
+    pub count: u32,
+}
+
+/// A batch as a consumer saw it, by its base offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The offset behind it.
+    pub next: i64,
+    /// Its checksum, which covers its records, producer and sequence.
+    pub crc: u32,
+}
+
+/// One partition's part.
+#[derive(Clone, Debug, Default)]
+pub struct PlaceHistory {
+    /// For each producer the sequence behind the last that was sent.
+    pub sent: BTreeMap<u32, u64>,
+    /// Every acknowledged batch.
+    pub acked: Vec<Acked>,
+    /// How many of `acked` were found again after a fault.
+    pub checked: usize,
+    /// Batches that a consumer saw.
+    pub seen: BTreeMap<i64, Seen>,
+    /// The offset behind the last of them.
+    pub seen_end: i64,
+    /// The highest offset that was asked to be committed.
+    pub commit_asked: i64,
+    /// The highest offset whose commit was acknowledged.
+    pub committed: i64,
+}
+
+/// The topics that come and go under load, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicState {
+    /// Its creation or deletion was asked for and not answered: it may be there or not.
+    Unknown,
+    /// Its creation was acknowledged.
+    Made,
+    /// Its deletion was acknowledged.
+    Gone,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct History {
+    /// Tells this life's values from those of any other.
+    pub salt: u64,
+    places: Vec<Mutex<PlaceHistory>>,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    producer_ids: BTreeSet<i64>,
+    topics: BTreeMap<String, TopicState>,
+    violations: Vec<Violation>,
+}
+
+impl History {
+    /// Of a life with so many places.
+    pub fn new(salt: u64, places: usize) -> History {
+        History { salt, places: (0..places).map(|_| Mutex::default()).collect(), shared: Mutex::default() }
+    }
+
+    /// One partition's part.
+    pub fn place(&self, place: usize) -> MutexGuard<'_, PlaceHistory> {
+        self.places[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A producer id was handed out, which happens once in a life.
+    pub fn handed_out(&self, producer_id: i64) {
+        if !self.shared().producer_ids.insert(producer_id) {
+            self.report(Violation::IdTwice { producer_id });
+        }
+    }
+
+    /// Something that a client saw and must not have seen.
+    pub fn report(&self, violation: Violation) {
+        self.shared().violations.push(violation);
+    }
+
+    /// Everything reported since the last call.
+    pub fn take_reports(&self) -> Vec<Violation> {
+        std::mem::take(&mut self.shared().violations)
+    }
+
+    /// What is known of a topic now.
+    pub fn note_topic(&self, name: &str, state: TopicState) {
+        self.shared().topics.insert(name.to_owned(), state);
+    }
+
+    /// Every topic that came or went under load.
+    pub fn topics(&self) -> BTreeMap<String, TopicState> {
+        self.shared().topics.clone()
+    }
+
+    /// The number of batches acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        (0..self.places.len()).map(|at| self.place(at).acked.len()).sum()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -36,7 +36,12 @@ pub const TOPICS: &[Topic] = &[
     Topic {
         name: "retained",
         partitions: 2,
-        configs: &[("segment.bytes", SEGMENT_BYTES), ("retention.bytes", "1500000"), ("file.delete.delay.ms", "0")],
+        configs: &[
+            EVER,
+            ("segment.bytes", SEGMENT_BYTES),
+            ("retention.bytes", "1500000"),
+            ("file.delete.delay.ms", "0"),
+        ],
         retained_bytes: Some(1_500_000),
     },
 ];

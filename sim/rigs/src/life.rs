@@ -22,8 +22,13 @@ const PRODUCERS: u32 = 5;
 /// Faults of each kind in a hundred; the rest meet a node under load.
 const AT_START_PERCENT: u64 = 20;
 const IN_STOP_PERCENT: u64 = 15;
-/// The longest load before a fault.
-const LOAD_MS_MAX: u64 = 250;
+/// The longest load before most faults.
+const SHORT_MS_MAX: u64 = 250;
+/// So many loads in a hundred last longer and go to the logs that retention shortens: only a log that was written fast for
+/// a while gets its old files back and its next one ahead.
+const LONG_PERCENT: u64 = 12;
+const LONG_MS_MIN: u64 = 700;
+const LONG_MS_MAX: u64 = 1_500;
 /// A clean stop takes about as long.
 const STOP_US_MAX: u64 = 40_000;
 /// How long a node goes on without its disk before its process ends too.
@@ -36,6 +41,17 @@ pub enum Fault {
     Kill,
     /// A power cut, then SIGKILL, on a file system of the rig's own.
     PowerCut(FileSystem),
+}
+
+/// What a fault met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A start, recovery included.
+    Start,
+    /// A node under load.
+    Load,
+    /// A clean stop under load.
+    Stop,
 }
 
 /// What a life needs.
@@ -118,21 +134,22 @@ impl Life {
         })
     }
 
-    /// One fault. What the start before it showed of the faults before it comes back; with a violation in it, this life
-    /// is over and no fault happened.
-    pub fn turn(&mut self) -> Result<Look, LifeError> {
+    /// One fault, and what the start before it showed of the faults before it. With a violation in that, this life is over
+    /// and no fault happened.
+    pub fn turn(&mut self) -> Result<(Look, Option<Moment>), LifeError> {
         if self.has_topics && self.random.chance(AT_START_PERCENT) {
             self.strike_a_start()?;
-            return Ok(Look::default());
+            return Ok((Look::default(), Some(Moment::Start)));
         }
         let (mut node, address, look) = match self.start_and_look()? {
             Ok(started) => started,
-            Err(violation) => return Ok(Look { violations: vec![violation], ..Look::default() }),
+            Err(violation) => return Ok((Look { violations: vec![violation], ..Look::default() }, None)),
         };
-        if look.violations.is_empty() {
-            self.load_and_strike(&mut node, address)?;
+        if !look.violations.is_empty() {
+            return Ok((look, None));
         }
-        Ok(look)
+        let moment = self.load_and_strike(&mut node, address)?;
+        Ok((look, Some(moment)))
     }
 
     /// The last look.
@@ -181,33 +198,42 @@ impl Life {
         Ok(Node::spawn(&options, &self.data())?)
     }
 
-    fn load_and_strike(&mut self, node: &mut Node, address: SocketAddr) -> Result<(), LifeError> {
-        let stop = AtomicBool::new(false);
-        let load = Duration::from_micros(5_000 + self.random.below(LOAD_MS_MAX * 1000));
+    fn load_and_strike(&mut self, node: &mut Node, address: SocketAddr) -> Result<Moment, LifeError> {
+        let (stop, is_long) = (AtomicBool::new(false), self.random.chance(LONG_PERCENT));
+        let load = match is_long {
+            true => Duration::from_millis(LONG_MS_MIN + self.random.below(LONG_MS_MAX - LONG_MS_MIN)),
+            false => Duration::from_micros(5_000 + self.random.below(SHORT_MS_MAX * 1000)),
+        };
         let stopping = self.random.chance(IN_STOP_PERCENT).then(|| self.random.below(STOP_US_MAX));
         let (consumer_seed, admin_seed) = (self.random.bits(), self.random.bits());
+        let dark_us = self.random.below(DARK_US_MAX);
         let mut producers = std::mem::take(&mut self.producers);
         let struck = std::thread::scope(|scope| {
-            let target = Target { address, places: &self.places, history: &self.history, stop: &stop };
+            let target = Target { address, places: &self.places, history: &self.history, stop: &stop, is_long };
             producers.iter_mut().for_each(|producer| drop(scope.spawn(move || producer.run(target))));
             scope.spawn(move || consumer::consume(target, consumer_seed));
             scope.spawn(move || consumer::administer(target, admin_seed));
             std::thread::sleep(load);
-            if let Some(status) = node.ended() {
-                let what = format!("ended by itself with {status} under load; its log ends with:\n{}", node.log());
-                self.history.report(Violation::Node(what));
-            }
+            self.report_if_ended(node);
             if let Some(later) = stopping {
                 node.terminate();
                 std::thread::sleep(Duration::from_micros(later));
             }
-            let struck = strike(&self.ground, node, self.random.below(DARK_US_MAX));
+            let struck = strike(&self.ground, node, dark_us);
             stop.store(true, Ordering::Relaxed);
             struck
         });
         self.producers = producers;
         struck?;
-        self.power_up()
+        self.power_up()?;
+        Ok(if stopping.is_some() { Moment::Stop } else { Moment::Load })
+    }
+
+    fn report_if_ended(&self, node: &mut Node) {
+        if let Some(status) = node.ended() {
+            let what = format!("ended by itself with {status} under load; its log ends with:\n{}", node.log());
+            self.history.report(Violation::Node(what));
+        }
     }
 
     fn strike(&mut self, node: &mut Node) -> Result<(), LifeError> {

@@ -141,7 +141,6 @@ fn run_options(fault: Fault, options: Options) -> Result<RunOptions, String> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command line may look at the clock for a seed")]
 fn since_epoch_ns() -> u64 {
     std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64)
 }

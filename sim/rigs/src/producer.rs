@@ -21,6 +21,10 @@ use std::time::Duration;
 const IN_FLIGHT_MAX: usize = 5;
 /// What one producer sends between two faults, so that reading everything back stays quick.
 const BYTES_MAX: usize = 3 << 20;
+/// The same of a long load, most of which retention takes again.
+const LONG_BYTES_MAX: usize = 24 << 20;
+/// Requests of a long load, in a hundred, that go to the logs that retention shortens, and to nothing else.
+const RETAINED_PERCENT: u64 = 96;
 const RECORDS_MAX: u64 = 20;
 const ENTRIES_MAX: u64 = 3;
 /// How long a refused producer waits before it tries again.
@@ -65,6 +69,8 @@ pub struct Target<'a> {
     pub history: &'a History,
     /// Set when the fault has happened.
     pub stop: &'a AtomicBool,
+    /// Much is written to few logs.
+    pub is_long: bool,
 }
 
 impl Producer {
@@ -88,6 +94,7 @@ impl Producer {
     /// Produces until the connection breaks or `stop` is set. Whatever breaks is a fault's doing; wrong answers are reported.
     pub fn run(&mut self, target: Target<'_>) {
         let pause = match self.random.below(3) {
+            _ if target.is_long => None,
             0 => None,
             1 => Some(Duration::from_micros(300)),
             _ => Some(Duration::from_millis(2)),
@@ -103,10 +110,14 @@ impl Producer {
     }
 
     /// A new request for up to three places, in rising order.
-    fn make(&mut self, history: &History) -> Request {
-        let places = self.next.len() as u64;
-        let mut chosen: Vec<usize> =
-            (0..=self.random.below(ENTRIES_MAX)).map(|_| self.random.below(places) as usize).collect();
+    fn make(&mut self, target: Target<'_>) -> Request {
+        let Target { places, history, .. } = target;
+        let only_retained = target.is_long && self.random.chance(RETAINED_PERCENT);
+        let eligible: Vec<usize> =
+            (0..places.len()).filter(|&at| !only_retained || places[at].retained_bytes.is_some()).collect();
+        let mut chosen: Vec<usize> = (0..=self.random.below(ENTRIES_MAX))
+            .map(|_| eligible[self.random.below(eligible.len() as u64) as usize])
+            .collect();
         chosen.sort_unstable();
         chosen.dedup();
         let batches = chosen.into_iter().map(|place| {
@@ -149,9 +160,9 @@ impl Session<'_> {
             self.target.history.handed_out(id.0);
             self.producer.id = Some(id);
         }
-        let mut bytes = 0;
+        let (mut bytes, bytes_max) = (0, if self.target.is_long { LONG_BYTES_MAX } else { BYTES_MAX });
         while !self.target.stop.load(Ordering::Relaxed) {
-            if self.is_backing_off() || self.in_flight.len() == IN_FLIGHT_MAX || bytes > BYTES_MAX {
+            if self.is_backing_off() || self.in_flight.len() == IN_FLIGHT_MAX || bytes > bytes_max {
                 self.wait(&mut connection)?;
             } else if let Err(error) = self.send(&mut connection, &mut bytes) {
                 // What was answered before the connection broke was acknowledged all the same.
@@ -174,7 +185,7 @@ impl Session<'_> {
 
     fn send(&mut self, connection: &mut Connection, bytes: &mut usize) -> Result<(), WireError> {
         let Target { history, places, .. } = self.target;
-        let request = self.producer.pending.pop_front().unwrap_or_else(|| self.producer.make(history));
+        let request = self.producer.pending.pop_front().unwrap_or_else(|| self.producer.make(self.target));
         let batches: Vec<Vec<u8>> =
             request.batches.iter().map(|batch| self.producer.encode(history.salt, batch)).collect();
         let entries: Vec<ProduceEntry<'_>> = std::iter::zip(&request.batches, &batches)

@@ -26,6 +26,8 @@ pub struct Look {
     pub newly_checked: u64,
     /// Records read.
     pub read: u64,
+    /// Partitions whose beginning was gone by retention.
+    pub shortened: u64,
 }
 
 /// Reads every partition from its beginning and holds it against the history; commits and topics too.
@@ -44,6 +46,7 @@ fn try_look(address: SocketAddr, places: &[Place], history: &History, look: &mut
         let found = read(&mut connection, place, history.salt)?;
         let mut known = history.place(number);
         look.read += found.records.len() as u64;
+        look.shortened += u64::from(found.start > 0);
         look.violations.extend(check(number, place, &known, &found, Producer::is_idempotent));
         let is_kept = |acked: &&Acked| acked.offset.is_none_or(|offset| offset >= found.start);
         let new = known.acked[known.checked..].iter().filter(is_kept);

@@ -1,6 +1,5 @@
 //! A run: lives after each other until so many faults have happened.
 
-use crate::check::Class;
 use crate::disk;
 use crate::life::{Life, LifeError, LifeOptions};
 use crate::random::Random;
@@ -57,11 +56,12 @@ fn live(
 ) -> Result<(), LifeError> {
     let mut life = Life::begin(options, seed)?;
     for _ in 0..times {
-        let look = life.turn()?;
-        if judge(&look, summary, tell) || Instant::now() > until {
+        let (look, moment) = life.turn()?;
+        let is_wrong = judge(&look, summary, tell);
+        moment.inspect(|&moment| summary.count(moment));
+        if is_wrong || Instant::now() > until {
             return Ok(());
         }
-        summary.faults += 1;
     }
     judge(&life.finish()?, summary, tell);
     Ok(())
@@ -72,8 +72,7 @@ fn judge(look: &Look, summary: &mut Summary, tell: &mut impl FnMut(&str)) -> boo
     summary.add(look);
     let faults = summary.faults;
     for violation in look.violations.iter().take(PRINTED_MAX) {
-        let class: Class = violation.class().0;
-        tell(&format!("after fault {faults}: {class:?}: {violation}"));
+        tell(&format!("after fault {faults}: {:?}: {violation}", violation.class().0));
     }
     if look.violations.len() > PRINTED_MAX {
         tell(&format!("… and {} more", look.violations.len() - PRINTED_MAX));

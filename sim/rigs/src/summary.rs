@@ -2,7 +2,7 @@
 
 use crate::check::{Class, Violation};
 use crate::disk::FileSystem;
-use crate::life::Fault;
+use crate::life::{Fault, Moment};
 use crate::read_back::Look;
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +16,12 @@ pub struct Summary {
     pub durability: String,
     /// Faults that happened.
     pub faults: u64,
+    /// How many of them met a start.
+    pub starts: u64,
+    /// How many met a clean stop.
+    pub stops: u64,
+    /// Partitions read whose beginning retention had taken.
+    pub shortened: u64,
     /// Acknowledged records that were looked for after a fault, each counted once.
     pub checked: u64,
     /// Records read, as often as they were.
@@ -41,6 +47,9 @@ impl Summary {
             fault,
             durability: durability.to_owned(),
             faults: 0,
+            starts: 0,
+            stops: 0,
+            shortened: 0,
             checked: 0,
             read: 0,
             lost: 0,
@@ -52,10 +61,21 @@ impl Summary {
         }
     }
 
+    /// Counts a fault.
+    pub fn count(&mut self, moment: Moment) {
+        self.faults += 1;
+        match moment {
+            Moment::Start => self.starts += 1,
+            Moment::Stop => self.stops += 1,
+            Moment::Load => {}
+        }
+    }
+
     /// Adds what a look showed.
     pub fn add(&mut self, look: &Look) {
         self.checked += look.newly_checked;
         self.read += look.read;
+        self.shortened += look.shortened;
         for (class, count) in look.violations.iter().map(Violation::class) {
             *match class {
                 Class::Lost => &mut self.lost,
@@ -76,6 +96,7 @@ impl Summary {
     pub fn json(&self) -> String {
         serde_json::json!({
             "fault": fault_name(self.fault), "durability": self.durability, "faults": self.faults,
+            "at_start": self.starts, "in_stop": self.stops, "partitions_shortened": self.shortened,
             "acknowledged_records_checked": self.checked, "records_read": self.read, "lost": self.lost,
             "duplicated": self.duplicated, "reordered": self.reordered, "phantom": self.phantom, "other": self.other,
             "seconds": self.time.as_secs_f64(),
@@ -86,12 +107,13 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { faults, durability, checked, lost, duplicated, reordered, phantom, other, .. } = self;
+        let Summary { faults, durability, checked, lost, duplicated, reordered, phantom, other, starts, stops, .. } =
+            self;
         let (name, seconds) = (fault_name(self.fault), self.time.as_secs_f64());
         write!(
             f,
-            "{faults} x {name}, durability={durability}: {checked} acknowledged records checked, {lost} lost, \
-             {duplicated} duplicated, {reordered} reordered, {phantom} phantom, {other} other faults, {seconds:.1} s"
+            "{faults} x {name} ({starts} at start, {stops} in a clean stop), durability={durability}: {checked} acknowledged records checked, {lost} lost, \
+             {duplicated} duplicated, {reordered} reordered, {phantom} phantom, {other} other violations, {seconds:.1} s"
         )
     }
 }

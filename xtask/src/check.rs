@@ -63,7 +63,7 @@ pub(crate) fn fuzz(root: &Path, seconds: &str) -> Result<(), String> {
 }
 
 /// Names a step, times it.
-fn step(name: &str, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(crate) fn step(name: &str, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     eprintln!("== {name}");
     let start = Instant::now();
     what().map_err(|reason| format!("{reason}\n== {name}: failed"))?;
@@ -71,7 +71,7 @@ fn step(name: &str, what: impl FnOnce() -> Result<(), String>) -> Result<(), Str
     Ok(())
 }
 
-fn run(root: &Path, program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
+pub(crate) fn run(root: &Path, program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
     let status = Command::new(program)
         .args(args)
         .envs(env.iter().copied())

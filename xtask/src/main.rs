@@ -10,6 +10,7 @@ mod codegen_parse;
 mod codegen_rust;
 mod codegen_samples;
 mod layering;
+mod rigs;
 mod tidy;
 mod validate_schema;
 mod validate_schema_jar;
@@ -25,6 +26,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   install                       install the clients and Kafka 4.3.1 into .cache/
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
+  rigs short|long               kill -9 and power cuts on real file systems, negative controls included; cuts need root
   codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
   validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
 
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         ["install"] => check::clients_install(&root()),
         ["loom"] => check::loom(&root()),
         ["fuzz", seconds] => check::fuzz(&root(), seconds),
+        ["rigs", "short"] => rigs::short(&root()),
+        ["rigs", "long"] => rigs::long(&root()),
         ["codegen"] => codegen::write(&root()),
         ["codegen", "--check"] => codegen::check(&root()),
         ["validate-schema"] => validate_schema::run(&root(), None),

@@ -86,6 +86,10 @@ impl Disk {
     pub fn make(folder: &Path, file_system: FileSystem) -> Result<Disk, DiskError> {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let name = format!("{NAME}{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+        Disk::make_named(folder, &name, file_system)
+    }
+
+    fn make_named(folder: &Path, name: &str, file_system: FileSystem) -> Result<Disk, DiskError> {
         let (image, mount) = (folder.join(format!("{name}.img")), folder.join(name));
         let disk = Disk { file_system, image, mount };
         let made = File::create_new(&disk.image).and_then(|file| file.set_len(IMAGE_BYTES));
@@ -214,10 +218,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_crashed_run_left_goes_and_nothing_else() {
+        if let Some(reason) = FileSystem::Ext4.missing() {
+            return println!("not run: {reason}");
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // Linux gives out no process id above 2^22.
+        let left = Disk::make_named(folder.path(), &format!("{NAME}4194305-0"), FileSystem::Ext4).expect("a disk");
+        let point = left.path().to_owned();
+        std::mem::forget(left);
+        let mine = Disk::make(folder.path(), FileSystem::Ext4).expect("another");
+        fs::create_dir(folder.path().join(format!("{NAME}4194305-x"))).expect("a data folder");
+        fs::write(folder.path().join("other.img"), "not ours").expect("a file");
+        assert!(is_mounted(&point) && is_mounted(mine.path()));
+        remove_leftovers(folder.path()).expect("it works");
+        assert!(!is_mounted(&point) && is_mounted(mine.path()));
+        drop(mine);
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).expect("it is there").flatten().map(|e| e.file_name()).collect();
+        assert_eq!(names, ["other.img"]);
+    }
+
+    #[test]
     fn only_names_of_ended_makers_are_orphans() {
         let mine = format!("/tmp/{NAME}{}-0.img", std::process::id());
         assert!(!is_orphan(Path::new(&mine)), "its maker lives");
-        // Linux gives out no process id above 2^22.
         assert!(is_orphan(Path::new(&format!("/tmp/{NAME}4194305-3.img"))));
         for other in
             ["/tmp/data.img", "/tmp/ringlog-rigs-.img", "/tmp/ringlog-rigs-abc-1.img", "/tmp/my-ringlog-rigs-1-1.img"]

@@ -200,6 +200,16 @@ pub fn check(
     check.violations
 }
 
+/// Records that a node without power acknowledged to nobody, and that are not there: no violation, but good to know of.
+pub fn late_and_gone(number: usize, place: &Place, history: &PlaceHistory, found: &Found) -> u64 {
+    let late = PlaceHistory { acked: history.late.clone(), ..PlaceHistory::default() };
+    let mut check = Check { name: String::new(), number, place, history: &late, found, violations: Vec::new() };
+    check.acknowledged();
+    let missing =
+        check.violations.iter().map(|wrong| if let Violation::Lost { missing, .. } = wrong { *missing } else { 0 });
+    missing.map(u64::from).sum()
+}
+
 struct Check<'a> {
     name: String,
     number: usize,

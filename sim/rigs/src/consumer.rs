@@ -58,7 +58,7 @@ fn follow(connection: &mut Connection, target: Target<'_>) -> Result<(), WireErr
     requests::fetch(connection, &wanted, FETCH_BYTES_MAX, FETCH_WAIT_MS, |at, fetched| {
         if fetched.code == ErrorCode::OffsetOutOfRange.code() {
             passed.push(at);
-        } else {
+        } else if !history.is_dark() {
             see(history, at, &places[at], &fetched);
         }
     })?;
@@ -98,7 +98,7 @@ fn commit(connection: &mut Connection, target: Target<'_>, at: usize) -> Result<
         known.seen_end
     };
     let code = requests::commit(connection, GROUP, &target.places[at], offset)?;
-    if code == 0 {
+    if code == 0 && !target.history.is_dark() {
         let mut known = target.history.place(at);
         known.committed = known.committed.max(offset);
     }
@@ -109,15 +109,18 @@ fn try_administer(target: Target<'_>, random: &mut Random) -> Result<(), WireErr
     let mut connection = Connection::open(target.address)?;
     while !target.stop.load(Ordering::Relaxed) {
         let name = format!("coming-and-going-{}", random.below(NAMES));
-        let is_there = target.history.topics().get(&name) == Some(&TopicState::Made);
-        target.history.note_topic(&name, TopicState::Unknown);
-        let (code, done) = if is_there {
-            (requests::delete_topic(&mut connection, &name)?, TopicState::Gone)
-        } else {
-            (requests::create_topic(&mut connection, &name, 1, &[])?, TopicState::Made)
+        let deletes = match target.history.topics().get(&name) {
+            Some(TopicState::Made) => true,
+            Some(TopicState::Gone) | None => false,
+            Some(TopicState::Unknown) => random.chance(50),
         };
-        let was_there = !is_there && code == ErrorCode::TopicAlreadyExists.code();
-        if code == 0 || was_there {
+        // Whatever is asked now may happen, answered or not.
+        target.history.note_topic(&name, TopicState::Unknown);
+        let (code, done) = match deletes {
+            true => (requests::delete_topic(&mut connection, &name)?, TopicState::Gone),
+            false => (requests::create_topic(&mut connection, &name, 1, &[])?, TopicState::Made),
+        };
+        if code == 0 && !target.history.is_dark() {
             target.history.note_topic(&name, done);
         }
         let (id, _) = requests::init_producer_id(&mut connection)?;

@@ -3,6 +3,7 @@
 
 use crate::check::Violation;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An acknowledged batch: `count` records of `producer` from sequence `first` on.
@@ -36,6 +37,8 @@ pub struct PlaceHistory {
     pub acked: Vec<Acked>,
     /// How many of `acked` were found again after a fault.
     pub checked: usize,
+    /// Acknowledged by a node that had no power any more; see [`History::goes_dark`].
+    pub late: Vec<Acked>,
     /// Batches that a consumer saw.
     pub seen: BTreeMap<i64, Seen>,
     /// The offset behind the last of them.
@@ -64,6 +67,7 @@ pub struct History {
     pub salt: u64,
     places: Vec<Mutex<PlaceHistory>>,
     shared: Mutex<Shared>,
+    is_dark: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +80,25 @@ struct Shared {
 impl History {
     /// Of a life with so many places.
     pub fn new(salt: u64, places: usize) -> History {
-        History { salt, places: (0..places).map(|_| Mutex::default()).collect(), shared: Mutex::default() }
+        let places = (0..places).map(|_| Mutex::default()).collect();
+        History { salt, places, shared: Mutex::default(), is_dark: AtomicBool::new(false) }
+    }
+
+    /// Power is about to be cut. A machine without power answers nobody, but our process lives on for a moment, and a
+    /// file system that is being shut down may still call a flush done (XFS does, about once in 250 cuts). So clients
+    /// that have received an answer ask here afterwards, and take it for one that never came.
+    pub fn goes_dark(&self) {
+        self.is_dark.store(true, Ordering::SeqCst);
+    }
+
+    /// Power is back.
+    pub fn is_lit_again(&self) {
+        self.is_dark.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether an answer that has just been received counts for nothing.
+    pub fn is_dark(&self) -> bool {
+        self.is_dark.load(Ordering::SeqCst)
     }
 
     /// One partition's part.
@@ -86,7 +108,7 @@ impl History {
 
     /// A producer id was handed out, which happens once in a life.
     pub fn handed_out(&self, producer_id: i64) {
-        if !self.shared().producer_ids.insert(producer_id) {
+        if !self.is_dark() && !self.shared().producer_ids.insert(producer_id) {
             self.report(Violation::IdTwice { producer_id });
         }
     }

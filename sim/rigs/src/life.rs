@@ -14,6 +14,7 @@ use crate::wire::{Connection, PATIENCE, WireError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -65,6 +66,8 @@ pub struct LifeOptions {
     pub node: NodeOptions,
     /// The value of `--io`, if it is not to change.
     pub io: Option<&'static str>,
+    /// Where a copy of the data goes when something is wrong with it.
+    pub keep: Option<PathBuf>,
 }
 
 /// Why a rig cannot go on. What the node does wrong is no such error but a violation.
@@ -105,6 +108,8 @@ pub struct Life {
     has_topics: bool,
     /// The last start that came to its end.
     start: Duration,
+    /// The end of the log of the node that met the last fault.
+    last_words: String,
 }
 
 impl Life {
@@ -131,6 +136,7 @@ impl Life {
             places,
             has_topics: false,
             start: Duration::from_millis(50),
+            last_words: String::new(),
         })
     }
 
@@ -188,8 +194,21 @@ impl Life {
             self.has_topics = true;
             return Ok(Ok((node, address, Look::default())));
         }
-        let look = look(address, &self.places, &self.history);
+        let mut look = look(address, &self.places, &self.history);
+        if !look.violations.is_empty() {
+            look.evidence = self.evidence(&node);
+        }
         Ok(Ok((node, address, look)))
+    }
+
+    /// What helps to find out how it came: the logs before and after the fault, and a copy of the data as recovery left it.
+    fn evidence(&self, node: &Node) -> String {
+        let mut evidence = format!("before the fault:\n{}after it:\n{}", self.last_words, node.log());
+        if let Some(keep) = &self.options.keep {
+            let copied = Command::new("cp").arg("-a").args([&self.data(), keep]).status();
+            evidence += &format!("data copied to {}: {copied:?}\n", keep.display());
+        }
+        evidence
     }
 
     fn spawn(&mut self) -> Result<Node, LifeError> {
@@ -219,11 +238,12 @@ impl Life {
                 node.terminate();
                 std::thread::sleep(Duration::from_micros(later));
             }
-            let struck = strike(&self.ground, node, dark_us);
+            let struck = strike(&self.ground, node, &self.history, dark_us);
             stop.store(true, Ordering::Relaxed);
             struck
         });
         self.producers = producers;
+        self.last_words = node.log();
         struck?;
         self.power_up()?;
         Ok(if stopping.is_some() { Moment::Stop } else { Moment::Load })
@@ -237,21 +257,26 @@ impl Life {
     }
 
     fn strike(&mut self, node: &mut Node) -> Result<(), LifeError> {
-        strike(&self.ground, node, self.random.below(DARK_US_MAX))?;
+        let struck = strike(&self.ground, node, &self.history, self.random.below(DARK_US_MAX));
+        self.last_words += &node.log();
+        struck?;
         self.power_up()
     }
 
     fn power_up(&self) -> Result<(), LifeError> {
         match &self.ground {
-            Ground::Folder(_) => Ok(()),
+            Ground::Folder(_) => Ok::<_, LifeError>(()),
             Ground::Disk(disk) => Ok(disk.power_up()?),
-        }
+        }?;
+        self.history.is_lit_again();
+        Ok(())
     }
 }
 
 /// The fault itself. After a power cut the process lives on for a moment, as a process in a dying machine does.
-fn strike(ground: &Ground, node: &mut Node, dark_us: u64) -> Result<(), DiskError> {
+fn strike(ground: &Ground, node: &mut Node, history: &History, dark_us: u64) -> Result<(), DiskError> {
     if let Ground::Disk(disk) = ground {
+        history.goes_dark();
         disk.cut_power()?;
         std::thread::sleep(Duration::from_micros(dark_us));
     }

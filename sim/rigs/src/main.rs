@@ -60,6 +60,9 @@ struct Options {
     /// Succeed when acknowledged records were lost, and end with the first loss.
     #[arg(long)]
     expect_loss: bool,
+    /// Copy the data here when something is wrong with it.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// How to say the result.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -138,7 +141,7 @@ fn run_options(fault: Fault, options: Options) -> Result<RunOptions, String> {
     let binary = find_binary().ok_or("no binary `ringlog` beside this program; build it with `cargo build -p node`")?;
     let node = NodeOptions { binary, durability: durability.into(), io: "auto", shards: 1, planted: options.planted };
     Ok(RunOptions {
-        life: LifeOptions { fault, folder: options.dir, node, io },
+        life: LifeOptions { fault, folder: options.dir, node, io, keep: options.keep },
         times: options.times,
         seed: options.seed.unwrap_or_else(|| u64::from(std::process::id()) ^ since_epoch_ns()),
         time_max: Duration::from_secs(options.minutes * 60),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Longest that a start may take, recovery included.
 const START_MAX: Duration = Duration::from_secs(30);
 /// Lines of its log that a report shows.
-const LOG_LINES_MAX: usize = 30;
+const LOG_LINES_MAX: usize = 200;
 /// Names the binary, where it does not lie beside the rig's own.
 pub const BINARY_VARIABLE: &str = "RINGLOG_BIN";
 
@@ -88,7 +88,7 @@ impl Node {
         if let Some(bug) = &options.planted {
             command.env("RINGLOG_PLANTED", bug);
         }
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         sys::dies_with_us(&mut command);
         let spawned = command.spawn();
         let mut child = spawned.map_err(|error| NodeError::Spawn { binary: options.binary.clone(), error })?;

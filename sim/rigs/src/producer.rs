@@ -239,8 +239,14 @@ impl Session<'_> {
         if code == 0 || is_known {
             let offset = (!is_known && offset >= 0).then_some(offset);
             let acked = Acked { offset, producer: self.producer.number, first: batch.first, count: batch.count };
-            history.place(batch.place).acked.push(acked);
-            return true;
+            let is_late = history.is_dark();
+            let mut known = history.place(batch.place);
+            if is_late {
+                known.late.push(acked)
+            } else {
+                known.acked.push(acked)
+            }
+            return !is_late;
         }
         let is_out_of_order = [ErrorCode::OutOfOrderSequenceNumber, ErrorCode::UnknownProducerId]
             .iter()

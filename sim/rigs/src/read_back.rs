@@ -1,6 +1,6 @@
 //! Reads everything back after a fault, for [`check`](crate::check) to judge.
 
-use crate::check::{Found, Violation, check};
+use crate::check::{Found, Violation, check, late_and_gone};
 use crate::consumer::GROUP;
 use crate::history::{Acked, History, TopicState};
 use crate::places::Place;
@@ -22,12 +22,16 @@ const FETCH_WAIT_MS: i32 = 100;
 pub struct Look {
     /// Everything that is wrong.
     pub violations: Vec<Violation>,
+    /// What helps to find out how that came.
+    pub evidence: String,
     /// Acknowledged records that were found after a fault for the first time.
     pub newly_checked: u64,
     /// Records read.
     pub read: u64,
     /// Partitions whose beginning was gone by retention.
     pub shortened: u64,
+    /// Records that were acknowledged after the power was cut, and are gone as they may be.
+    pub late_and_gone: u64,
 }
 
 /// Reads every partition from its beginning and holds it against the history; commits and topics too.
@@ -48,6 +52,8 @@ fn try_look(address: SocketAddr, places: &[Place], history: &History, look: &mut
         look.read += found.records.len() as u64;
         look.shortened += u64::from(found.start > 0);
         look.violations.extend(check(number, place, &known, &found, Producer::is_idempotent));
+        look.late_and_gone += late_and_gone(number, place, &known, &found);
+        known.late.clear();
         let is_kept = |acked: &&Acked| acked.offset.is_none_or(|offset| offset >= found.start);
         let new = known.acked[known.checked..].iter().filter(is_kept);
         look.newly_checked += new.map(|acked| u64::from(acked.count)).sum::<u64>();

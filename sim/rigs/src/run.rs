@@ -77,5 +77,8 @@ fn judge(look: &Look, summary: &mut Summary, tell: &mut impl FnMut(&str)) -> boo
     if look.violations.len() > PRINTED_MAX {
         tell(&format!("… and {} more", look.violations.len() - PRINTED_MAX));
     }
+    if !look.evidence.is_empty() {
+        tell(&look.evidence);
+    }
     !look.violations.is_empty()
 }

@@ -22,6 +22,8 @@ pub struct Summary {
     pub stops: u64,
     /// Partitions read whose beginning retention had taken.
     pub shortened: u64,
+    /// Records acknowledged after the power was cut, which no client can have heard, and gone.
+    pub late_and_gone: u64,
     /// Acknowledged records that were looked for after a fault, each counted once.
     pub checked: u64,
     /// Records read, as often as they were.
@@ -50,6 +52,7 @@ impl Summary {
             starts: 0,
             stops: 0,
             shortened: 0,
+            late_and_gone: 0,
             checked: 0,
             read: 0,
             lost: 0,
@@ -76,6 +79,7 @@ impl Summary {
         self.checked += look.newly_checked;
         self.read += look.read;
         self.shortened += look.shortened;
+        self.late_and_gone += look.late_and_gone;
         for (class, count) in look.violations.iter().map(Violation::class) {
             *match class {
                 Class::Lost => &mut self.lost,
@@ -97,6 +101,7 @@ impl Summary {
         serde_json::json!({
             "fault": fault_name(self.fault), "durability": self.durability, "faults": self.faults,
             "at_start": self.starts, "in_stop": self.stops, "partitions_shortened": self.shortened,
+            "late_and_gone": self.late_and_gone,
             "acknowledged_records_checked": self.checked, "records_read": self.read, "lost": self.lost,
             "duplicated": self.duplicated, "reordered": self.reordered, "phantom": self.phantom, "other": self.other,
             "seconds": self.time.as_secs_f64(),

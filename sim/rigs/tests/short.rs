@@ -19,7 +19,7 @@ fn check(fault: Fault, durability: &str, times: u64) {
     }
     let node = NodeOptions { binary, durability: durability.into(), io: "auto", shards: 1, planted: None };
     let options = RunOptions {
-        life: LifeOptions { fault, folder: folder.path().to_owned(), node, io: None },
+        life: LifeOptions { fault, folder: folder.path().to_owned(), node, io: None, keep: None },
         times,
         seed: 20_261_125,
         time_max: Duration::from_secs(60),

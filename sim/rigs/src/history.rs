@@ -84,9 +84,10 @@ impl History {
         History { salt, places, shared: Mutex::default(), is_dark: AtomicBool::new(false) }
     }
 
-    /// Power is about to be cut. A machine without power answers nobody, but our process lives on for a moment, and a
-    /// file system that is being shut down may still call a flush done (XFS does, about once in 250 cuts). So clients
-    /// that have received an answer ask here afterwards, and take it for one that never came.
+    /// Power is about to be cut. A machine without power answers nobody, but the process under test lives on for a moment,
+    /// and a file system that is being shut down may still call a flush done: XFS of Linux 6.18 let 41 of 20,000 calls of
+    /// fdatasync succeed that way in 250 cuts of a program of thirty lines. So clients that have received an
+    /// answer ask afterwards whether it was dark, and take it for one that never came.
     pub fn goes_dark(&self) {
         self.is_dark.store(true, Ordering::SeqCst);
     }

@@ -37,6 +37,7 @@ pub(crate) fn test(root: &Path) -> Result<(), String> {
     step("install clients", || clients_install(root))?;
     step("schema against Kafka 4.3.1", || crate::validate_schema::run(root, None))?;
     step("fuzz, briefly", || fuzz(root, "5"))?;
+    step("rigs, briefly", || crate::rigs::short(root))?;
     step("clients", || clients(root, &[]))
 }
 

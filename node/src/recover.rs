@@ -255,7 +255,8 @@ fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog) {
     let dir = recovered.name.data_dir().to_owned();
     let store = broker.store_mut();
     store.count(&dir);
-    // The metadata image gives it its settings before anything is appended.
-    let log = store::broker_id(store.logs.adopt(recovered, log::LogConfig::default()));
+    // The metadata image gives it its settings before anything is appended, but perhaps after the first look at retention;
+    // and a log that no image names stays as it is.
+    let log = store::broker_id(store.logs.adopt(recovered, log::LogConfig::unknown()));
     broker.adopt(&broker::RecoveredLog { log, topic_id: Uuid(topic), partition: index, snapshot, headers });
 }

@@ -27,6 +27,27 @@ fn a_restart_keeps_everything() {
     }
 }
 
+/// The first look at retention may come before the metadata has said what the topics' settings are.
+#[test]
+fn retention_waits_for_the_settings() {
+    for driver in DRIVERS {
+        let data = folder();
+        // The client's records are from 2023, which the default of a week would delete.
+        let keep = ["--override", "log.retention.ms=-1", "--override", "log.retention.check.interval.ms=1"];
+        let args = [&["--io", driver][..], &keep].concat();
+        for round in 0..3 {
+            let broker = Broker::start(data.path(), &args);
+            let mut client = broker.client();
+            if round == 0 {
+                assert_eq!(client.create_topic("kept", 1), 0);
+            }
+            assert_eq!(client.produce("kept", 0, &["x"]), (0, round));
+            assert_eq!(client.fetch_all("kept", 0).len() as i64, round + 1, "{driver} round {round}");
+            broker.kill();
+        }
+    }
+}
+
 #[test]
 fn kill_9_loses_nothing_acknowledged() {
     for driver in DRIVERS {

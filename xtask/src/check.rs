@@ -37,6 +37,7 @@ pub(crate) fn test(root: &Path) -> Result<(), String> {
     step("install clients", || clients_install(root))?;
     step("schema against Kafka 4.3.1", || crate::validate_schema::run(root, None))?;
     step("fuzz, briefly", || fuzz(root, "5"))?;
+    step("rigs, briefly", || crate::rigs::short(root))?;
     step("clients", || clients(root, &[]))
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn fuzz(root: &Path, seconds: &str) -> Result<(), String> {
 }
 
 /// Names a step, times it.
-fn step(name: &str, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(crate) fn step(name: &str, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     eprintln!("== {name}");
     let start = Instant::now();
     what().map_err(|reason| format!("{reason}\n== {name}: failed"))?;
@@ -71,7 +72,7 @@ fn step(name: &str, what: impl FnOnce() -> Result<(), String>) -> Result<(), Str
     Ok(())
 }
 
-fn run(root: &Path, program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
+pub(crate) fn run(root: &Path, program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
     let status = Command::new(program)
         .args(args)
         .envs(env.iter().copied())

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("transport-quic", &["engine"]),
     ("node", &["protocol", "engine", "broker", "transport-tcp", "transport-quic", "marks"]),
     ("sim", &["protocol", "engine", "broker", "transport-tcp", "transport-quic", "node", "marks"]),
+    ("rigs", &["protocol"]),
     ("bench", &["protocol"]),
     ("loom-tests", &["engine"]),
     ("xtask", &[]),

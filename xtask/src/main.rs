@@ -11,6 +11,7 @@ mod codegen_parse;
 mod codegen_rust;
 mod codegen_samples;
 mod layering;
+mod rigs;
 mod tidy;
 mod validate_schema;
 mod validate_schema_jar;
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
+  rigs short|long               kill -9 and power cuts on real file systems, negative controls included; cuts need root
   codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
   validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
 
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         ["fuzz", seconds] => check::fuzz(&root(), seconds),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
+        ["rigs", "short"] => rigs::short(&root()),
+        ["rigs", "long"] => rigs::long(&root()),
         ["codegen"] => codegen::write(&root()),
         ["codegen", "--check"] => codegen::check(&root()),
         ["validate-schema"] => validate_schema::run(&root(), None),

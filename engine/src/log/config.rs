@@ -77,6 +77,13 @@ impl Default for LogConfig {
     }
 }
 
+impl LogConfig {
+    /// For a log whose settings are not known yet: nothing is deleted until they are.
+    pub fn unknown() -> LogConfig {
+        LogConfig { delete_policy: false, ..LogConfig::default() }
+    }
+}
+
 /// Bounds of all logs of one shard.
 #[derive(Clone, Debug)]
 pub struct LogLimits {

@@ -205,6 +205,7 @@ impl Writer {
     /// Where durability stands now; the offset moved if it differs from the last answer.
     pub(super) fn advance_durable(&mut self, needs_flush: bool) -> i64 {
         let upto = if needs_flush { self.synced } else { self.written };
+        let upto = if marks::planted!("engine: acknowledge before the write") { self.appended } else { upto };
         if !self.unnamed {
             while let Some(mark) = self.marks.pop_front_if(|mark| mark.position <= upto) {
                 self.durable = mark;

@@ -285,6 +285,36 @@ fn snapshots_come_back_with_what_follows_them() {
     });
 }
 
+/// State at an offset that retention has passed says nothing of what came after it.
+#[test]
+fn a_snapshot_that_the_log_has_left_behind_is_not_handed_back() {
+    on_every_driver(|driver, data| {
+        let mut rig = Rig::boot(driver(), data, &small(), limits());
+        let id = rig.create("t-0", small());
+        for n in 0..60 {
+            rig.append(id, 1, 4000).unwrap();
+            if n == 10 {
+                rig.until_durable(id);
+                rig.set().put_snapshot(id, 11, b"state at 11".to_vec());
+                rig.pass(20);
+            }
+        }
+        rig.until_durable(id);
+        rig.set().advance_start(id, 50);
+        rig.pass(200);
+        drop(rig);
+        let mut rig = Rig::boot(driver(), data, &small(), limits());
+        let (snapshot, behind) = &rig.recovered["t-0"];
+        assert!(snapshot.is_none() && behind[0] > 11 && behind[0] <= 50, "{snapshot:?} {behind:?}");
+        let id = rig.logs["t-0"];
+        rig.set().put_snapshot(id, 60, b"state at 60".to_vec());
+        rig.pass(20);
+        rig.shutdown();
+        let rig = Rig::boot(driver(), data, &small(), limits());
+        assert_eq!(rig.recovered["t-0"], (Some((60, b"state at 60".to_vec())), Vec::new()));
+    });
+}
+
 #[test]
 fn epochs_are_known_and_survive() {
     on_every_driver(|driver, data| {

@@ -26,6 +26,7 @@ use protocol::batch::BatchHeader;
 use segments::Found;
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -87,7 +88,7 @@ pub struct RecoveredLog {
     pub start: i64,
     /// Next offset.
     pub end: i64,
-    /// The newest usable snapshot: everything below the offset, and the owner's bytes.
+    /// The newest usable snapshot: everything below the offset, and the owner's bytes. Not below the first segment.
     pub snapshot: Option<(i64, Vec<u8>)>,
     /// Header and position in its segment of every batch of an idempotent producer behind the snapshot, in order.
     pub batches_after_snapshot: Vec<(BatchHeader, u64)>,
@@ -140,7 +141,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
     }
     epochs.truncate_prefix(start);
     opened.report.extend(listing.report.iter().cloned());
-    let newest = newest_snapshot(io, &name, &listing.snapshots, end, &mut opened.report);
+    let newest = newest_snapshot(io, &name, &listing.snapshots, first..=end, &mut opened.report);
     let (snapshot, snapshots) = newest.await.map_err(failed)?;
     let upto = snapshot.as_ref().map_or(start, |(upto, _)| *upto);
     let batches_after_snapshot = opened.batches_from(io, upto, &hints, listing.ours).await?;
@@ -221,25 +222,27 @@ async fn text(io: &Io, path: &std::path::Path) -> io::Result<Option<String>> {
     Ok(String::from_utf8(bytes).ok())
 }
 
-/// The newest valid snapshot not above `end`, and the offsets of all that stay. Those above the end are removed: other
-/// records will reach their offset.
+/// The newest valid snapshot that joins onto the segments, and the offsets of all that stay. Those above the end are
+/// removed: other records will reach their offset. One below the first segment is of no use: retention may take segments
+/// before the state at their end is kept, and a crash then leaves nothing of what happened in between; as if nothing had
+/// happened in between, the owner would refuse what comes next.
 async fn newest_snapshot(
     io: &Io,
     name: &LogName,
     offsets: &[i64],
-    end: i64,
+    segments: RangeInclusive<i64>,
     report: &mut Vec<Repair>,
 ) -> io::Result<(Option<(i64, Vec<u8>)>, Vec<i64>)> {
     let mut newest = None;
     let mut kept = Vec::new();
     for &upto in offsets.iter().rev() {
         let path = names::snapshot(&name.dir, upto);
-        if upto > end {
+        if upto > *segments.end() {
             tasks::unlink(io, &path).await?;
             continue;
         }
         kept.insert(0, upto);
-        if newest.is_some() {
+        if newest.is_some() || upto < *segments.start() {
             continue;
         }
         let file = tasks::read_whole(io, &path, STATE_BYTES_MAX).await?;

@@ -374,6 +374,7 @@ fn note_close(peer: std::net::SocketAddr, reason: &CloseReason) {
         }
         CloseReason::Io(_) | CloseReason::PeerClosedInFrame { .. } => tracing::info!(%peer, "disconnected: {reason}"),
         CloseReason::FrameLength { .. }
+        | CloseReason::Slow { .. }
         | CloseReason::Requested(_)
         | CloseReason::TooMany { .. }
         | CloseReason::TooManyFromIp { .. } => tracing::warn!(%peer, "disconnected: {reason}"),

@@ -145,6 +145,7 @@ fn orders(
             scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
             ..budget.log_limits(config.retention_check_ms)
         },
+        cold_bytes: budget.cold_bytes,
         limits: Limits {
             frame_bytes_max: config.request_bytes_max,
             idle_ms: config.idle_ms,

@@ -13,24 +13,31 @@ const SHARD_MAX: u64 = 1 << 30;
 
 /// Bytes for one shard's buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ShardBudget {
+pub struct ShardBudget {
     /// Received and unsent, in bytes.
-    pub(crate) network_bytes: usize,
+    pub network_bytes: usize,
+    /// Read from disk and held by anybody, in bytes.
+    pub cold_bytes: usize,
     /// Recent batches of all its logs, in bytes.
-    pub(crate) tail_bytes: usize,
+    pub tail_bytes: usize,
     /// Appended and not yet written, in bytes.
-    pub(crate) unwritten_bytes: usize,
+    pub unwritten_bytes: usize,
 }
 
 impl ShardBudget {
     /// An equal share of `memory_bytes` for one of `shards`.
-    pub(crate) fn share(memory_bytes: u64, shards: usize) -> ShardBudget {
+    pub fn share(memory_bytes: u64, shards: usize) -> ShardBudget {
         let whole = (memory_bytes / BUFFERS_DIVISOR / shards as u64).clamp(SHARD_MIN, SHARD_MAX) as usize;
-        ShardBudget { network_bytes: whole / 2, tail_bytes: whole / 4, unwritten_bytes: whole / 4 }
+        ShardBudget {
+            network_bytes: whole / 8 * 3,
+            cold_bytes: whole / 8,
+            tail_bytes: whole / 4,
+            unwritten_bytes: whole / 4,
+        }
     }
 
     /// The bounds of the shard's logs.
-    pub(crate) fn log_limits(self, retention_check_ms: u64) -> LogLimits {
+    pub fn log_limits(self, retention_check_ms: u64) -> LogLimits {
         LogLimits {
             tail_cache_bytes: self.tail_bytes,
             unwritten_bytes_max: self.unwritten_bytes,
@@ -47,9 +54,10 @@ mod tests {
     #[test]
     fn shares_are_bounded_on_both_sides() {
         for (memory, shards, network) in
-            [(64 << 20, 1, 16 << 20), (2 << 30, 2, 256 << 20), (1 << 40, 2, 512 << 20), (1 << 30, 64, 16 << 20)]
+            [(64 << 20, 1, 12 << 20), (2 << 30, 2, 192 << 20), (1 << 40, 2, 384 << 20), (1 << 30, 64, 12 << 20)]
         {
-            assert_eq!(ShardBudget::share(memory, shards).network_bytes, network, "{memory} for {shards}");
+            let share = ShardBudget::share(memory, shards);
+            assert_eq!((share.network_bytes, share.cold_bytes), (network, network / 3), "{memory} for {shards}");
         }
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod args;
 pub mod boot;
+pub mod budget;
+pub mod cold;
 pub mod config;
 pub mod crew;
 pub mod data_dir;
@@ -23,5 +25,3 @@ pub mod stages;
 pub mod store;
 pub mod sys;
 pub mod verify;
-
-mod budget;

@@ -71,6 +71,8 @@ pub struct TcpTransport {
     waiting: usize,
     /// Somebody else's memory is short: start no new frame.
     is_pressed: bool,
+    /// What others wait for that may be held by answers of ours, in bytes.
+    wanted_bytes: usize,
     /// Takes no connection any more.
     is_stopping: bool,
     /// The one connection that may grow its frame past the budget, so that a budget spent on halves of frames frees itself.
@@ -106,6 +108,7 @@ impl TcpTransport {
             spent_bytes: 0,
             waiting: 0,
             is_pressed: false,
+            wanted_bytes: 0,
             is_stopping: false,
             favoured: None,
             dirty: Vec::new(),
@@ -141,7 +144,7 @@ impl TcpTransport {
             (Kind::Refuse | Kind::Cancel, _) => {}
             (kind, op) => unreachable!("a {kind:?} token came back with {op:?}"),
         }
-        if self.stalled_check_at.is_none() && self.spent_bytes >= self.limits.budget_bytes {
+        if self.stalled_check_at.is_none() && self.over_bytes() > 0 {
             self.stalled_check_at = Some(now.plus_millis(STALLED_CHECK_MS));
         }
     }
@@ -196,6 +199,14 @@ impl TcpTransport {
     /// While on, no connection starts a new frame; those inside one go on.
     pub fn set_read_pressure(&mut self, on: bool) {
         self.is_pressed = on;
+    }
+
+    /// Others wait for so many bytes, which answers that nobody takes may hold: those are looked for while this is not 0.
+    pub fn set_wanted(&mut self, bytes: usize) {
+        self.wanted_bytes = bytes;
+        if bytes > 0 && self.stalled_check_at.is_none() {
+            self.stalled_check_at = Some(self.now.plus_millis(STALLED_CHECK_MS));
+        }
     }
 
     /// Accepts nothing any more and closes every connection as soon as its requests are answered.
@@ -491,6 +502,11 @@ impl TcpTransport {
         self.favoured == Some(id)
     }
 
+    /// What must be given back for everybody to go on, in bytes.
+    fn over_bytes(&self) -> usize {
+        (self.spent_bytes + 1).saturating_sub(self.limits.budget_bytes).max(self.wanted_bytes)
+    }
+
     /// Looks at paused connections again once there is room.
     fn resume(&mut self) {
         let has_room = self.spent_bytes < self.limits.budget_bytes;
@@ -542,11 +558,12 @@ impl TcpTransport {
         self.end(slot, CloseReason::Slow { arrived, len, ms });
     }
 
-    /// A spent budget keeps everybody waiting: those who take nothing of what they asked for, or do not finish what they
+    /// Short memory keeps everybody waiting: those who take nothing of what they asked for, or do not finish what they
     /// began, give theirs back, the largest first.
     fn end_stalled(&mut self, now: Mono) {
         self.stalled_check_at = None;
-        if self.spent_bytes < self.limits.budget_bytes {
+        let mut over_bytes = self.over_bytes();
+        if over_bytes == 0 {
             return;
         }
         self.stalled_check_at = Some(now.plus_millis(STALLED_CHECK_MS));
@@ -555,7 +572,6 @@ impl TcpTransport {
         let mut stalled: Vec<(usize, usize)> = looked.filter(|(bytes, _)| *bytes > 0).collect();
         stalled.sort_unstable();
         // What a receive holds comes back a moment after its connection ended.
-        let mut over_bytes = self.spent_bytes + 1 - self.limits.budget_bytes;
         while over_bytes > 0 {
             let Some((bytes, slot)) = stalled.pop() else { return };
             over_bytes = over_bytes.saturating_sub(bytes);

@@ -211,3 +211,22 @@ fn frames_that_wait_let_their_buffers_go() {
     }
     assert_eq!(world.frames.len(), 3);
 }
+
+/// Answers may hold memory of others, who say so: then those that nobody takes are looked for, budget or not.
+#[test]
+fn answers_that_nobody_takes_are_given_back_when_others_want_memory() {
+    let mut world = World::new(Limits::default());
+    let (takes_none, takes_all) = (world.connect(), world.connect());
+    world.peer(takes_none).is_stalled = true;
+    for peer in [takes_none, takes_all] {
+        world.send(peer, &framed(b"r"));
+        world.reply(peer, 0, &[7; 1000]);
+        world.run();
+    }
+    world.transport.set_wanted(1);
+    (0..20).for_each(|_| world.advance_ms(500));
+    assert_eq!(world.log[2..], [""; 0], "a moment more");
+    world.advance_ms(500);
+    assert!(world.log[2].starts_with("closed 0: memory is short"), "{:?}", world.log);
+    assert_eq!((world.log.len(), world.transport.connection_count()), (3, 1));
+}

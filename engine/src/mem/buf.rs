@@ -55,6 +55,13 @@ impl Buf {
         Buf { ptr: region.ptr(), len: 0, capacity: bytes, home: Home::Pool(region) }
     }
 
+    /// As [`Buf::with_capacity`], counted on `gauge` until nobody has any of it.
+    pub fn counted(bytes: usize, gauge: &super::Gauge) -> Buf {
+        let mut region = Region::new(bytes);
+        region.count_on(gauge);
+        Buf { ptr: region.ptr(), len: 0, capacity: bytes, home: Home::Pool(region) }
+    }
+
     /// The range `start..start + capacity` of a tail as a buffer.
     ///
     /// # Safety

@@ -1,4 +1,5 @@
-//! How the memory of the process is shared out: what a shard may hold in sockets and logs.
+//! How the memory and the descriptors of the process are shared out: what a shard may hold in sockets and logs, and how many
+//! connections leave enough for files.
 
 use engine::log::LogLimits;
 
@@ -47,9 +48,47 @@ impl ShardBudget {
     }
 }
 
+/// Part of the descriptors that connections leave for the logs' files: a log that cannot open its next file stops taking
+/// records, which no crowd of connections may bring about.
+const FILES_DIVISOR: usize = 4;
+
+/// Part of the connections that one address leaves for others, where nobody chose a limit.
+const OTHERS_DIVISOR: usize = 10;
+
+/// How many connections a process takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionBudget {
+    /// In all.
+    pub max: usize,
+    /// From one address.
+    pub per_ip_max: usize,
+}
+
+impl ConnectionBudget {
+    /// What the operator chose, as far as the process may have so many `descriptors`.
+    pub fn share(descriptors: usize, chosen_max: usize, chosen_per_ip: Option<usize>) -> ConnectionBudget {
+        let max = chosen_max.min(descriptors - descriptors / FILES_DIVISOR);
+        ConnectionBudget { max, per_ip_max: chosen_per_ip.unwrap_or(max - max / OTHERS_DIVISOR) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_files_and_each_other() {
+        for (descriptors, chosen, per_ip, max, per_ip_max) in [
+            (20_000, usize::MAX, None, 15_000, 13_500),
+            (20_000, 100, None, 100, 90),
+            (20_000, 100, Some(usize::MAX), 100, usize::MAX),
+            (1024, 10_000, Some(5), 768, 5),
+            (usize::MAX, 1, None, 1, 1),
+        ] {
+            let share = ConnectionBudget::share(descriptors, chosen, per_ip);
+            assert_eq!(share, ConnectionBudget { max, per_ip_max }, "{descriptors} {chosen} {per_ip:?}");
+        }
+    }
 
     #[test]
     fn shares_are_bounded_on_both_sides() {

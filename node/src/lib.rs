@@ -17,6 +17,7 @@ pub mod links;
 pub mod listen;
 pub mod logging;
 pub mod machine;
+pub mod peer_log;
 pub mod place;
 pub mod recover;
 pub mod report;

@@ -13,6 +13,7 @@
 use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS};
 use crate::crew::Contents;
 use crate::links::Links;
+use crate::peer_log::PeerLog;
 use crate::place;
 use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
 use crate::store::{self, EngineStore, Mem};
@@ -29,6 +30,7 @@ use engine::time::Mono;
 use protocol::Uuid;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use transport_tcp::{CloseReason, ConnId, Event, TcpTransport};
@@ -73,6 +75,7 @@ pub struct Shard {
     cold: Rc<RefCell<ColdReads>>,
     /// What this shard last said that it waits for, in bytes.
     wanted_bytes: usize,
+    peer_log: PeerLog,
     dones: Vec<Done>,
 }
 
@@ -87,7 +90,9 @@ impl Shard {
         cold: ColdReads,
     ) -> Shard {
         let (phase, found, cold, dones) = (Phase::Serving, Rc::default(), Rc::new(RefCell::new(cold)), Vec::new());
-        let mut shard = Shard { io, transport, broker, links, stages, phase, found, cold, wanted_bytes: 0, dones };
+        let (wanted_bytes, peer_log) = (0, PeerLog::default());
+        let mut shard =
+            Shard { io, transport, broker, links, stages, phase, found, cold, wanted_bytes, peer_log, dones };
         let now = shard.clock(shard.io.now());
         shard.broker.start(now);
         shard
@@ -297,13 +302,39 @@ impl Shard {
             }
             Event::Placed { conn, seq, head, rest } => place::input(broker::ConnId(conn.0), seq, &head, rest),
             Event::Closed { conn, peer, reason } => {
-                note_close(peer, &reason);
+                self.note_end("disconnected", peer, &reason);
                 Input::Closed { conn: broker::ConnId(conn.0) }
             }
-            Event::Refused { peer, reason } => return tracing::warn!(%peer, "connection refused: {reason}"),
-            Event::AcceptFailed(error) => return tracing::error!("cannot accept connections, trying again: {error}"),
+            Event::Refused { peer, reason } => return self.note_end("connection refused", peer, &reason),
+            Event::AcceptFailed(error) => return self.note_accept(&error),
         };
         self.broker.handle(input, now);
+    }
+
+    /// A peer's mistake is worth a warning, its coming and going is not.
+    fn note_end(&mut self, what: &str, peer: SocketAddr, reason: &CloseReason) {
+        let is_mistake = match reason {
+            CloseReason::PeerClosed | CloseReason::Idle { .. } | CloseReason::Stopping => {
+                return tracing::debug!(%peer, "{what}: {reason}");
+            }
+            CloseReason::Io(_) | CloseReason::PeerClosedInFrame { .. } => false,
+            CloseReason::FrameLength { .. }
+            | CloseReason::Slow { .. }
+            | CloseReason::Requested(_)
+            | CloseReason::TooMany { .. }
+            | CloseReason::TooManyFromIp { .. } => true,
+        };
+        match self.peer_log.admit(self.io.now()) {
+            Some(hidden) if is_mistake => tracing::warn!(%peer, "{what}: {reason}{hidden}"),
+            Some(hidden) => tracing::info!(%peer, "{what}: {reason}{hidden}"),
+            None => {}
+        }
+    }
+
+    fn note_accept(&mut self, error: &std::io::Error) {
+        if let Some(hidden) = self.peer_log.admit(self.io.now()) {
+            tracing::error!("cannot accept connections, trying again: {error}{hidden}");
+        }
     }
 
     fn act(&mut self, effect: Effect<Mem>) {
@@ -389,21 +420,6 @@ fn slice_of(part: ReplyPart<Mem>) -> Slice {
     match part {
         ReplyPart::Bytes(bytes) => Slice::from(bytes),
         ReplyPart::Chunk(bytes) => bytes.into_slice(),
-    }
-}
-
-/// A peer's mistake is worth a warning, its coming and going is not.
-fn note_close(peer: std::net::SocketAddr, reason: &CloseReason) {
-    match reason {
-        CloseReason::PeerClosed | CloseReason::Idle { .. } | CloseReason::Stopping => {
-            tracing::debug!(%peer, "disconnected: {reason}");
-        }
-        CloseReason::Io(_) | CloseReason::PeerClosedInFrame { .. } => tracing::info!(%peer, "disconnected: {reason}"),
-        CloseReason::FrameLength { .. }
-        | CloseReason::Slow { .. }
-        | CloseReason::Requested(_)
-        | CloseReason::TooMany { .. }
-        | CloseReason::TooManyFromIp { .. } => tracing::warn!(%peer, "disconnected: {reason}"),
     }
 }
 

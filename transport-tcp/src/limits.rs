@@ -48,6 +48,9 @@ pub(crate) const FRAME_BYTES_PER_MS_MIN: u64 = 16;
 /// Milliseconds between two looks for such peers.
 pub(crate) const STALLED_CHECK_MS: u64 = 500;
 
+/// Times to look at connections that may stay after those are gone, beside twice as many as there are connections.
+pub(crate) const TIMES_KEPT: usize = 1024;
+
 /// Bits of a connection id that name its slot; the rest counts connections.
 pub(crate) const SLOT_BITS: u32 = 24;
 

@@ -4,7 +4,9 @@ use crate::admission::Admission;
 use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, ConnId, Event};
 use crate::inbound::Whole;
-use crate::limits::{ACCEPT_RETRY_MS, FRAME_GRACE_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS};
+use crate::limits::{
+    ACCEPT_RETRY_MS, FRAME_GRACE_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS, TIMES_KEPT,
+};
 use crate::replies::Answer;
 use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
 use engine::mem::{Buf, Slice};
@@ -223,6 +225,11 @@ impl TcpTransport {
     /// Closes every connection now, whatever it waits for.
     pub fn close_all(&mut self) {
         (0..self.conns.len()).for_each(|slot| self.end(slot, CloseReason::Stopping));
+    }
+
+    /// Times at which something is to be looked at.
+    pub fn time_count(&self) -> usize {
+        self.idle.len() + self.timed.len()
     }
 
     /// Open or still closing connections.
@@ -628,6 +635,18 @@ impl TcpTransport {
         self.placed -= conn.placed();
         self.admission.leave(conn.peer.ip());
         self.free.push(slot);
+        self.forget_times_of_closed();
+    }
+
+    /// A flood must not leave an entry for each of its connections until their idle time has passed.
+    fn forget_times_of_closed(&mut self) {
+        let entries_max = 2 * self.connection_count() + TIMES_KEPT;
+        if self.idle.len() > entries_max || self.timed.len() > entries_max {
+            let conns = &self.conns;
+            let is_open = |id: ConnId| matches!(conns.get(slot_in(id)), Some(Some(conn)) if conn.id == id);
+            self.idle.retain(|Reverse((_, id))| is_open(*id));
+            self.timed.retain(|Reverse((_, id))| is_open(*id));
+        }
     }
 
     fn mark(&mut self, slot: usize) {
@@ -639,7 +658,7 @@ impl TcpTransport {
     }
 
     fn slot_of(&self, id: ConnId) -> Option<usize> {
-        let slot = (id.0 & ((1 << SLOT_BITS) - 1)) as usize;
+        let slot = slot_in(id);
         self.conns.get(slot)?.as_ref().filter(|conn| conn.id == id).map(|_| slot)
     }
 
@@ -647,6 +666,11 @@ impl TcpTransport {
         #[expect(clippy::expect_used, reason = "a slot is taken until the last op of its connection has returned")]
         self.conns[slot].as_ref().expect("a connection outlives its ops")
     }
+}
+
+/// The slot that an id names.
+fn slot_in(id: ConnId) -> usize {
+    (id.0 & ((1 << SLOT_BITS) - 1)) as usize
 }
 
 fn is_of_the_peer(error: &io::Error) -> bool {

@@ -166,6 +166,22 @@ fn stopping_at_once_drops_what_waits() {
     assert_eq!((world.transport.connection_count(), world.transport.spent_bytes()), (0, 0));
 }
 
+/// Each connection has a time at which it is idle, ten minutes from now: a flood must not leave millions of them.
+#[test]
+fn connections_that_come_and_go_leave_no_times() {
+    let mut world = World::new(Limits::default());
+    let stays = world.connect();
+    for _ in 0..3000 {
+        let a = world.connect();
+        world.send(a, &[0, 0]);
+        world.peer(a).is_closed = true;
+        world.run();
+        assert!(world.transport.time_count() <= 2200, "{} times", world.transport.time_count());
+    }
+    world.advance_ms(600_000);
+    assert!(world.peer(stays).was_given_back, "the one that stayed still has its time");
+}
+
 #[test]
 fn ids_are_never_reused() {
     let mut world = World::new(Limits::default());

@@ -5,17 +5,17 @@ use super::{Broker, Client};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Requests in a window: its p99 is the second largest.
-const REQUESTS: usize = 200;
+/// Requests in a window, which its p99 leaves one or two of out.
+const REQUESTS: usize = 150;
 
 /// Windows of a measurement; the median of their p99 counts.
-const WINDOWS: usize = 7;
+const WINDOWS: usize = 5;
 
 /// Waits below this are as good as none, whatever they are compared with: a scheduler's slice on a machine with others.
 pub const FLOOR: Duration = Duration::from_millis(5);
 
 /// Measurements that may be taken before it is believed that the broker is slow and not the machine.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 4;
 
 /// An honest client that has a topic for itself.
 pub struct Witness {

@@ -47,7 +47,7 @@ fn cold_fetches_that_nobody_takes_stay_within_their_budget() {
         let moved_kib = broker.peak_kib() - before_kib;
         let budget = ShardBudget::share(Machine::probe().memory_bytes, 1);
         let allowed_kib = (budget.cold_bytes as u64 >> 10) + POOL_KIB;
-        println!("{driver}: {READERS} cold fetches moved the peak by {moved_kib} KiB of {allowed_kib} allowed");
+        println!("figure: {driver}: {READERS} cold fetches moved the peak by {moved_kib} KiB of {allowed_kib} allowed");
         assert!(moved_kib <= allowed_kib, "{driver}: {moved_kib} KiB");
     }
 }

@@ -10,6 +10,7 @@ mod codegen_model;
 mod codegen_parse;
 mod codegen_rust;
 mod codegen_samples;
+mod hostile;
 mod layering;
 mod tidy;
 mod validate_schema;
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
+  hostile                       10,000 hostile connections, floods, bombs, readers that read nothing: the long tests and their figures
   codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
   validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["fuzz", seconds] => check::fuzz(&root(), seconds),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
+        ["hostile"] => hostile::run(&root()),
         ["codegen"] => codegen::write(&root()),
         ["codegen", "--check"] => codegen::check(&root()),
         ["validate-schema"] => validate_schema::run(&root(), None),

@@ -49,8 +49,8 @@ fn fill(input: &mut Decoder<'_>, step: &mut [u8]) -> io::Result<usize> {
 
 enum Sink {
     None(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
-    Snappy(snappy::Writer),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+    Snappy(Box<snappy::Writer>),
     Lz4(Box<FrameEncoder<Vec<u8>>>),
     Zstd(zstd::Writer),
 }
@@ -59,8 +59,8 @@ impl Sink {
     fn new(codec: Codec, level: Option<i32>) -> Sink {
         match codec {
             Codec::None => Sink::None(Vec::new()),
-            Codec::Gzip => Sink::Gzip(gzip::writer(level)),
-            Codec::Snappy => Sink::Snappy(snappy::Writer::new()),
+            Codec::Gzip => Sink::Gzip(Box::new(gzip::writer(level))),
+            Codec::Snappy => Sink::Snappy(Box::new(snappy::Writer::new())),
             Codec::Lz4 => Sink::Lz4(Box::new(lz4::writer())),
             Codec::Zstd => Sink::Zstd(zstd::writer(level)),
         }

@@ -2,7 +2,7 @@
 //! folders, ports, identity, driver, then threads.
 
 use crate::args::StartArgs;
-use crate::budget::ShardBudget;
+use crate::budget::{ConnectionBudget, ShardBudget};
 use crate::config::{Config, ConfigError, Level};
 use crate::crew::{Crew, CrewError, Orders};
 use crate::data_dir::{DataDir, DataDirError};
@@ -11,7 +11,7 @@ use crate::identity::{self, Identity, IdentityError};
 use crate::listen::{self, ListenError};
 use crate::machine::Machine;
 use crate::report::Report;
-use crate::sys::StopSignals;
+use crate::sys::{self, StopSignals};
 use broker::BrokerSettings;
 use broker::settings::ListenerSettings;
 use engine::log::LogLimits;
@@ -108,6 +108,7 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
 fn bind_all(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
     let bind = |plan: &crate::config::listeners::Listener| {
         let socket = listen::bind(plan.bind)?;
+        sys::set_backlog(&socket, config.listen_backlog.unwrap_or(i32::MAX)).map_err(system("set a backlog"))?;
         let address = socket.local_addr().map_err(system("ask for a socket's address"))?;
         Ok((socket, address))
     };
@@ -145,6 +146,7 @@ fn orders(
             scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
             ..budget.log_limits(config.retention_check_ms)
         },
+        cold_bytes: budget.cold_bytes,
         limits: Limits {
             frame_bytes_max: config.request_bytes_max,
             idle_ms: config.idle_ms,
@@ -152,11 +154,7 @@ fn orders(
             is_large_ask,
             ..Limits::default()
         },
-        admission: Arc::new(Admission::new(
-            config.connections_max,
-            config.connections_per_ip_max,
-            config.connections_per_ip_overrides.clone(),
-        )),
+        admission: Arc::new(admission(config)?),
         broker: Arc::new(broker),
     })
 }
@@ -164,6 +162,14 @@ fn orders(
 /// Fetches can ask for much more than they are.
 pub fn is_large_ask(frame: &[u8]) -> bool {
     frame.starts_with(&(ApiKey::Fetch as i16).to_be_bytes())
+}
+
+/// How many connections there may be.
+fn admission(config: &Config) -> Result<Admission, StartError> {
+    let descriptors = sys::raise_descriptors().map_err(system("ask how many descriptors there may be"))?;
+    let share = ConnectionBudget::share(descriptors, config.connections_max, config.connections_per_ip_max);
+    tracing::debug!(descriptors, connections = share.max, per_address = share.per_ip_max, "connections are limited");
+    Ok(Admission::new(share.max, share.per_ip_max, config.connections_per_ip_overrides.clone()))
 }
 
 /// The broker's default durability, for people.

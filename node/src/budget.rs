@@ -1,4 +1,5 @@
-//! How the memory of the process is shared out: what a shard may hold in sockets and logs.
+//! How the memory and the descriptors of the process are shared out: what a shard may hold in sockets and logs, and how many
+//! connections leave enough for files.
 
 use engine::log::LogLimits;
 
@@ -13,24 +14,31 @@ const SHARD_MAX: u64 = 1 << 30;
 
 /// Bytes for one shard's buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ShardBudget {
+pub struct ShardBudget {
     /// Received and unsent, in bytes.
-    pub(crate) network_bytes: usize,
+    pub network_bytes: usize,
+    /// Read from disk and held by anybody, in bytes.
+    pub cold_bytes: usize,
     /// Recent batches of all its logs, in bytes.
-    pub(crate) tail_bytes: usize,
+    pub tail_bytes: usize,
     /// Appended and not yet written, in bytes.
-    pub(crate) unwritten_bytes: usize,
+    pub unwritten_bytes: usize,
 }
 
 impl ShardBudget {
     /// An equal share of `memory_bytes` for one of `shards`.
-    pub(crate) fn share(memory_bytes: u64, shards: usize) -> ShardBudget {
+    pub fn share(memory_bytes: u64, shards: usize) -> ShardBudget {
         let whole = (memory_bytes / BUFFERS_DIVISOR / shards as u64).clamp(SHARD_MIN, SHARD_MAX) as usize;
-        ShardBudget { network_bytes: whole / 2, tail_bytes: whole / 4, unwritten_bytes: whole / 4 }
+        ShardBudget {
+            network_bytes: whole / 8 * 3,
+            cold_bytes: whole / 8,
+            tail_bytes: whole / 4,
+            unwritten_bytes: whole / 4,
+        }
     }
 
     /// The bounds of the shard's logs.
-    pub(crate) fn log_limits(self, retention_check_ms: u64) -> LogLimits {
+    pub fn log_limits(self, retention_check_ms: u64) -> LogLimits {
         LogLimits {
             tail_cache_bytes: self.tail_bytes,
             unwritten_bytes_max: self.unwritten_bytes,
@@ -40,16 +48,55 @@ impl ShardBudget {
     }
 }
 
+/// Part of the descriptors that connections leave for the logs' files: a log that cannot open its next file stops taking
+/// records, which no crowd of connections may bring about.
+const FILES_DIVISOR: usize = 4;
+
+/// Part of the connections that one address leaves for others, where nobody chose a limit.
+const OTHERS_DIVISOR: usize = 10;
+
+/// How many connections a process takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionBudget {
+    /// In all.
+    pub max: usize,
+    /// From one address.
+    pub per_ip_max: usize,
+}
+
+impl ConnectionBudget {
+    /// What the operator chose, as far as the process may have so many `descriptors`.
+    pub fn share(descriptors: usize, chosen_max: usize, chosen_per_ip: Option<usize>) -> ConnectionBudget {
+        let max = chosen_max.min(descriptors - descriptors / FILES_DIVISOR);
+        ConnectionBudget { max, per_ip_max: chosen_per_ip.unwrap_or(max - max / OTHERS_DIVISOR) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn connections_leave_descriptors_for_files_and_each_other() {
+        for (descriptors, chosen, per_ip, max, per_ip_max) in [
+            (20_000, usize::MAX, None, 15_000, 13_500),
+            (20_000, 100, None, 100, 90),
+            (20_000, 100, Some(usize::MAX), 100, usize::MAX),
+            (1024, 10_000, Some(5), 768, 5),
+            (usize::MAX, 1, None, 1, 1),
+        ] {
+            let share = ConnectionBudget::share(descriptors, chosen, per_ip);
+            assert_eq!(share, ConnectionBudget { max, per_ip_max }, "{descriptors} {chosen} {per_ip:?}");
+        }
+    }
+
+    #[test]
     fn shares_are_bounded_on_both_sides() {
         for (memory, shards, network) in
-            [(64 << 20, 1, 16 << 20), (2 << 30, 2, 256 << 20), (1 << 40, 2, 512 << 20), (1 << 30, 64, 16 << 20)]
+            [(64 << 20, 1, 12 << 20), (2 << 30, 2, 192 << 20), (1 << 40, 2, 384 << 20), (1 << 30, 64, 12 << 20)]
         {
-            assert_eq!(ShardBudget::share(memory, shards).network_bytes, network, "{memory} for {shards}");
+            let share = ShardBudget::share(memory, shards);
+            assert_eq!((share.network_bytes, share.cold_bytes), (network, network / 3), "{memory} for {shards}");
         }
     }
 }

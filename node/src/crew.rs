@@ -6,6 +6,7 @@
 //!  shard:   driver ─► Up          ► scan (shard 0) ─► Scanned     ► recover ─► Adopted  ► Serving ─► Finished
 //! ```
 
+use crate::cold::ColdReads;
 use crate::driver::{self, Kind, OpenError};
 use crate::links::{self, Links};
 use crate::recover::{self, Found, RecoverError};
@@ -41,6 +42,8 @@ pub struct Orders {
     pub running: Vec<Arc<File>>,
     /// Bounds of the logs of each.
     pub log_limits: LogLimits,
+    /// What reads from disk may hold on each, in bytes.
+    pub cold_bytes: usize,
     /// Bounds of each transport.
     pub limits: Limits,
     /// Connections of all.
@@ -313,7 +316,8 @@ impl Member {
         report(Report::Adopted(broker.highest_producer_id()))?;
         let Ok(Order::Serve(producer_id)) = inbox.recv() else { return Err(CrewError::Gone) };
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
-        let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages));
+        let cold = ColdReads::new(orders.cold_bytes);
+        let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages), cold);
         let loaded = shard.run_until(Shard::is_loaded);
         if let Some(reason) = shard.failure() {
             return Err(CrewError::Metadata(reason.to_owned()));

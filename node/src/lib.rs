@@ -5,6 +5,8 @@
 
 pub mod args;
 pub mod boot;
+pub mod budget;
+pub mod cold;
 pub mod config;
 pub mod crew;
 pub mod data_dir;
@@ -15,6 +17,7 @@ pub mod links;
 pub mod listen;
 pub mod logging;
 pub mod machine;
+pub mod peer_log;
 pub mod place;
 pub mod recover;
 pub mod report;
@@ -23,5 +26,3 @@ pub mod stages;
 pub mod store;
 pub mod sys;
 pub mod verify;
-
-mod budget;

@@ -10,14 +10,16 @@
 //! Everything of a turn is batched: one reap, one send a connection, one wake-up a peer, one submit. Meaning is the
 //! broker's, bytes are the engine's; here is only the order of things.
 
+use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS};
 use crate::crew::Contents;
 use crate::links::Links;
+use crate::peer_log::PeerLog;
 use crate::place;
 use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
 use crate::store::{self, EngineStore, Mem};
 use broker::controller::plan::FoundTopic;
 use broker::io::{ReadFault, ReplyPart};
-use broker::store::{LogId, ReadRange};
+use broker::store::{LogId, Store};
 use broker::{Broker, Effect, Input, Now};
 use engine::io::{Done, ListenerId, Owner};
 use engine::log::{LogEvent, Read, Shutdown, ShutdownError};
@@ -28,6 +30,7 @@ use engine::time::Mono;
 use protocol::Uuid;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use transport_tcp::{CloseReason, ConnId, Event, TcpTransport};
@@ -68,6 +71,11 @@ pub struct Shard {
     phase: Phase,
     /// What tasks found, for the broker.
     found: Rc<RefCell<VecDeque<Input<Mem>>>>,
+    /// Reads that wait for memory.
+    cold: Rc<RefCell<ColdReads>>,
+    /// What this shard last said that it waits for, in bytes.
+    wanted_bytes: usize,
+    peer_log: PeerLog,
     dones: Vec<Done>,
 }
 
@@ -79,9 +87,12 @@ impl Shard {
         broker: Broker<EngineStore>,
         links: Links,
         stages: Arc<Stages>,
+        cold: ColdReads,
     ) -> Shard {
-        let (phase, found, dones) = (Phase::Serving, Rc::default(), Vec::new());
-        let mut shard = Shard { io, transport, broker, links, stages, phase, found, dones };
+        let (phase, found, cold, dones) = (Phase::Serving, Rc::default(), Rc::new(RefCell::new(cold)), Vec::new());
+        let (wanted_bytes, peer_log) = (0, PeerLog::default());
+        let mut shard =
+            Shard { io, transport, broker, links, stages, phase, found, cold, wanted_bytes, peer_log, dones };
         let now = shard.clock(shard.io.now());
         shard.broker.start(now);
         shard
@@ -180,6 +191,7 @@ impl Shard {
         }
         self.inputs(now);
         self.settle(now);
+        self.begin_reads();
         place::large_frames(&mut self.transport, &mut self.broker);
         self.transport.set_read_pressure(self.links.is_congested());
         while let Some((token, op)) = self.transport.poll_op() {
@@ -269,7 +281,8 @@ impl Shard {
             _ => None,
         };
         let logs = self.broker.store().logs.next_deadline();
-        let until = [self.transport.next_deadline(), broker, logs, drain].into_iter().flatten().min();
+        let cold = (self.wanted_bytes > 0).then(|| now.plus_millis(LOOK_AGAIN_MS));
+        let until = [self.transport.next_deadline(), broker, logs, drain, cold].into_iter().flatten().min();
         if until.is_some_and(|at| at <= now) { Turn::Again } else { Turn::Park(until) }
     }
 
@@ -289,13 +302,39 @@ impl Shard {
             }
             Event::Placed { conn, seq, head, rest } => place::input(broker::ConnId(conn.0), seq, &head, rest),
             Event::Closed { conn, peer, reason } => {
-                note_close(peer, &reason);
+                self.note_end("disconnected", peer, &reason);
                 Input::Closed { conn: broker::ConnId(conn.0) }
             }
-            Event::Refused { peer, reason } => return tracing::warn!(%peer, "connection refused: {reason}"),
-            Event::AcceptFailed(error) => return tracing::error!("cannot accept connections, trying again: {error}"),
+            Event::Refused { peer, reason } => return self.note_end("connection refused", peer, &reason),
+            Event::AcceptFailed(error) => return self.note_accept(&error),
         };
         self.broker.handle(input, now);
+    }
+
+    /// A peer's mistake is worth a warning, its coming and going is not.
+    fn note_end(&mut self, what: &str, peer: SocketAddr, reason: &CloseReason) {
+        let is_mistake = match reason {
+            CloseReason::PeerClosed | CloseReason::Idle { .. } | CloseReason::Stopping => {
+                return tracing::debug!(%peer, "{what}: {reason}");
+            }
+            CloseReason::Io(_) | CloseReason::PeerClosedInFrame { .. } => false,
+            CloseReason::FrameLength { .. }
+            | CloseReason::Slow { .. }
+            | CloseReason::Requested(_)
+            | CloseReason::TooMany { .. }
+            | CloseReason::TooManyFromIp { .. } => true,
+        };
+        match self.peer_log.admit(self.io.now()) {
+            Some(hidden) if is_mistake => tracing::warn!(%peer, "{what}: {reason}{hidden}"),
+            Some(hidden) => tracing::info!(%peer, "{what}: {reason}{hidden}"),
+            None => {}
+        }
+    }
+
+    fn note_accept(&mut self, error: &std::io::Error) {
+        if let Some(hidden) = self.peer_log.admit(self.io.now()) {
+            tracing::error!("cannot accept connections, trying again: {error}{hidden}");
+        }
     }
 
     fn act(&mut self, effect: Effect<Mem>) {
@@ -307,12 +346,28 @@ impl Shard {
             Effect::NoReply { conn, seq } => self.transport.no_reply(ConnId(conn.0), seq),
             Effect::Close { conn, seq, reason } => self.transport.close(ConnId(conn.0), seq, reason),
             Effect::Send { to, msg } => self.links.send(to, msg),
-            Effect::ReadDisk { ticket, log, range } => self.read_disk(ticket, log, range),
+            Effect::ReadDisk { ticket, log, range } => {
+                let log_bytes = self.broker.store().size_bytes(log);
+                self.cold.borrow_mut().ask(ticket, log, range, log_bytes);
+            }
             Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
         }
     }
 
-    fn read_disk(&mut self, ticket: u64, log: LogId, range: ReadRange) {
+    /// Begins the reads for which there is memory, and says what the others wait for.
+    fn begin_reads(&mut self) {
+        loop {
+            let held_bytes = self.broker.store().logs.read_held_bytes();
+            let Some(read) = self.cold.borrow_mut().next(held_bytes) else { break };
+            self.read_disk(read);
+        }
+        let wanted_bytes = self.cold.borrow().waiting_bytes();
+        self.stages.want(self.wanted_bytes, wanted_bytes);
+        self.wanted_bytes = wanted_bytes;
+        self.transport.set_wanted(self.stages.wanted_bytes());
+    }
+
+    fn read_disk(&mut self, ColdRead { ticket, log, range, cost_bytes }: ColdRead) {
         let store = self.broker.store_mut();
         let result = match store.look(log, range) {
             Read::Bytes(slices) => Ok(store::chunks(slices)),
@@ -320,13 +375,15 @@ impl Shard {
             Read::OutOfRange => Err(ReadFault::Gone),
             Read::Disk(plan) => {
                 let read = store.logs.read_disk(plan);
-                let found = Rc::clone(&self.found);
+                let (found, cold) = (Rc::clone(&self.found), Rc::clone(&self.cold));
                 return self.io.spawn(async move {
                     let result = read.await.map(store::chunks).map_err(store::fault);
+                    cold.borrow_mut().done(cost_bytes);
                     found.borrow_mut().push_back(Input::ReadDone { ticket, result });
                 });
             }
         };
+        self.cold.borrow_mut().done(cost_bytes);
         self.found.borrow_mut().push_back(Input::ReadDone { ticket, result });
     }
 
@@ -363,20 +420,6 @@ fn slice_of(part: ReplyPart<Mem>) -> Slice {
     match part {
         ReplyPart::Bytes(bytes) => Slice::from(bytes),
         ReplyPart::Chunk(bytes) => bytes.into_slice(),
-    }
-}
-
-/// A peer's mistake is worth a warning, its coming and going is not.
-fn note_close(peer: std::net::SocketAddr, reason: &CloseReason) {
-    match reason {
-        CloseReason::PeerClosed | CloseReason::Idle { .. } | CloseReason::Stopping => {
-            tracing::debug!(%peer, "disconnected: {reason}");
-        }
-        CloseReason::Io(_) | CloseReason::PeerClosedInFrame { .. } => tracing::info!(%peer, "disconnected: {reason}"),
-        CloseReason::FrameLength { .. }
-        | CloseReason::Requested(_)
-        | CloseReason::TooMany { .. }
-        | CloseReason::TooManyFromIp { .. } => tracing::warn!(%peer, "disconnected: {reason}"),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Stages {
     /// Shards whose connections are gone; logs close only when all are, because shards answer for each other.
     drained: AtomicUsize,
     shards: usize,
+    /// What reads that wait for memory will bring on all shards, in bytes.
+    wanted_bytes: AtomicUsize,
     wakers: Vec<Arc<dyn Waker>>,
 }
 
@@ -35,6 +37,7 @@ impl Stages {
             stop_requested: AtomicBool::new(false),
             drained: AtomicUsize::new(0),
             shards: wakers.len(),
+            wanted_bytes: AtomicUsize::new(0),
             wakers,
         }
     }
@@ -70,6 +73,22 @@ impl Stages {
     /// True once no shard has a connection left.
     pub fn is_drained(&self) -> bool {
         self.drained.load(Ordering::Acquire) >= self.shards
+    }
+
+    /// A shard's reads wait for `now_bytes`, and waited for `before_bytes` when it last said so. Shards that sleep are woken
+    /// when that begins: it may be theirs to give back.
+    pub fn want(&self, before_bytes: usize, now_bytes: usize) {
+        if before_bytes != now_bytes {
+            self.wanted_bytes.fetch_add(now_bytes.wrapping_sub(before_bytes), Ordering::Relaxed);
+        }
+        if before_bytes == 0 && now_bytes > 0 {
+            self.wake_all();
+        }
+    }
+
+    /// What all shards wait for, in bytes: who holds memory that nobody takes should give it back, whosever it was.
+    pub fn wanted_bytes(&self) -> usize {
+        self.wanted_bytes.load(Ordering::Relaxed)
     }
 
     fn wake_all(&self) {

@@ -1,10 +1,11 @@
-//! The few system calls that boot needs and std has no name for: affinity, record locks, signals, what a file system is.
-//! Shards never come here; their calls are the drivers'.
+//! The few system calls that boot needs and std has no name for: affinity, descriptors, backlogs, record locks, signals, what a
+//! file system is. Shards never come here; their calls are the drivers'.
 
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -44,6 +45,25 @@ pub fn is_fuse(path: &Path) -> io::Result<bool> {
     // SAFETY: zeroed is a valid statfs, a plain struct of integers; the kernel has filled it.
     let stat = unsafe { stat.assume_init() };
     Ok(stat.f_type == libc::FUSE_SUPER_MAGIC)
+}
+
+/// Lets this process have as many descriptors as it may, as a JVM does by itself; how many that are.
+pub fn raise_descriptors() -> io::Result<usize> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes the limit we own.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    let raised = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
+    // SAFETY: the kernel reads the limit we own.
+    if check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) }).is_ok() {
+        limit = raised;
+    }
+    Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
+/// Lets up to `connections` wait on a listening socket to be accepted; the system may allow fewer.
+pub fn set_backlog(socket: &TcpListener, connections: i32) -> io::Result<()> {
+    // SAFETY: a call without pointers on a descriptor that is open; on a listening socket it changes the backlog only.
+    check(unsafe { libc::listen(socket.as_raw_fd(), connections) })
 }
 
 /// Who holds a lock that we wanted.

@@ -189,6 +189,66 @@ fn frames_that_are_nothing_but_lists() {
     assert_eq!(witness.produce("t", 0, &["y"]), (0, 1));
 }
 
+/// Tagged fields that nobody knows, `count` of them: one tag again and again, or ever lower ones, with one byte each.
+fn unknown_tags(count: u32, is_repeated: bool) -> Vec<u8> {
+    let mut bytes = varint(count);
+    for number in (0..count).rev() {
+        bytes.extend(varint(if is_repeated { 90 } else { 90 + number }));
+        bytes.extend([1, 7]);
+    }
+    bytes
+}
+
+fn varint(mut number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// Thousands of unknown tagged fields behind every struct of every flexible request, its header too (CVE-2026-111115 was two
+/// bytes each in the header of ApiVersions). They are skipped, as KIP-482 wants, and so cost nothing but their bytes; where they
+/// do not fit they end the connection.
+#[test]
+fn tagged_fields_by_the_thousand() {
+    const COUNT: u32 = 2_000;
+    let data = folder();
+    let mut command = ringlog(data.path(), &["--shards", "1"]);
+    command.env("RUST_LOG", "error");
+    let broker = Broker::spawn(command);
+    let mut witness = broker.client();
+    assert_eq!(witness.create_topic("t", 1), 0);
+    let tags = [unknown_tags(COUNT, true), unknown_tags(COUNT, false)];
+    // Tags that claim 2 GiB: of them, and of one's value.
+    let lies = [vec![0xff, 0xff, 0xff, 0xff, 0x07], vec![1, 90, 0xff, 0xff, 0xff, 0xff, 0x07]];
+    send_all(&broker, &vec![frame(&tags[0]); 2 * AT_ONCE], "warm-up");
+    let (before, mut nested) = (broker.peak_kib(), 0);
+    for served in served() {
+        let Some(version) = served.versions.iter().copied().rfind(|version| served.key.is_flexible(*version)) else {
+            continue;
+        };
+        let (head, body) = (header(served.key, version), sample_body(&served, version));
+        let mut frames = Vec::new();
+        for tags in tags.iter().chain(&lies) {
+            // A flexible header ends with the number of its tagged fields.
+            frames.push(frame(&[&head[..head.len() - 1], tags, &body].concat()));
+            for at in (0..body.len()).filter(|at| body[*at] == 0) {
+                let grown = [&body[..at], tags, &body[at + 1..]].concat();
+                nested += usize::from((served.decode)(&grown, version).is_ok());
+                frames.push(frame(&[&head[..], &grown].concat()));
+            }
+        }
+        send_all(&broker, &frames, &format!("{} v{version}", served.key.name()));
+    }
+    let moved = broker.peak_kib() - before;
+    println!("{nested} requests with tags where tags may stand moved the peak by {moved} KiB");
+    assert!(nested > 100 && moved <= MOVES_MAX_KIB, "{nested} of them, {moved} KiB");
+    assert_eq!(witness.produce("t", 0, &["x"]), (0, 0));
+}
+
 /// What is served is advertised: a request that the broker learns has to be added above.
 #[test]
 fn every_served_request_is_here() {

@@ -2,7 +2,8 @@
 
 use crate::event::ConnId;
 use crate::inbound::{Inbound, Whole};
-use crate::limits::{Limits, SEND_BYTES_SOFT, SEND_PIECES_MAX};
+use crate::limits::{EARNED_AT, Limits, SEND_BYTES_SOFT, SEND_PIECES_MAX, STALLED_MS};
+use crate::pace::Pace;
 use crate::replies::{Answer, Replies};
 use engine::io::ConnId as Socket;
 use engine::mem::Slice;
@@ -42,6 +43,7 @@ pub(crate) struct Conn {
     pub(crate) peer: SocketAddr,
     pub(crate) phase: Phase,
     pub(crate) inbound: Inbound,
+    pub(crate) pace: Pace,
     pub(crate) replies: Replies,
     /// Frames with their sequence numbers that wait behind a large answer.
     held: VecDeque<(u64, Whole)>,
@@ -59,6 +61,8 @@ pub(crate) struct Conn {
     pub(crate) is_dirty: bool,
     /// Is in the transport's list of connections that wait for the budget.
     pub(crate) is_paused: bool,
+    /// Is in the transport's list of frames under way.
+    pub(crate) is_timed: bool,
     /// When a byte last moved.
     pub(crate) moved_at: Mono,
     /// When it was first seen that the peer takes nothing of the present answers.
@@ -73,6 +77,7 @@ impl Conn {
             peer,
             phase: Phase::Open,
             inbound: Inbound::new(limits.frame_bytes_max),
+            pace: Pace::default(),
             replies: Replies::default(),
             held: VecDeque::new(),
             large: Large::Free,
@@ -84,6 +89,7 @@ impl Conn {
             shutdown_pending: false,
             is_dirty: false,
             is_paused: false,
+            is_timed: false,
             moved_at: now,
             stalled_since: None,
         }
@@ -117,6 +123,19 @@ impl Conn {
             self.large = Large::Asked(*seq);
         }
         self.held.pop_front()
+    }
+
+    /// Frames that stay, out of the last `count` taken in, get memory of their own: the buffer that they were cut out of is
+    /// many times as large.
+    pub(crate) fn settle(&mut self, count: usize) {
+        let first = self.held.len().saturating_sub(count);
+        for (_, frame) in self.held.range_mut(first..) {
+            if let Whole::Frame(frame) = frame
+                && frame.len() < EARNED_AT
+            {
+                *frame = Slice::from(frame.to_vec());
+            }
+        }
     }
 
     /// Requests that were handed out and wait for their answer.
@@ -174,17 +193,14 @@ impl Conn {
         }
     }
 
-    /// Looks whether the peer takes what is due, and returns since when it was seen not to.
-    pub(crate) fn look(&mut self, now: Mono) -> Option<Mono> {
-        if self.unsent_bytes == 0 {
-            return None;
+    /// Looks whether the peer keeps memory from others: bytes that it does not take, or whose frame it does not finish.
+    /// Calls must come more often than it may take.
+    pub(crate) fn look(&mut self, now: Mono) -> usize {
+        if self.unsent_bytes > 0 {
+            let since = *self.stalled_since.get_or_insert(now);
+            return if since.plus_millis(STALLED_MS) <= now { self.unsent_bytes } else { 0 };
         }
-        Some(*self.stalled_since.get_or_insert(now))
-    }
-
-    /// Answer bytes that the peer has not taken.
-    pub(crate) fn unsent_bytes(&self) -> usize {
-        self.unsent_bytes
+        if self.pace.is_stalled(now) && self.recv_pending { self.inbound.held_bytes() } else { 0 }
     }
 
     /// Everything that is known was sent.

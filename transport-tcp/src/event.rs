@@ -91,6 +91,16 @@ pub enum CloseReason {
         /// The limit, in milliseconds.
         ms: u64,
     },
+    /// A frame began and does not come on.
+    #[error("{arrived} bytes of a frame of {len} bytes came in {ms} ms, slower than any client waits for its answer")]
+    Slow {
+        /// Bytes of the frame that had arrived, as far as was known.
+        arrived: usize,
+        /// Bytes that the frame announced.
+        len: usize,
+        /// How long ago it began, in milliseconds.
+        ms: u64,
+    },
     /// The user of the transport asked for it.
     #[error("{0}")]
     Requested(String),

@@ -1,11 +1,18 @@
 //! Received buffers to frames. Several frames are cut out of one buffer without a copy; a frame that is not whole yet
-//! continues in memory of its own, which grows as its bytes arrive and never by what its length merely claims.
+//! continues in memory of its own, which grows as its bytes arrive and never by what its length merely claims:
+//!
+//! ```text
+//!  bytes that arrived    kept in                                     received into
+//!  below EARLY_MAX       just as many bytes                          whatever buffer the driver picks
+//!  below EARNED_AT       up to ROOM_FACTOR times as many             the frame's own memory
+//!  from there on         EARNED_ROOM, then twice as many             the frame's own memory, filled
+//! ```
 //!
 //! Once enough of a large frame is there to justify room for all of it, the room may be somebody else's: the rest of the
 //! frame is then received straight into that place.
 
 use crate::event::CloseReason;
-use crate::limits::{EARNED_AT, EARNED_ROOM, FILL_MAX, FIRST_ROOM};
+use crate::limits::{EARLY_MAX, EARNED_AT, EARNED_ROOM, FILL_MAX, ROOM_FACTOR};
 use crate::sniff::Sniffed;
 use engine::io::RecvInto;
 use engine::mem::{Buf, Slice};
@@ -44,6 +51,8 @@ impl Whole {
 enum State {
     /// Inside the length prefix: `have` of its bytes arrived, 0 between two frames.
     Prefix { bytes: [u8; PREFIX], have: usize },
+    /// Inside a frame of `len` bytes of which fewer than [`EARLY_MAX`] arrived: it holds those and no room.
+    Early { len: usize, seen: Vec<u8> },
     /// Inside a frame of `len` bytes that has no memory of its own yet: `seen` arrived among others.
     Begun { len: usize, seen: Slice },
     /// Inside a frame; `buf` holds what arrived of the `len` bytes behind `head`.
@@ -64,10 +73,29 @@ impl Inbound {
         !matches!(self.state, State::Prefix { .. })
     }
 
+    /// True once a byte of a frame arrived that is not whole.
+    pub(crate) fn is_begun(&self) -> bool {
+        !matches!(self.state, State::Prefix { have: 0, .. })
+    }
+
+    /// Bytes that arrived of the unfinished frame, as far as is known, and its length; a prefix counts as a frame of its own.
+    pub(crate) fn progress(&self) -> (usize, usize) {
+        let head = self.head.as_ref().map_or(0, |head| head.len());
+        let (arrived, len) = match &self.state {
+            State::Prefix { have, .. } => (*have, PREFIX),
+            State::Early { len, seen } => (seen.len(), *len),
+            State::Begun { len, seen } => (seen.len(), *len),
+            State::Body { len, buf } => (buf.len(), *len),
+            State::Away { len, arrived, .. } => (*arrived, *len),
+        };
+        (head + arrived, head + len)
+    }
+
     /// Memory held for the unfinished frame, in bytes.
     pub(crate) fn held_bytes(&self) -> usize {
         let body = match &self.state {
             State::Prefix { .. } => 0,
+            State::Early { seen, .. } => seen.capacity(),
             State::Begun { seen, .. } => seen.len(),
             State::Body { buf, .. } => buf.capacity(),
             State::Away { capacity, .. } => *capacity,
@@ -101,7 +129,9 @@ impl Inbound {
                 let seen = buf.freeze();
                 (seen.slice(0..at), seen.slice(at..seen.len()), len - at)
             }
-            State::Prefix { .. } | State::Away { .. } => unreachable!("only a large frame at rest is placed"),
+            State::Prefix { .. } | State::Early { .. } | State::Away { .. } => {
+                unreachable!("only a large frame at rest is placed")
+            }
         };
         assert!(place.is_empty() && place.capacity() == len, "room for {} of {len} bytes", place.capacity());
         place.extend_from_slice(&rest);
@@ -114,20 +144,23 @@ impl Inbound {
         self.head.is_some()
     }
 
-    /// How many bytes more than now the next receive would hold.
-    pub(crate) fn growth_bytes(&self) -> usize {
+    /// How many bytes more than now the next receive would hold. `confined` as in [`Inbound::target`].
+    pub(crate) fn growth_bytes(&self, confined: bool) -> usize {
         match &self.state {
+            State::Early { len, seen } if confined => early_room(*len).saturating_sub(seen.capacity()),
             State::Begun { len, seen } => room(*len, seen.len()) - seen.len(),
             State::Body { len, buf } if wants_room(*len, buf) => room(*len, buf.len()) - buf.capacity(),
             _ => 0,
         }
     }
 
-    /// Where the next bytes go. Wants [`Inbound::received`] before the next call.
-    pub(crate) fn target(&mut self) -> RecvInto {
+    /// Where the next bytes go; a `confined` receive inside a frame brings nothing behind that frame. Wants
+    /// [`Inbound::received`] before the next call.
+    pub(crate) fn target(&mut self, confined: bool) -> RecvInto {
         match std::mem::replace(&mut self.state, BETWEEN) {
-            prefix @ State::Prefix { .. } => {
-                self.state = prefix;
+            State::Early { len, seen } if confined => self.send_away(len, moved(&seen, early_room(len))),
+            small @ (State::Prefix { .. } | State::Early { .. }) => {
+                self.state = small;
                 RecvInto::Any
             }
             State::Begun { len, seen } => self.send_away(len, moved(&seen, room(len, seen.len()))),
@@ -153,7 +186,8 @@ impl Inbound {
                 None => Whole::Frame(buf.freeze()),
             }),
             State::Away { len, .. } => self.state = State::Body { len, buf },
-            State::Prefix { bytes, have } => return self.cut(&buf.freeze(), bytes, have, frames),
+            State::Prefix { bytes, have } => return self.cut(&buf.freeze(), 0, bytes, have, frames),
+            State::Early { len, seen } => return self.go_on(len, seen, &buf.freeze(), frames),
             State::Begun { .. } | State::Body { .. } => unreachable!("a receive inside a body owns its buffer"),
         }
         Ok(())
@@ -161,29 +195,48 @@ impl Inbound {
 
     /// Why a peer that closes now does so.
     pub(crate) fn at_end(&self) -> CloseReason {
-        match &self.state {
-            State::Prefix { have: 0, .. } => CloseReason::PeerClosed,
-            State::Prefix { have, .. } => CloseReason::PeerClosedInFrame { arrived: *have, len: PREFIX },
-            State::Begun { len, seen } => self.ended_in_frame(seen.len(), *len),
-            State::Body { len, buf } => self.ended_in_frame(buf.len(), *len),
-            State::Away { len, arrived, .. } => self.ended_in_frame(*arrived, *len),
+        match self.progress() {
+            _ if !self.is_begun() => CloseReason::PeerClosed,
+            (arrived, len) => CloseReason::PeerClosedInFrame { arrived, len },
         }
     }
 
-    fn ended_in_frame(&self, arrived: usize, len: usize) -> CloseReason {
-        let head = self.head.as_ref().map_or(0, |head| head.len());
-        CloseReason::PeerClosedInFrame { arrived: head + arrived, len: head + len }
+    /// Goes on with a frame that has only begun, then with what `whole` brought behind it.
+    fn go_on(
+        &mut self,
+        len: usize,
+        mut seen: Vec<u8>,
+        whole: &Slice,
+        frames: &mut Vec<Whole>,
+    ) -> Result<(), CloseReason> {
+        let missing = len - seen.len();
+        if whole.len() >= missing {
+            seen.extend_from_slice(&whole[..missing]);
+            frames.push(Whole::Frame(Slice::from(seen)));
+            return self.cut(whole, missing, [0; PREFIX], 0, frames);
+        }
+        let arrived = seen.len() + whole.len();
+        self.state = if arrived < EARLY_MAX {
+            seen.reserve_exact(whole.len().max(seen.len().min(EARLY_MAX)));
+            seen.extend_from_slice(whole);
+            State::Early { len, seen }
+        } else {
+            let mut buf = moved(&seen, room(len, arrived));
+            buf.extend_from_slice(whole);
+            State::Body { len, buf }
+        };
+        Ok(())
     }
 
-    /// Cuts `whole` into frames, starting `have` bytes into a prefix.
+    /// Cuts `whole` from byte `at` on into frames, starting `have` bytes into a prefix.
     fn cut(
         &mut self,
         whole: &Slice,
+        mut at: usize,
         mut prefix: [u8; PREFIX],
         mut have: usize,
         frames: &mut Vec<Whole>,
     ) -> Result<(), CloseReason> {
-        let mut at = 0;
         loop {
             let take = (PREFIX - have).min(whole.len() - at);
             prefix[have..have + take].copy_from_slice(&whole[at..at + take]);
@@ -205,10 +258,10 @@ impl Inbound {
     /// A frame of `len` bytes has begun with `seen`.
     fn begin(&mut self, len: usize, seen: Slice) {
         self.was_offered = false;
-        self.state = if seen.len() >= EARNED_AT {
-            State::Begun { len, seen }
-        } else {
-            State::Body { len, buf: moved(&seen, room(len, seen.len())) }
+        self.state = match seen.len() {
+            EARNED_AT.. => State::Begun { len, seen },
+            EARLY_MAX.. => State::Body { len, buf: moved(&seen, room(len, seen.len())) },
+            _ => State::Early { len, seen: seen.to_vec() },
         };
     }
 
@@ -223,13 +276,18 @@ impl Inbound {
 
 /// Room that `arrived` bytes of a frame of `len` bytes justify.
 fn room(len: usize, arrived: usize) -> usize {
-    let earned = if arrived < EARNED_AT { FIRST_ROOM } else { EARNED_ROOM.max(2 * arrived) };
+    let earned = if arrived < EARNED_AT { ROOM_FACTOR * arrived } else { EARNED_ROOM.max(2 * arrived) };
     earned.min(len)
+}
+
+/// Room for a frame that has only begun, where it must be received apart from what follows it.
+fn early_room(len: usize) -> usize {
+    (ROOM_FACTOR * EARLY_MAX).min(len)
 }
 
 /// Full, or by now worth more room than it began with.
 fn wants_room(len: usize, buf: &Buf) -> bool {
-    let worth_more = buf.capacity() == FIRST_ROOM && buf.len() >= EARNED_AT;
+    let worth_more = buf.capacity() < EARNED_ROOM && buf.len() >= EARNED_AT;
     buf.capacity() < len && (buf.spare_len() == 0 || worth_more)
 }
 
@@ -262,10 +320,19 @@ mod tests {
 
     /// As `feed`; large frames are placed from where `at` says on, given their length.
     fn feed_placing(bytes: &[u8], piece: usize, at: impl Fn(usize) -> Option<usize>) -> (Vec<Whole>, usize) {
+        feed_either_way(bytes, piece, false, at)
+    }
+
+    fn feed_either_way(
+        bytes: &[u8],
+        piece: usize,
+        confined: bool,
+        at: impl Fn(usize) -> Option<usize>,
+    ) -> (Vec<Whole>, usize) {
         let (mut inbound, mut frames, mut held) = (Inbound::new(MAX), Vec::new(), 0);
         let mut rest = bytes;
         while !rest.is_empty() {
-            let mut buf = match inbound.target() {
+            let mut buf = match inbound.target(confined) {
                 RecvInto::Any => Buf::with_capacity(piece),
                 RecvInto::Fill(buf) | RecvInto::Buf(buf) => buf,
             };
@@ -294,6 +361,8 @@ mod tests {
             let (frames, _) = feed(&bytes, piece);
             assert_eq!(frames.iter().map(|frame| frame.len()).collect::<Vec<_>>(), lens, "pieces of {piece}");
             assert!(frames.iter().zip(lens).all(|(got, len)| **got == frame(len)[4..]), "pieces of {piece}");
+            let (confined, _) = feed_either_way(&bytes, piece, true, |_| None);
+            assert_eq!(confined.iter().map(Whole::len).collect::<Vec<_>>(), lens, "confined pieces of {piece}");
         }
     }
 
@@ -332,14 +401,40 @@ mod tests {
         assert_eq!((gap, held), (14, 0));
     }
 
+    /// Feeds the first `arrived` bytes of a frame that claims the most, a byte at a time; what is held at the end.
+    fn crawled(arrived: usize) -> usize {
+        let (mut inbound, mut frames) = (Inbound::new(MAX), Vec::new());
+        for byte in [&(MAX as i32).to_be_bytes()[..], &vec![7; arrived]].concat() {
+            let mut buf = match inbound.target(false) {
+                RecvInto::Any => Buf::with_capacity(1),
+                RecvInto::Fill(buf) | RecvInto::Buf(buf) => buf,
+            };
+            buf.extend_from_slice(&[byte]);
+            inbound.received(buf, &mut frames).expect("the length is allowed");
+        }
+        assert_eq!(inbound.progress(), (arrived, MAX));
+        inbound.held_bytes()
+    }
+
     #[test]
-    fn claimed_length_alone_earns_one_small_room() {
+    fn a_claimed_length_holds_what_arrived_and_little_more() {
+        for arrived in [0, 1, 2, 50, 1000, EARLY_MAX - 1] {
+            assert!(crawled(arrived) <= 2 * arrived, "{arrived} bytes hold {}", crawled(arrived));
+        }
+        for arrived in [EARLY_MAX, EARLY_MAX + 1, 10_000, EARNED_AT - 1] {
+            assert!(crawled(arrived) <= ROOM_FACTOR * arrived, "{arrived} bytes hold {}", crawled(arrived));
+        }
+    }
+
+    #[test]
+    fn a_frame_that_has_begun_can_be_received_alone() {
         let (mut inbound, mut frames) = (Inbound::new(MAX), Vec::new());
         let mut buf = Buf::with_capacity(100);
-        buf.extend_from_slice(&frame(MAX)[..50]);
+        buf.extend_from_slice(&frame(300)[..50]);
         inbound.received(buf, &mut frames).expect("the length is allowed");
-        assert_eq!(inbound.held_bytes(), FIRST_ROOM);
-        assert!(matches!(inbound.target(), RecvInto::Buf(_)));
+        assert_eq!((inbound.growth_bytes(false), inbound.growth_bytes(true)), (0, 300 - inbound.held_bytes()));
+        assert!(matches!(inbound.target(false), RecvInto::Any));
+        assert!(matches!(inbound.target(true), RecvInto::Buf(buf) if buf.capacity() == 300 && buf.len() == 46));
     }
 
     #[test]
@@ -348,7 +443,7 @@ mod tests {
         let mut buf = Buf::with_capacity(EARNED_AT + PREFIX);
         buf.extend_from_slice(&frame(1 << 20)[..EARNED_AT + PREFIX]);
         inbound.received(buf, &mut frames).expect("the length is allowed");
-        let RecvInto::Fill(buf) = inbound.target() else {
+        let RecvInto::Fill(buf) = inbound.target(false) else {
             panic!("a large frame is received straight into its memory")
         };
         assert_eq!((buf.capacity(), buf.len()), (1 << 20, EARNED_AT));

@@ -10,6 +10,7 @@
 pub mod limits;
 
 mod inbound;
+mod pace;
 mod replies;
 mod sniff;
 

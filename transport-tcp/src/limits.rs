@@ -1,7 +1,11 @@
 //! Every bound of the transport, and how they fit together.
 
-/// Room that a frame of unknown honesty gets first, in bytes.
-pub(crate) const FIRST_ROOM: usize = 64 << 10;
+/// Up to here a frame holds what arrived and no room at all, in bytes: ten thousand that only begin one must cost little.
+/// Less than a page, since no room is smaller than that.
+pub(crate) const EARLY_MAX: usize = 2 << 10;
+
+/// Room for each byte that arrived, until [`EARNED_AT`]. With twice as much every byte would be copied twice on average.
+pub(crate) const ROOM_FACTOR: usize = 4;
 
 /// Once this much of a frame has arrived, it is received straight into its own memory, in bytes.
 pub(crate) const EARNED_AT: usize = 32 << 10;
@@ -30,14 +34,29 @@ pub(crate) const ACCEPT_RETRY_MS: u64 = 100;
 /// shorter than clients wait for an answer, long enough for 4 MiB at 3 Mbit/s.
 pub(crate) const STALLED_MS: u64 = 10_000;
 
+/// As [`STALLED_MS`], for a frame that fills a room, in bytes a millisecond.
+pub(crate) const STALLED_BYTES_PER_MS: u64 = 400;
+
+/// A frame that has begun may bring nothing for this long, in milliseconds: as long as clients wait for an answer by default
+/// (`request.timeout.ms`), so that whoever is slower has given up by itself.
+pub(crate) const FRAME_GRACE_MS: u64 = 30_000;
+
+/// What a frame must bring on average once the grace is used up, in bytes a millisecond: 1 MiB then takes a minute and a half,
+/// three times what clients wait by default.
+pub(crate) const FRAME_BYTES_PER_MS_MIN: u64 = 16;
+
 /// Milliseconds between two looks for such peers.
 pub(crate) const STALLED_CHECK_MS: u64 = 500;
+
+/// Times to look at connections that may stay after those are gone, beside twice as many as there are connections.
+pub(crate) const TIMES_KEPT: usize = 1024;
 
 /// Bits of a connection id that name its slot; the rest counts connections.
 pub(crate) const SLOT_BITS: u32 = 24;
 
-const _: () = assert!(EARNED_AT < FIRST_ROOM, "a frame must be able to earn more before its first room is full");
-const _: () = assert!(FIRST_ROOM < EARNED_ROOM, "earned room must be more than the first one");
+const _: () = assert!(STALLED_MS < FRAME_GRACE_MS, "short memory makes less patient");
+const _: () = assert!(EARLY_MAX < EARNED_AT && ROOM_FACTOR > 1, "rooms must grow");
+const _: () = assert!(ROOM_FACTOR * EARNED_AT < EARNED_ROOM, "earned room must be more than the ones before");
 
 /// What an operator may set.
 #[derive(Clone, Debug)]

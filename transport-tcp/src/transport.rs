@@ -4,7 +4,9 @@ use crate::admission::Admission;
 use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, ConnId, Event};
 use crate::inbound::Whole;
-use crate::limits::{ACCEPT_RETRY_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS};
+use crate::limits::{
+    ACCEPT_RETRY_MS, FRAME_GRACE_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS, TIMES_KEPT,
+};
 use crate::replies::Answer;
 use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
 use engine::mem::{Buf, Slice};
@@ -71,6 +73,8 @@ pub struct TcpTransport {
     waiting: usize,
     /// Somebody else's memory is short: start no new frame.
     is_pressed: bool,
+    /// What others wait for that may be held by answers of ours, in bytes.
+    wanted_bytes: usize,
     /// Takes no connection any more.
     is_stopping: bool,
     /// The one connection that may grow its frame past the budget, so that a budget spent on halves of frames frees itself.
@@ -78,6 +82,10 @@ pub struct TcpTransport {
     dirty: Vec<usize>,
     paused: VecDeque<usize>,
     idle: BinaryHeap<Reverse<(Mono, ConnId)>>,
+    /// When to look at frames under way; a connection is in here at most once.
+    timed: BinaryHeap<Reverse<(Mono, ConnId)>>,
+    /// The latest time that was told.
+    now: Mono,
     /// When to look for peers that take nothing; only while the budget is spent.
     stalled_check_at: Option<Mono>,
     events: VecDeque<Event>,
@@ -102,11 +110,14 @@ impl TcpTransport {
             spent_bytes: 0,
             waiting: 0,
             is_pressed: false,
+            wanted_bytes: 0,
             is_stopping: false,
             favoured: None,
             dirty: Vec::new(),
             paused: VecDeque::new(),
             idle: BinaryHeap::new(),
+            timed: BinaryHeap::new(),
+            now: Mono(0),
             stalled_check_at: None,
             events: VecDeque::new(),
             ops: VecDeque::new(),
@@ -124,6 +135,7 @@ impl TcpTransport {
 
     /// Takes the completion of an op that [`TcpTransport::poll_op`] gave.
     pub fn handle(&mut self, done: Done, now: Mono) {
+        self.now = now;
         let (kind, index) = kind_and_index(done.token);
         match (kind, done.op) {
             (Kind::Accept, Op::Accept { peer, local, .. }) => self.accepted(index, done.result, peer, local, now),
@@ -134,7 +146,7 @@ impl TcpTransport {
             (Kind::Refuse | Kind::Cancel, _) => {}
             (kind, op) => unreachable!("a {kind:?} token came back with {op:?}"),
         }
-        if self.stalled_check_at.is_none() && self.spent_bytes >= self.limits.budget_bytes {
+        if self.stalled_check_at.is_none() && self.over_bytes() > 0 {
             self.stalled_check_at = Some(now.plus_millis(STALLED_CHECK_MS));
         }
     }
@@ -191,6 +203,14 @@ impl TcpTransport {
         self.is_pressed = on;
     }
 
+    /// Others wait for so many bytes, which answers that nobody takes may hold: those are looked for while this is not 0.
+    pub fn set_wanted(&mut self, bytes: usize) {
+        self.wanted_bytes = bytes;
+        if bytes > 0 && self.stalled_check_at.is_none() {
+            self.stalled_check_at = Some(self.now.plus_millis(STALLED_CHECK_MS));
+        }
+    }
+
     /// Accepts nothing any more and closes every connection as soon as its requests are answered.
     pub fn stop(&mut self) {
         self.is_stopping = true;
@@ -207,6 +227,11 @@ impl TcpTransport {
         (0..self.conns.len()).for_each(|slot| self.end(slot, CloseReason::Stopping));
     }
 
+    /// Times at which something is to be looked at.
+    pub fn time_count(&self) -> usize {
+        self.idle.len() + self.timed.len()
+    }
+
     /// Open or still closing connections.
     pub fn connection_count(&self) -> usize {
         self.conns.len() - self.free.len()
@@ -219,12 +244,15 @@ impl TcpTransport {
 
     /// When [`TcpTransport::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Mono> {
-        let idle = self.idle.peek().map(|Reverse((at, _))| *at);
-        self.listeners.iter().filter_map(|listener| listener.retry_at).chain(idle).chain(self.stalled_check_at).min()
+        let first = |heap: &BinaryHeap<Reverse<(Mono, ConnId)>>| heap.peek().map(|Reverse((at, _))| *at);
+        let checks = [first(&self.idle), first(&self.timed), self.stalled_check_at];
+        self.listeners.iter().map(|listener| listener.retry_at).chain(checks).flatten().min()
     }
 
-    /// Acts on time that has passed: idle connections end, failed accepts are tried again.
+    /// Acts on time that has passed: connections end that are idle or whose frame does not come on, failed accepts are tried
+    /// again.
     pub fn tick(&mut self, now: Mono) {
+        self.now = now;
         for index in 0..self.listeners.len() {
             if self.listeners[index].retry_at.is_some_and(|at| at <= now) {
                 self.listeners[index].retry_at = None;
@@ -236,6 +264,12 @@ impl TcpTransport {
         {
             self.idle.pop();
             self.check_idle(id, now);
+        }
+        while let Some(Reverse((at, id))) = self.timed.peek().copied()
+            && at <= now
+        {
+            self.timed.pop();
+            self.check_pace(id, now);
         }
         if self.stalled_check_at.is_some_and(|at| at <= now) {
             self.end_stalled(now);
@@ -336,8 +370,15 @@ impl TcpTransport {
         let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return Ok(()) };
         let before = conn.cost_bytes();
         conn.moved_at = now;
+        let (was_at, _) = conn.inbound.progress();
         let outcome = conn.inbound.received(buf, &mut frames);
+        let count = frames.len();
         frames.drain(..).for_each(|whole| conn.hold(whole));
+        let (arrived, is_begun) = (conn.inbound.progress().0, conn.inbound.is_begun());
+        conn.pace.received(arrived.saturating_sub(was_at), is_begun, count > 0, now);
+        if is_begun && !std::mem::replace(&mut conn.is_timed, true) {
+            self.timed.push(Reverse((conn.pace.deadline(), conn.id)));
+        }
         if conn.inbound.take_offer() {
             self.large.push_back(conn.id);
         }
@@ -347,6 +388,9 @@ impl TcpTransport {
         }
         self.frames = frames;
         self.hand_out(slot);
+        if let Some(conn) = self.conns[slot].as_mut() {
+            conn.settle(count);
+        }
         outcome
     }
 
@@ -422,31 +466,39 @@ impl TcpTransport {
 
     /// Starts the next receive, or lists the connection as paused if only the shard's memory forbids it.
     fn read(&mut self, slot: usize) {
+        let confined = self.is_short();
         let allowed = self.may_read(slot);
         let Some(conn) = self.conns[slot].as_mut() else { return };
         if !conn.is_within(&self.limits) {
-            return;
+            return conn.pace.hold_up();
         }
         if !allowed {
+            conn.pace.hold_up();
             if !std::mem::replace(&mut conn.is_paused, true) {
                 self.paused.push_back(slot);
             }
             return;
         }
         let before = conn.inbound.held_bytes();
-        let into = conn.inbound.target();
+        let into = conn.inbound.target(confined);
+        conn.pace.asked(if let RecvInto::Fill(buf) = &into { buf.spare_len() } else { 0 }, self.now);
         self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
         conn.recv_pending = true;
         self.ops.push_back((token(Kind::Recv, slot), Op::Recv { conn: conn.socket, into }));
+    }
+
+    /// No new frame may start.
+    fn is_short(&self) -> bool {
+        self.is_pressed || self.spent_bytes >= self.limits.budget_bytes
     }
 
     /// New frames start while the budget lasts. Frames under way use the room they have; more room is again the budget's,
     /// except that one connection may always go on while nothing else could free memory.
     fn may_read(&mut self, slot: usize) -> bool {
         let conn = self.conn(slot);
-        let (id, growth_bytes) = (conn.id, conn.inbound.growth_bytes());
+        let (id, growth_bytes) = (conn.id, conn.inbound.growth_bytes(self.is_short()));
         if !conn.inbound.is_in_body() {
-            return !self.is_pressed && self.spent_bytes < self.limits.budget_bytes;
+            return !self.is_short();
         }
         if growth_bytes == 0 || self.spent_bytes + growth_bytes <= self.limits.budget_bytes {
             return true;
@@ -455,6 +507,11 @@ impl TcpTransport {
             self.favoured = Some(id);
         }
         self.favoured == Some(id)
+    }
+
+    /// What must be given back for everybody to go on, in bytes.
+    fn over_bytes(&self) -> usize {
+        (self.spent_bytes + 1).saturating_sub(self.limits.budget_bytes).max(self.wanted_bytes)
     }
 
     /// Looks at paused connections again once there is room.
@@ -491,25 +548,45 @@ impl TcpTransport {
         }
     }
 
-    /// A spent budget keeps everybody waiting: those who take nothing of what they asked for give theirs back, the largest
-    /// first.
+    /// A frame that has begun must come on; while we do not read, it is not the peer's fault.
+    fn check_pace(&mut self, id: ConnId, now: Mono) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
+        let Some(begun_at) = conn.pace.begun_at() else {
+            conn.is_timed = false;
+            return;
+        };
+        let at = if conn.recv_pending { conn.pace.deadline() } else { now.plus_millis(FRAME_GRACE_MS) };
+        if at > now {
+            return self.timed.push(Reverse((at, id)));
+        }
+        let (arrived, len) = conn.inbound.progress();
+        let ms = u64::try_from(now.since(begun_at).as_millis()).unwrap_or(u64::MAX);
+        self.end(slot, CloseReason::Slow { arrived, len, ms });
+    }
+
+    /// Short memory keeps everybody waiting: those who take nothing of what they asked for, or do not finish what they
+    /// began, give theirs back, the largest first.
     fn end_stalled(&mut self, now: Mono) {
         self.stalled_check_at = None;
-        if self.spent_bytes < self.limits.budget_bytes {
+        let mut over_bytes = self.over_bytes();
+        if over_bytes == 0 {
             return;
         }
         self.stalled_check_at = Some(now.plus_millis(STALLED_CHECK_MS));
-        let mut stalled = Vec::new();
-        for (slot, conn) in self.conns.iter_mut().enumerate() {
-            let Some(conn) = conn else { continue };
-            if conn.look(now).is_some_and(|since| since.plus_millis(STALLED_MS) <= now) {
-                stalled.push((conn.unsent_bytes(), slot));
-            }
-        }
+        let looked =
+            self.conns.iter_mut().enumerate().filter_map(|(slot, conn)| Some((conn.as_mut()?.look(now), slot)));
+        let mut stalled: Vec<(usize, usize)> = looked.filter(|(bytes, _)| *bytes > 0).collect();
         stalled.sort_unstable();
-        while self.spent_bytes >= self.limits.budget_bytes {
+        // What a receive holds comes back a moment after its connection ended.
+        while over_bytes > 0 {
             let Some((bytes, slot)) = stalled.pop() else { return };
-            let why = format!("memory is short, and the peer took none of {bytes} answer bytes for {STALLED_MS} ms");
+            over_bytes = over_bytes.saturating_sub(bytes);
+            let why = if self.conn(slot).is_flushed() {
+                format!("memory is short, and a frame that holds {bytes} bytes does not come on")
+            } else {
+                format!("memory is short, and the peer took none of {bytes} answer bytes for {STALLED_MS} ms")
+            };
             self.end(slot, CloseReason::Requested(why));
         }
     }
@@ -558,6 +635,18 @@ impl TcpTransport {
         self.placed -= conn.placed();
         self.admission.leave(conn.peer.ip());
         self.free.push(slot);
+        self.forget_times_of_closed();
+    }
+
+    /// A flood must not leave an entry for each of its connections until their idle time has passed.
+    fn forget_times_of_closed(&mut self) {
+        let entries_max = 2 * self.connection_count() + TIMES_KEPT;
+        if self.idle.len() > entries_max || self.timed.len() > entries_max {
+            let conns = &self.conns;
+            let is_open = |id: ConnId| matches!(conns.get(slot_in(id)), Some(Some(conn)) if conn.id == id);
+            self.idle.retain(|Reverse((_, id))| is_open(*id));
+            self.timed.retain(|Reverse((_, id))| is_open(*id));
+        }
     }
 
     fn mark(&mut self, slot: usize) {
@@ -569,7 +658,7 @@ impl TcpTransport {
     }
 
     fn slot_of(&self, id: ConnId) -> Option<usize> {
-        let slot = (id.0 & ((1 << SLOT_BITS) - 1)) as usize;
+        let slot = slot_in(id);
         self.conns.get(slot)?.as_ref().filter(|conn| conn.id == id).map(|_| slot)
     }
 
@@ -577,6 +666,11 @@ impl TcpTransport {
         #[expect(clippy::expect_used, reason = "a slot is taken until the last op of its connection has returned")]
         self.conns[slot].as_ref().expect("a connection outlives its ops")
     }
+}
+
+/// The slot that an id names.
+fn slot_in(id: ConnId) -> usize {
+    (id.0 & ((1 << SLOT_BITS) - 1)) as usize
 }
 
 fn is_of_the_peer(error: &io::Error) -> bool {

@@ -65,6 +65,57 @@ fn a_reader_that_takes_nothing_is_idle() {
     assert_eq!(world.transport.spent_bytes(), 0);
 }
 
+/// A byte a second keeps a connection from being idle; it must not keep a frame from ending.
+#[test]
+fn a_frame_that_crawls_ends_its_connection_and_one_that_walks_does_not() {
+    let mut world = World::new(Limits::default());
+    let (crawls, walks, silent) = (world.connect(), world.connect(), world.connect());
+    let frame = framed(&[7; 1 << 20]);
+    world.send(silent, &frame[..2]);
+    for second in 0..60 {
+        world.send(crawls, &frame[second..=second]);
+        world.send(walks, &frame[second * 17_000..(second + 1) * 17_000]);
+        world.advance_ms(1000);
+    }
+    assert_eq!(
+        world.log[3..],
+        [
+            "closed 0: 26 bytes of a frame of 1048576 bytes came in 30000 ms, slower than any client waits for its answer",
+            "closed 2: 2 bytes of a frame of 4 bytes came in 30000 ms, slower than any client waits for its answer",
+        ]
+    );
+    assert!(world.peer(crawls).was_given_back && world.peer(silent).was_given_back);
+    world.send(walks, &frame[60 * 17_000..]);
+    assert_eq!(world.frames.len(), 1);
+}
+
+#[test]
+fn a_room_that_is_not_filled_ends_its_connection() {
+    let mut world = World::new(Limits::default());
+    let a = world.connect();
+    world.send(a, &framed(&[7; 2 << 20])[..60_000]);
+    for _ in 0..180 {
+        world.advance_ms(1000);
+    }
+    assert!(world.log[1].starts_with("closed 0: 59996 bytes of a frame of 2097152 bytes came in 1"), "{:?}", world.log);
+    assert_eq!((world.transport.connection_count(), world.transport.spent_bytes()), (0, 0));
+}
+
+#[test]
+fn a_frame_that_we_do_not_read_has_time() {
+    let mut world = World::new(Limits { requests_in_flight_max: 1, ..Limits::default() });
+    let a = world.connect();
+    world.send(a, &[framed(b"asked"), framed(&[7; 100])[..50].to_vec()].concat());
+    world.send(a, &framed(&[7; 100])[50..]);
+    for _ in 0..100 {
+        world.advance_ms(1000);
+    }
+    assert_eq!(world.log[1..], [""; 0]);
+    world.reply(a, 0, b"answered");
+    world.run();
+    assert_eq!(world.frames.len(), 2);
+}
+
 #[test]
 fn too_many_connections_are_refused_with_the_limit() {
     let overrides = HashMap::from([([10, 0, 0, 1].into(), 0)]);
@@ -113,6 +164,22 @@ fn stopping_at_once_drops_what_waits() {
     world.transport.close_all();
     world.run();
     assert_eq!((world.transport.connection_count(), world.transport.spent_bytes()), (0, 0));
+}
+
+/// Each connection has a time at which it is idle, ten minutes from now: a flood must not leave millions of them.
+#[test]
+fn connections_that_come_and_go_leave_no_times() {
+    let mut world = World::new(Limits::default());
+    let stays = world.connect();
+    for _ in 0..3000 {
+        let a = world.connect();
+        world.send(a, &[0, 0]);
+        world.peer(a).is_closed = true;
+        world.run();
+        assert!(world.transport.time_count() <= 2200, "{} times", world.transport.time_count());
+    }
+    world.advance_ms(600_000);
+    assert!(world.peer(stays).was_given_back, "the one that stayed still has its time");
 }
 
 #[test]

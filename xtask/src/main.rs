@@ -10,6 +10,7 @@ mod codegen_model;
 mod codegen_parse;
 mod codegen_rust;
 mod codegen_samples;
+mod hostile;
 mod layering;
 mod rigs;
 mod tidy;
@@ -29,6 +30,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
   rigs short|long               kill -9 and power cuts on real file systems, negative controls included; cuts need root
+  hostile                       10,000 hostile connections, floods, bombs, readers that read nothing: the long tests and their figures
   codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
   validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
 
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
         ["rigs", "short"] => rigs::short(&root()),
         ["rigs", "long"] => rigs::long(&root()),
+        ["hostile"] => hostile::run(&root()),
         ["codegen"] => codegen::write(&root()),
         ["codegen", "--check"] => codegen::check(&root()),
         ["validate-schema"] => validate_schema::run(&root(), None),

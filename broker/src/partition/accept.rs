@@ -7,8 +7,8 @@ use super::producers::{Producers, Remembered, SequenceError, Sequenced};
 use crate::front::message::Failure;
 use protocol::ErrorCode;
 use protocol::batch::{
-    BatchBuilder, BatchError, BatchView, Depth, Limits, NO_TIMESTAMP, ProduceRules, TimestampWindow,
-    set_log_append_time, validate_produce,
+    BatchError, BatchView, Depth, Limits, NO_TIMESTAMP, ProduceRules, TimestampWindow, recompress, set_log_append_time,
+    validate_produce,
 };
 use protocol::compress::Codec;
 use std::borrow::Cow;
@@ -100,7 +100,7 @@ pub fn accept<'a>(
     {
         return Ok(Verdict::Repeated(earlier));
     }
-    let bytes = rebuilt(&batch, rules, now_ms)?;
+    let bytes = rebuilt(&batch, rules, valid.max_timestamp, now_ms)?;
     let append_time_ms = if rules.log_append_time { now_ms } else { NO_TIMESTAMP };
     Ok(Verdict::Append(Accepted {
         bytes,
@@ -122,38 +122,22 @@ pub fn sequenced(batch: &BatchView<'_>) -> Option<Sequenced> {
 }
 
 /// The bytes to store: the producer's own wherever the topic allows.
-fn rebuilt<'a>(batch: &BatchView<'a>, rules: &AppendRules, now_ms: i64) -> Result<Cow<'a, [u8]>, Failure> {
+fn rebuilt<'a>(
+    batch: &BatchView<'a>,
+    rules: &AppendRules,
+    max_timestamp: i64,
+    now_ms: i64,
+) -> Result<Cow<'a, [u8]>, Failure> {
     let mut bytes = match rules.codec {
-        Some((codec, level)) if codec != batch.codec() => Cow::Owned(recompress(batch, codec, level, rules)?),
+        Some((codec, level)) if codec != batch.codec() => {
+            let limits = Limits::for_batches_of(rules.batch_bytes_max);
+            let rebuilt = recompress(batch, codec, level, max_timestamp, rules.batch_bytes_max, &limits);
+            Cow::Owned(rebuilt.map_err(|error| invalid(&error))?)
+        }
         _ => Cow::Borrowed(batch.bytes()),
     };
     if rules.log_append_time {
         set_log_append_time(bytes.to_mut(), now_ms);
-    }
-    Ok(bytes)
-}
-
-fn recompress(
-    batch: &BatchView<'_>,
-    codec: Codec,
-    level: Option<i32>,
-    rules: &AppendRules,
-) -> Result<Vec<u8>, Failure> {
-    let mut builder = BatchBuilder::new().compression(codec, level).producer(
-        batch.producer_id(),
-        batch.producer_epoch(),
-        batch.base_sequence(),
-    );
-    let records = batch.records(&Limits::default()).map_err(|error| invalid(&error))?;
-    for record in &records {
-        let record = record.map_err(|error| invalid(&error))?;
-        let headers: Vec<_> = record.headers().collect();
-        builder.append(record.timestamp, record.key, record.value, &headers);
-    }
-    let bytes = builder.build();
-    if bytes.len() > rules.batch_bytes_max {
-        let error = BatchError::TooLarge { got_bytes: bytes.len(), max_bytes: rules.batch_bytes_max };
-        return Err(invalid(&error));
     }
     Ok(bytes)
 }
@@ -176,10 +160,16 @@ fn located(records: &[u8], error: &BatchError) -> Failure {
     let mut failure = invalid(error);
     if let BatchError::Timestamp { got_ms, .. } = error
         && let Ok((batch, _)) = BatchView::parse(records)
-        && let Ok(records) = batch.records(&Limits::default())
     {
-        let at = records.iter().map_while(Result::ok).position(|record| record.timestamp == *got_ms);
-        failure.record = at.and_then(|index| i32::try_from(index).ok());
+        let base = batch.base_offset();
+        let mut found = None;
+        // What cannot be read to its end may have it before that.
+        let _ = batch.each_timestamp(&Limits::default(), |offset, timestamp| {
+            if timestamp == *got_ms && found.is_none() {
+                found = Some(offset - base);
+            }
+        });
+        failure.record = found.and_then(|index| i32::try_from(index).ok());
     }
     failure
 }
@@ -196,6 +186,7 @@ fn misplaced(error: &SequenceError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::batch::BatchBuilder;
 
     const NOW_MS: i64 = 1_700_000_000_000;
 

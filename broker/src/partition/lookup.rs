@@ -181,21 +181,21 @@ fn look_into<C: Chunk>(partition: &Partition<C>, ask: &ListAsk, pieces: &[C]) ->
     };
     let damaged = |_| ErrorCode::CorruptMessage;
     let (batch, _) = BatchView::parse(bytes).map_err(damaged)?;
-    let records = batch.records(&Limits::default()).map_err(damaged)?;
     let mut best: Option<Listed> = None;
-    for record in &records {
-        let record = record.map_err(damaged)?;
-        if record.offset < partition.offsets.start || record.offset >= partition.offsets.durable {
-            continue;
-        }
-        let found = Listed { timestamp: record.timestamp, offset: record.offset, epoch: batch.leader_epoch() };
-        match ask.timestamp {
-            MAX_TIMESTAMP if best.is_none_or(|best| best.timestamp < found.timestamp) => best = Some(found),
-            MAX_TIMESTAMP => {}
-            wanted if record.timestamp >= wanted => return Ok(Look::Found(found)),
-            _ => {}
-        }
-    }
+    batch
+        .each_timestamp(&Limits::default(), |offset, timestamp| {
+            if offset < partition.offsets.start || offset >= partition.offsets.durable {
+                return;
+            }
+            let is_better = match ask.timestamp {
+                MAX_TIMESTAMP => best.is_none_or(|best| best.timestamp < timestamp),
+                wanted => best.is_none() && timestamp >= wanted,
+            };
+            if is_better {
+                best = Some(Listed { timestamp, offset, epoch: batch.leader_epoch() });
+            }
+        })
+        .map_err(damaged)?;
     let next = batch.next_offset();
     match best {
         Some(best) => Ok(Look::Found(best)),

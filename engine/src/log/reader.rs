@@ -9,7 +9,7 @@ use super::limits::{BLOCK_BYTES, INDEX_BYTES_MAX, INDEXES_CACHED, READ_BYTES};
 use super::names;
 use super::scan::{Damage, Next, Stop, judge};
 use super::tasks::read_whole;
-use crate::mem::Slice;
+use crate::mem::{Buf, Gauge, Slice};
 use crate::shard::Io;
 use protocol::batch::BatchView;
 use protocol::batch::layout::HEADER_LEN;
@@ -116,6 +116,8 @@ pub(super) struct Reader {
     pub(super) io: Io,
     pub(super) files: Rc<RefCell<ReadFiles>>,
     pub(super) indexes: Rc<RefCell<IndexCache>>,
+    /// What reads brought and somebody still has.
+    pub(super) held: Gauge,
 }
 
 impl Reader {
@@ -220,7 +222,8 @@ impl Reader {
         let len = wanted.next_multiple_of(BLOCK_BYTES as usize).min(READ_BYTES).max(least) as u64;
         let failed = |message: String| ReadError::Io { file: walk.segment.path.clone(), message };
         let open = OpenLen { file: &file, len: walk.segment.limit };
-        let buf = open.read(&self.io, at, len.min(left) as usize).await.map_err(|error| failed(error.to_string()))?;
+        let room = Buf::counted(len.min(left) as usize, &self.held);
+        let buf = open.read(&self.io, at, room).await.map_err(|error| failed(error.to_string()))?;
         if buf.len() <= skip {
             return Err(walk.corrupt(-1, "the file is shorter than its batches".to_owned()));
         }
@@ -285,9 +288,9 @@ struct OpenLen<'a> {
 }
 
 impl OpenLen<'_> {
-    async fn read(&self, io: &Io, at: u64, len: usize) -> std::io::Result<crate::mem::Buf> {
+    async fn read(&self, io: &Io, at: u64, buf: Buf) -> std::io::Result<Buf> {
         use crate::io::Op;
-        let done = io.call(Op::Read { file: self.file.id, at, buf: crate::mem::Buf::with_capacity(len) }).await;
+        let done = io.call(Op::Read { file: self.file.id, at, buf }).await;
         done.result?;
         let Op::Read { mut buf, .. } = done.op else { unreachable!("a completion returns its op") };
         buf.truncate((self.len - at).min(usize::MAX as u64) as usize);

@@ -55,6 +55,13 @@ impl Buf {
         Buf { ptr: region.ptr(), len: 0, capacity: bytes, home: Home::Pool(region) }
     }
 
+    /// As [`Buf::with_capacity`], counted on `gauge` until nobody has any of it.
+    pub fn counted(bytes: usize, gauge: &super::Gauge) -> Buf {
+        let mut region = Region::new(bytes);
+        region.count_on(gauge);
+        Buf { ptr: region.ptr(), len: 0, capacity: bytes, home: Home::Pool(region) }
+    }
+
     /// The range `start..start + capacity` of a tail as a buffer.
     ///
     /// # Safety
@@ -104,6 +111,13 @@ impl Buf {
         // SAFETY: the spare room is ours, and `bytes` cannot overlap it since nobody else may see it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.spare_ptr(), bytes.len()) };
         self.len += bytes.len();
+    }
+
+    /// What was written, in a buffer of just that size.
+    pub fn copied(&self) -> Buf {
+        let mut copy = Buf::with_capacity(self.len);
+        copy.extend_from_slice(self.as_slice());
+        copy
     }
 
     /// Appends `count` zero bytes, which must fit.

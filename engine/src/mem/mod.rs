@@ -2,6 +2,7 @@
 //!
 //! * [`Buf`] is unique and writable, taken from a per-thread pool of size classes.
 //! * [`Slice`] is a shared, immutable range of a buffer; cloning it is a reference count.
+//! * [`Gauge`] counts the memory of the buffers made with it for as long as it lives.
 //! * [`Tail`] is an append-only chunk: what was published is frozen and shared as slices while the rest is still being
 //!   written by its one owner. A [`Lease`] lends the next bytes of it to a receive.
 //!
@@ -13,6 +14,7 @@
 //! their atomics; the pool's bound catches the imbalance.
 
 mod buf;
+mod gauge;
 mod limits;
 mod pool;
 mod region;
@@ -20,6 +22,7 @@ mod slice;
 mod tail;
 
 pub use buf::Buf;
+pub use gauge::Gauge;
 pub use limits::BLOCK;
 pub use pool::{pooled_bytes, trim};
 pub use slice::Slice;

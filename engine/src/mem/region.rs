@@ -1,5 +1,6 @@
 //! One aligned piece of memory and where it comes from. What may be read of it is the business of its users.
 
+use super::gauge::Counted;
 use super::limits::{BLOCK, CLASS_MAX, CLASS_MIN, HUGE_PAGE};
 use super::pool;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -10,6 +11,8 @@ pub(super) struct Region {
     ptr: NonNull<u8>,
     /// Whole memory in bytes: a size class, or above [`CLASS_MAX`] whole blocks.
     size: usize,
+    /// Who counts it, if anybody does.
+    counted: Option<Counted>,
 }
 
 // SAFETY: a Region is the only owner of its memory, and neither the allocator nor munmap cares which thread frees it.
@@ -22,7 +25,12 @@ impl Region {
     pub(super) fn new(bytes: usize) -> Region {
         let size = size_for(bytes);
         let ptr = pool::take(size).unwrap_or_else(|| allocate(size));
-        Region { ptr, size }
+        Region { ptr, size, counted: None }
+    }
+
+    /// Counts this memory on `gauge` while it lives.
+    pub(super) fn count_on(&mut self, gauge: &super::Gauge) {
+        self.counted = Some(gauge.count(self.size));
     }
 
     pub(super) fn ptr(&self) -> NonNull<u8> {

@@ -144,12 +144,12 @@ pub struct Config {
     pub idle_ms: Option<u64>,
     /// `max.connections`.
     pub connections_max: usize,
-    /// `max.connections.per.ip`.
-    pub connections_per_ip_max: usize,
+    /// `max.connections.per.ip`; `None` where nobody chose.
+    pub connections_per_ip_max: Option<usize>,
     /// `max.connections.per.ip.overrides`.
     pub connections_per_ip_overrides: HashMap<IpAddr, usize>,
-    /// `socket.listen.backlog.size`.
-    pub listen_backlog: i32,
+    /// `socket.listen.backlog.size`; `None` where nobody chose, which is as many as the system allows.
+    pub listen_backlog: Option<i32>,
     /// `log.retention.check.interval.ms`.
     pub retention_check_ms: u64,
     /// `log.scrub.interval.ms`, 0 for never.
@@ -192,9 +192,9 @@ impl Config {
             request_bytes_max: from.number("socket.request.max.bytes", 104_857_600),
             idle_ms: from.number::<i64>("connections.max.idle.ms", 600_000).try_into().ok(),
             connections_max: from.number("max.connections", usize::MAX),
-            connections_per_ip_max: from.number("max.connections.per.ip", usize::MAX),
+            connections_per_ip_max: from.optional("max.connections.per.ip"),
             connections_per_ip_overrides: per_ip(&from)?,
-            listen_backlog: from.number("socket.listen.backlog.size", 50),
+            listen_backlog: from.optional("socket.listen.backlog.size"),
             retention_check_ms: from.number("log.retention.check.interval.ms", 300_000),
             scrub_interval_ms: from.number("log.scrub.interval.ms", 604_800_000),
             scrub_bytes_per_s: from.number("log.scrub.bytes.per.second", 16 << 20),
@@ -288,6 +288,10 @@ impl Gathered {
     /// A number that was checked against its key's type; one that does not fit `T` counts as the default.
     fn number<T: std::str::FromStr>(&self, key: &str, default: T) -> T {
         self.value(key).and_then(|text| text.parse().ok()).unwrap_or(default)
+    }
+
+    fn optional<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        self.value(key).and_then(|text| text.parse().ok())
     }
 
     fn bad(&self, key: &str, allowed: impl Into<String>) -> ConfigError {

@@ -6,6 +6,7 @@ mod admin;
 mod client;
 pub mod faulty;
 pub mod memory;
+pub mod witness;
 
 pub use client::Client;
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 
 use crate::compress::{Codec, Decoder};
 
+use super::TimestampType;
 use super::fields::{self, Fields, Flaw};
 use super::quick;
 use super::varint::Cursor;
@@ -29,6 +30,29 @@ pub(super) fn each_record(
             walk(batch, Cursor::new(BufReader::with_capacity(BUFFER_BYTES, decoder)), visit)
         }
     }
+}
+
+/// Shows offset and timestamp of every record to `visit`, in order, without keeping any record.
+pub(super) fn each_timestamp(
+    batch: &BatchView<'_>,
+    limits: &Limits,
+    mut visit: impl FnMut(i64, i64),
+) -> Result<(), BatchError> {
+    let (base_offset, base_timestamp) = (batch.base_offset(), batch.base_timestamp());
+    let append_time = (batch.timestamp_type() == TimestampType::LogAppendTime).then(|| batch.max_timestamp());
+    let mut show = |fields: &Fields<()>| {
+        let timestamp = append_time.unwrap_or(base_timestamp.wrapping_add(fields.timestamp_delta));
+        visit(base_offset.wrapping_add(i64::from(fields.offset_delta)), timestamp);
+    };
+    let codec = batch.codec();
+    let mut cursor = {
+        let decoder = Decoder::new(codec, batch.body(), limits.decompressed_bytes_max)?;
+        Cursor::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+    };
+    for index in 0..batch.record_count() {
+        show(&record(&mut cursor).map_err(|flaw| flaw.at(index, codec))?);
+    }
+    Ok(())
 }
 
 /// Records that lie in memory as they are.

@@ -83,7 +83,7 @@ impl ProduceRules {
             keys_required: false,
             zstd_allowed: true,
             depth,
-            limits: Limits::default(),
+            limits: Limits::for_batches_of(batch_bytes_max),
         }
     }
 }

@@ -49,6 +49,12 @@ impl<'a> BatchView<'a> {
         Records::open(self, limits)
     }
 
+    /// Shows offset and timestamp (milliseconds) of every record to `visit`, in order. Compressed records are looked at in a
+    /// stream: however much they are, little of them is in memory.
+    pub fn each_timestamp(&self, limits: &Limits, visit: impl FnMut(i64, i64)) -> Result<(), BatchError> {
+        super::check::each_timestamp(self, limits, visit)
+    }
+
     fn check_counts(&self) -> Result<(), BatchError> {
         let BatchHeader { base_offset, last_offset_delta, record_count, .. } = self.header;
         let fits = base_offset >= 0

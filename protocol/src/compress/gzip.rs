@@ -16,11 +16,15 @@ pub(super) fn reader(input: &[u8]) -> Reader<'_> {
     MultiGzDecoder::new(input)
 }
 
-#[expect(clippy::expect_used, reason = "writing to a vector cannot fail")]
-pub(super) fn compress(level: Option<i32>, input: &[u8]) -> Vec<u8> {
+pub(super) fn writer(level: Option<i32>) -> GzEncoder<Vec<u8>> {
     // A negative level is zlib's way to ask for the default.
     let level = level.and_then(|level| u32::try_from(level).ok()).unwrap_or(LEVEL_DEFAULT).min(LEVEL_MAX);
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+    GzEncoder::new(Vec::new(), Compression::new(level))
+}
+
+#[expect(clippy::expect_used, reason = "writing to a vector cannot fail")]
+pub(super) fn compress(level: Option<i32>, input: &[u8]) -> Vec<u8> {
+    let mut encoder = writer(level);
     encoder.write_all(input).expect("a vector takes every byte");
     encoder.finish().expect("a vector takes every byte")
 }

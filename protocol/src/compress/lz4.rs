@@ -27,10 +27,14 @@ const HISTORY_BYTES: usize = 64 * 1024;
 const EXPANSION_MAX: usize = 255;
 const EXPANSION_SLACK: usize = 64;
 
+pub(super) fn writer() -> FrameEncoder<Vec<u8>> {
+    let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
+    FrameEncoder::with_frame_info(frame, Vec::new())
+}
+
 #[expect(clippy::expect_used, reason = "a vector takes every byte")]
 pub(super) fn compress(input: &[u8]) -> Vec<u8> {
-    let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
+    let mut encoder = writer();
     encoder.write_all(input).expect("a vector takes every byte");
     encoder.finish().expect("a vector takes every byte")
 }

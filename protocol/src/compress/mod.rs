@@ -15,8 +15,11 @@
 mod gzip;
 mod lz4;
 mod snappy;
+mod transcode;
 mod xxh32;
 mod zstd;
+
+pub use transcode::transcode;
 
 use std::io::{self, Read};
 
@@ -150,11 +153,21 @@ pub fn decompress_capped(codec: Codec, input: &[u8], cap_bytes: usize) -> Result
     }
 }
 
+/// Memory that decompressing `input_bytes` may hold at a time: as large blocks and windows as producers make by default, and for
+/// large inputs in proportion to what came.
+const fn held_bytes_max(input_bytes: usize) -> usize {
+    let in_proportion = input_bytes.saturating_mul(4);
+    if in_proportion > HELD_BYTES { in_proportion } else { HELD_BYTES }
+}
+
+/// Memory that decompressing even a short input may hold.
+const HELD_BYTES: usize = 7 << 20;
+
 /// Reads plain bytes out of compressed ones, within the cap it was made with.
 ///
 /// Memory held while reading, beside the input: gzip its 32 KiB window, snappy one block (at most 22 times its compressed
-/// bytes), lz4 one block (at most 4 MiB and at most 255 times its compressed bytes) and 64 KiB of history, zstd its window
-/// (see `zstd.rs`). Errors come as `io::Error` with a [`CompressError`] inside.
+/// bytes), lz4 one block (at most 4 MiB and at most 255 times its compressed bytes) and 64 KiB of history, zstd its window.
+/// Snappy's block and zstd's window are refused where they would be more than [`held_bytes_max`]. Errors come as `io::Error` with a [`CompressError`] inside.
 pub struct Decoder<'a> {
     codec: Codec,
     source: Source<'a>,
@@ -184,6 +197,7 @@ impl<'a> Decoder<'a> {
             Codec::Lz4 => Source::Lz4(Box::new(lz4::Reader::new(input))),
             Codec::Zstd => Source::Zstd(zstd::reader(input)?),
         };
+        let cap_bytes = if codec == Codec::Zstd { zstd::cap(input, cap_bytes) } else { cap_bytes };
         Ok(Decoder { codec, source, left_bytes: cap_bytes, cap_bytes })
     }
 

@@ -15,23 +15,37 @@ const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const HEADER_LEN: usize = 16;
 const VERSION: i32 = 1;
 /// snappy-java's default block.
-const BLOCK_BYTES: usize = 32 * 1024;
+pub(super) const BLOCK_BYTES: usize = 32 * 1024;
 /// The densest element, a copy of 64 bytes, takes 3: no block expands beyond 64/3.
 const EXPANSION_MAX: usize = 22;
 
 pub(super) fn compress(input: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER_LEN + input.len() / 2);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_be_bytes());
-    out.extend_from_slice(&VERSION.to_be_bytes());
-    let mut encoder = snap::raw::Encoder::new();
-    let mut block = vec![0; snap::raw::max_compress_len(BLOCK_BYTES.min(input.len()))];
-    for chunk in input.chunks(BLOCK_BYTES) {
-        let len = compress_block(&mut encoder, chunk, &mut block);
-        out.extend_from_slice(&(len as u32).to_be_bytes());
-        out.extend_from_slice(&block[..len]);
+    let mut writer = Writer::new();
+    input.chunks(BLOCK_BYTES).for_each(|chunk| writer.block(chunk));
+    writer.out
+}
+
+/// Writes the framing, block by block.
+pub(super) struct Writer {
+    pub(super) out: Vec<u8>,
+    encoder: snap::raw::Encoder,
+    block: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn new() -> Writer {
+        let version = VERSION.to_be_bytes();
+        let out = [&MAGIC[..], &version, &version].concat();
+        Writer { out, encoder: snap::raw::Encoder::new(), block: Vec::new() }
     }
-    out
+
+    /// Appends `chunk`, of at most [`BLOCK_BYTES`], as one block.
+    pub(super) fn block(&mut self, chunk: &[u8]) {
+        self.block.resize(snap::raw::max_compress_len(chunk.len()).max(self.block.len()), 0);
+        let len = compress_block(&mut self.encoder, chunk, &mut self.block);
+        self.out.extend_from_slice(&(len as u32).to_be_bytes());
+        self.out.extend_from_slice(&self.block[..len]);
+    }
 }
 
 #[expect(clippy::expect_used, reason = "the buffer was sized by max_compress_len for the largest chunk")]
@@ -79,6 +93,10 @@ impl<'a> Reader<'a> {
         }
         if declared > self.left_bytes {
             return Err(CompressError::TooLarge { cap_bytes: self.cap_bytes });
+        }
+        let held_max = super::held_bytes_max(compressed_len);
+        if declared > held_max {
+            return Err(CompressError::TooLarge { cap_bytes: held_max });
         }
         if self.block.len() < declared {
             self.block.resize(declared, 0);

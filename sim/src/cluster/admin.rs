@@ -102,9 +102,8 @@ impl Admin {
         if ctx.truth.topics.len() < self.duties.topics {
             return Some(self.invent(ctx));
         }
-        let existing: Vec<usize> = (0..ctx.truth.topics.len())
-            .filter(|&topic| ctx.truth.topics[topic].standing == Standing::Exists)
-            .collect();
+        let existing: Vec<usize> =
+            (0..ctx.truth.topics.len()).filter(|&topic| ctx.truth.topics[topic].standing == Standing::Exists).collect();
         let rng = &mut self.remote.rng;
         let dice = rng.below(10);
         let topic = existing.get(rng.below(existing.len().max(1) as u64) as usize).copied();

@@ -2,11 +2,11 @@
 //! shows here, and what a later read could not tell from a fresh start.
 
 use super::admin::check_metadata;
+use super::consumer::Consumer;
 use super::remote::{Ctx, Heard, Remote};
 use super::truth::{Ended, Part};
 use super::violation::Violation;
 use super::wire::Answer;
-use super::consumer::Consumer;
 use engine::time::Mono;
 use protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
@@ -71,7 +71,8 @@ impl Auditor {
             Question::Start(part) => (part, -2),
             Question::Done => return,
         };
-        let partitions = vec![ListOffsetsPartition { partition_index: part.index, current_leader_epoch: -1, timestamp }];
+        let partitions =
+            vec![ListOffsetsPartition { partition_index: part.index, current_leader_epoch: -1, timestamp }];
         let topics = vec![ListOffsetsTopic { name: ctx.truth.topics[part.topic].name.clone().into(), partitions }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
         link.ask(ctx.now, ApiKey::ListOffsets, 7, |writer| request.encode(writer, 7));

@@ -8,7 +8,9 @@ use super::wire::Answer;
 use engine::time::Mono;
 use protocol::batch::iter_batches;
 use protocol::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
-use protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic};
+use protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+};
 use protocol::{ApiKey, ErrorCode, Records};
 
 /// One partition that is read.
@@ -115,7 +117,8 @@ impl Consumer {
 
     fn ask_start(&mut self, ctx: &Ctx<'_>, lost: usize) {
         let part = self.readings[lost].part;
-        let partitions = vec![ListOffsetsPartition { partition_index: part.index, current_leader_epoch: -1, timestamp: -2 }];
+        let partitions =
+            vec![ListOffsetsPartition { partition_index: part.index, current_leader_epoch: -1, timestamp: -2 }];
         let topics = vec![ListOffsetsTopic { name: ctx.truth.topics[part.topic].name.clone().into(), partitions }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
         if let Some(link) = self.remote.link() {
@@ -173,7 +176,8 @@ impl Consumer {
     }
 
     fn find(&self, ctx: &Ctx<'_>, topic: &str, index: i32) -> Option<usize> {
-        let is_it = |reading: &Reading| reading.part.index == index && ctx.truth.topics[reading.part.topic].name == topic;
+        let is_it =
+            |reading: &Reading| reading.part.index == index && ctx.truth.topics[reading.part.topic].name == topic;
         self.readings.iter().position(is_it)
     }
 
@@ -205,8 +209,21 @@ impl Consumer {
                 return Ok(());
             }
             _ => {
-                if fetched.code == 1 { let p = ctx.truth.look(part); eprintln!("DEBUG {part:?} pos {:?} high {} start {} asked {} promised {} | resp high {} start {} known {known:?} forgets {}", self.readings[at].position, p.high, p.start, p.start_asked, p.promised, fetched.high, fetched.start, ctx.truth.topics[part.topic].forgets); }
-                return self.failed(ctx, "Fetch", at, fetched.code)
+                if fetched.code == 1 {
+                    let p = ctx.truth.look(part);
+                    eprintln!(
+                        "DEBUG {part:?} pos {:?} high {} start {} asked {} promised {} | resp high {} start {} known {known:?} forgets {}",
+                        self.readings[at].position,
+                        p.high,
+                        p.start,
+                        p.start_asked,
+                        p.promised,
+                        fetched.high,
+                        fetched.start,
+                        ctx.truth.topics[part.topic].forgets
+                    );
+                }
+                return self.failed(ctx, "Fetch", at, fetched.code);
             }
         }
         ctx.truth.watermark(part, fetched.high, known.0)?;

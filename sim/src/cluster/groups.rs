@@ -61,13 +61,7 @@ impl Group {
     }
 
     /// A member got its share of a generation.
-    pub(crate) fn owns(
-        &mut self,
-        name: &str,
-        generation: i32,
-        member: &str,
-        parts: &[Part],
-    ) -> Result<(), Violation> {
+    pub(crate) fn owns(&mut self, name: &str, generation: i32, member: &str, parts: &[Part]) -> Result<(), Violation> {
         self.generation = self.generation.max(generation);
         self.owners.retain(|(of, _), _| *of + 3 > generation);
         for part in parts {

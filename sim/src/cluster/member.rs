@@ -31,7 +31,9 @@ enum State {
     Seeking,
     Outside,
     /// In a generation, with the ids of all members if it leads.
-    Joined { leads: Option<Vec<String>> },
+    Joined {
+        leads: Option<Vec<String>>,
+    },
     /// Has its share, and asks where to begin.
     Beginning,
     Working,
@@ -214,11 +216,8 @@ impl Member {
             name: ctx.truth.topics[self.topic].name.clone().into(),
             partition_indexes: self.share.keys().copied().collect(),
         };
-        let request = OffsetFetchRequest {
-            group_id: self.group.clone().into(),
-            topics: Some(vec![topic]),
-            ..Default::default()
-        };
+        let request =
+            OffsetFetchRequest { group_id: self.group.clone().into(), topics: Some(vec![topic]), ..Default::default() };
         if let Some(link) = self.remote.link() {
             link.ask(ctx.now, ApiKey::OffsetFetch, 5, |writer| request.encode(writer, 5));
         }

@@ -125,7 +125,8 @@ impl Feature {
 
     /// True for what the nemesis does, one deed after the other.
     pub(crate) fn is_deed(self) -> bool {
-        self >= Feature::Kill && !matches!(self, Feature::DiskErrors | Feature::DiskDamage | Feature::PacketLoss)
+        self >= Feature::Kill
+            && !matches!(self, Feature::DiskErrors | Feature::DiskDamage | Feature::PacketLoss)
             && self != Feature::Resets
     }
 }

@@ -14,6 +14,7 @@ use engine::log::LogLimits;
 use engine::mailbox::Parking;
 use engine::shard::Io;
 use engine::time::Mono;
+use node::cold::ColdReads;
 use node::crew::Orders;
 use node::links::{self, Links};
 use node::recover::{self, Found};
@@ -212,7 +213,8 @@ impl Process {
         for (member, broker) in self.members.iter_mut().zip(brokers) {
             let transport = TcpTransport::new(self.orders.limits.clone(), Arc::clone(&self.orders.admission));
             let Some(links) = member.links.take() else { continue };
-            member.shard = Some(Shard::new(member.io.clone(), transport, broker, links, Arc::clone(&self.stages)));
+            let (io, cold) = (member.io.clone(), ColdReads::new(self.orders.cold_bytes));
+            member.shard = Some(Shard::new(io, transport, broker, links, Arc::clone(&self.stages), cold));
         }
         self.wake_all();
         self.phase = Phase::Loading;
@@ -308,7 +310,12 @@ fn orders(setup: &Setup, incarnation: u64) -> Orders {
         data_dirs: vec![PathBuf::from(DATA)],
         running: Vec::new(),
         log_limits: setup.log_limits.clone(),
-        limits: Limits { budget_bytes: setup.network_bytes, is_large_ask: node::boot::is_large_ask, ..Limits::default() },
+        cold_bytes: setup.network_bytes / 4,
+        limits: Limits {
+            budget_bytes: setup.network_bytes,
+            is_large_ask: node::boot::is_large_ask,
+            ..Limits::default()
+        },
         admission: Arc::new(Admission::unlimited()),
         broker: Arc::new(broker),
     }

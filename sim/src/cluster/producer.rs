@@ -168,7 +168,8 @@ impl Producer {
     /// Sends the first batch that is not on its way.
     fn send(&mut self, ctx: &Ctx<'_>) {
         let topic = &ctx.truth.topics[self.part.topic];
-        let version = if topic.id.is_some() && self.number.is_multiple_of(2) { 13 } else { 3 + (self.number % 10) as i16 };
+        let version =
+            if topic.id.is_some() && self.number.is_multiple_of(2) { 13 } else { 3 + (self.number % 10) as i16 };
         let records = Records::Bytes(&self.queue[self.sent].bytes);
         let topic_data = vec![TopicProduceData {
             name: topic.name.clone().into(),
@@ -211,7 +212,9 @@ impl Producer {
         match ErrorCode::try_from(code) {
             Ok(ErrorCode::None) => self.acknowledged(ctx, base),
             Ok(_) if self.rewinds || self.done => self.fail(ctx),
-            Ok(code @ (ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId)) => self.forgotten(ctx, code),
+            Ok(code @ (ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId)) => {
+                self.forgotten(ctx, code)
+            }
             Ok(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
                 if ctx.truth.topics[self.part.topic].standing != Standing::Exists =>
             {

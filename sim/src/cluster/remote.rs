@@ -68,9 +68,7 @@ impl Remote {
     pub(crate) fn due(&self) -> Mono {
         match &self.link {
             None => self.retry_at,
-            Some(link) => {
-                link.waits_since().map_or(NEVER, |since| since.max(self.calm_since).plus_millis(PATIENCE_MS))
-            }
+            Some(link) => link.waits_since().map_or(NEVER, |since| since.max(self.calm_since).plus_millis(PATIENCE_MS)),
         }
     }
 

@@ -101,7 +101,8 @@ impl Run {
         let mut rng = plan.rng("run");
         let slow = rng.below(3);
         world.faults(|faults| {
-            faults.disk_latency_ns = [20_000..200_000, 100_000..2_000_000, 1_000_000..20_000_000][slow as usize].clone();
+            faults.disk_latency_ns =
+                [20_000..200_000, 100_000..2_000_000, 1_000_000..20_000_000][slow as usize].clone();
             faults.net_latency_ns = [1_000..50_000, 100_000..3_000_000][rng.below(2) as usize].clone();
         });
         #[expect(clippy::expect_used, reason = "the disk is empty and works")]
@@ -460,7 +461,16 @@ impl Run {
             self.end_process(if power { End::PowerCut } else { End::Kill });
             self.rest(tell)?;
             // A clean stop has flushed everything, whatever the topics promise; one that failed has not.
-            return self.start(tell, if !failed { Ended::Cleanly } else if power { Ended::PowerCut } else { Ended::Killed });
+            return self.start(
+                tell,
+                if !failed {
+                    Ended::Cleanly
+                } else if power {
+                    Ended::PowerCut
+                } else {
+                    Ended::Killed
+                },
+            );
         }
         drop(process);
         let ended = self.count_end();

@@ -130,7 +130,9 @@ impl Truth {
     pub(crate) fn parts(&self) -> Vec<Part> {
         let existing = self.topics.iter().enumerate().filter(|(_, topic)| topic.standing == Standing::Exists);
         existing
-            .flat_map(|(topic, known)| (0..known.partitions.len()).map(move |index| Part { topic, index: index as i32 }))
+            .flat_map(|(topic, known)| {
+                (0..known.partitions.len()).map(move |index| Part { topic, index: index as i32 })
+            })
             .collect()
     }
 
@@ -247,7 +249,8 @@ impl Partition {
 
     /// Forgets what lies at `end` and behind it: it is lost, and was allowed to be.
     fn forget_from(&mut self, end: i64) {
-        let from = self.placed.range(..end).next_back().filter(|(_, (last, _))| *last >= end).map_or(end, |(base, _)| *base);
+        let from =
+            self.placed.range(..end).next_back().filter(|(_, (last, _))| *last >= end).map_or(end, |(base, _)| *base);
         for (_, (_, key)) in self.placed.split_off(&from) {
             if let Some(sent) = self.sent.get_mut(&key) {
                 sent.base = None;
@@ -290,7 +293,10 @@ fn contents(view: &BatchView<'_>) -> Result<(BatchKey, u32, u32), String> {
         let word = |at: usize| u32::from_be_bytes([key[at], key[at + 1], key[at + 2], key[at + 3]]);
         let (of, count) = (BatchKey { producer: word(0), serial: word(4) }, word(12));
         let value = record.value.ok_or("a record without a value")?;
-        if value != record_value(&key, value.len()) || word(8) != seen || batch.is_some_and(|known| known != (of, count)) {
+        if value != record_value(&key, value.len())
+            || word(8) != seen
+            || batch.is_some_and(|known| known != (of, count))
+        {
             return Err(format!("record {seen} is not what {of} holds"));
         }
         (batch, seen, bytes) = (Some((of, count)), seen + 1, value.len() as u32);

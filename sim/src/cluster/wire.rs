@@ -105,7 +105,8 @@ impl Link {
             correlation_id: correlation,
             client_id: Some("sim".into()),
         };
-        let written = header.encode(&mut writer).and_then(|()| body(&mut writer)).and_then(|()| writer.end_frame(start));
+        let written =
+            header.encode(&mut writer).and_then(|()| body(&mut writer)).and_then(|()| writer.end_frame(start));
         #[expect(clippy::expect_used, reason = "requests of ours are small, valid, and hold their own records")]
         let bytes = written.ok().and_then(|()| writer.into_bytes().ok()).expect("a request of ours can be written");
         self.peer.write(&bytes);

@@ -1,7 +1,7 @@
 //! The provided-buffer ring: buffers that belong to no connection until bytes arrive, so that idle connections hold
 //! none.
 
-use crate::io::limits::{ANY_BYTES, RING_BUFFERS};
+use crate::io::limits::{ANY_BYTES, ANY_COPIED_MAX, RING_BUFFERS};
 use crate::mem::Buf;
 use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, cqueue};
@@ -55,16 +55,19 @@ impl BufRing {
     }
 
     /// Takes the buffer out that the kernel put `count` bytes into, and lends a fresh one in its place. `None` when the
-    /// completion carried no buffer; a buffer without bytes is lent again as it is.
+    /// completion carried no buffer; a buffer without bytes is lent again as it is, and after few bytes, which are copied.
     pub(super) fn take(&mut self, flags: u32, count: usize) -> Option<Buf> {
         let id = cqueue::buffer_select(flags)?;
-        let full =
-            (count > 0).then(|| std::mem::replace(&mut self.bufs[usize::from(id)], Buf::with_capacity(ANY_BYTES)));
+        let buf = &mut self.bufs[usize::from(id)];
+        // SAFETY: the kernel said in this completion that it wrote `count` bytes at the buffer's spare pointer.
+        unsafe { buf.advance(count) };
+        let taken = match count {
+            0 => None,
+            1..=ANY_COPIED_MAX => Some(buf.copied()),
+            _ => Some(std::mem::replace(buf, Buf::with_capacity(ANY_BYTES))),
+        };
+        buf.clear();
         self.lend(id);
-        full.map(|mut buf| {
-            // SAFETY: the kernel said in this completion that it wrote `count` bytes at the buffer's spare pointer.
-            unsafe { buf.advance(count) };
-            buf
-        })
+        taken
     }
 }

@@ -29,6 +29,7 @@ use super::reader::IndexCache;
 use super::recovery::RecoveredLog;
 use super::state::{Health, Log};
 use crate::io::{Done, Op, Owner, Token};
+use crate::mem::Gauge;
 use crate::shard::{Class, Io};
 use crate::time::{Mono, Wall};
 use outcome::Outcome;
@@ -58,6 +59,8 @@ pub struct LogSet {
     background: Class,
     files: Rc<RefCell<ReadFiles>>,
     indexes: Rc<RefCell<IndexCache>>,
+    /// Counts what was read from disk.
+    read_held: Gauge,
     /// Logs that may have something to do.
     dirty: VecDeque<LogId>,
     timers: BTreeSet<(Mono, LogId)>,
@@ -155,6 +158,7 @@ impl LogSet {
             background,
             files,
             indexes: Rc::default(),
+            read_held: Gauge::default(),
             dirty: VecDeque::new(),
             timers: BTreeSet::new(),
             events: VecDeque::new(),

@@ -66,8 +66,14 @@ impl LogSet {
         }
     }
 
+    /// Memory of what was read from disk and is still held by somebody, on whatever thread, in bytes.
+    pub fn read_held_bytes(&self) -> usize {
+        self.read_held.bytes()
+    }
+
     fn reader(&self) -> Reader {
-        Reader { io: self.io.clone(), files: Rc::clone(&self.files), indexes: Rc::clone(&self.indexes) }
+        let (files, indexes) = (Rc::clone(&self.files), Rc::clone(&self.indexes));
+        Reader { io: self.io.clone(), files, indexes, held: self.read_held.clone() }
     }
 }
 

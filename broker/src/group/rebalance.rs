@@ -102,8 +102,13 @@ impl Group {
         true
     }
 
+    /// The next generation. One past the largest is the first: negative ones are what clients without a generation say.
+    fn advance_generation(&mut self) {
+        self.generation = self.generation.checked_add(1).unwrap_or(1);
+    }
+
     fn become_empty(&mut self, fx: &mut Effects) {
-        self.generation += 1;
+        self.advance_generation();
         self.enter(State::Empty, fx.now.wall_ms);
         tracing::info!(group = %self.id, generation = self.generation, "group is empty");
         let record = records::group_metadata(self, &BTreeMap::new());
@@ -112,7 +117,7 @@ impl Group {
 
     #[expect(clippy::expect_used, reason = "a member is only let in with a protocol that all others support")]
     fn form_generation(&mut self, fx: &mut Effects) {
-        self.generation += 1;
+        self.advance_generation();
         let protocol = self.elect_protocol().expect("members share a protocol");
         let unsynced = self.members.keys().cloned().collect();
         let formed = Formed { protocol, unsynced };

@@ -110,7 +110,7 @@ impl Campaign {
     }
 
     fn run_input(&mut self) -> Result<bool, String> {
-        match check(self.target, &self.input, &mut self.coverage) {
+        match check(self.target, &self.input, &mut self.coverage, self.tally.slowest) {
             Ok(cost) => {
                 self.tally.note(&cost);
                 Ok(cost.is_new)

@@ -18,6 +18,7 @@ pub mod recovery;
 pub mod requests;
 pub mod seeds;
 pub mod settings;
+pub mod stateful;
 pub mod targets;
 
 #[path = "../../protocol/tests/messages/sample.rs"]
@@ -82,6 +83,7 @@ const DUMP: Memory = Memory::Fixed(disk::DUMP_BYTES_MAX);
 const IMAGE: Memory = Memory::PerByte(cluster::IMAGE_BYTES_PER_BYTE);
 const GROUPS: Memory = Memory::Fixed(cluster::GROUPS_BYTES_MAX);
 const CONFIG: Memory = Memory::PerByte(settings::CONFIG_BYTES_PER_BYTE);
+const NODE: Memory = Memory::Fixed(stateful::MEMORY_BYTES_MAX);
 const INPUT: Memory = Memory::Input;
 
 /// Every target. To add one, add its line.
@@ -121,6 +123,9 @@ pub const TARGETS: &[Target] = &[
     Target::new("file_name", disk::name, disk::names, INPUT),
     Target::new("dump_log", disk::dumped, disk::dumps, DUMP),
     Target::new("properties", settings::parse, settings::files, INPUT),
-    Target::new("config_file", settings::config, settings::files, CONFIG),
+    // Each unknown key is compared with all known ones. The file is the operator's, so that this need not be cheap.
+    Target::new("config_file", settings::config, settings::files, CONFIG).within(2_000),
     Target::new("meta_properties", settings::meta, settings::metas, INPUT),
+    // A whole node.
+    Target::new("node", stateful::script, stateful::scripts, NODE).within(1_000),
 ];

@@ -86,6 +86,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Bytes that the decoder of the message with this name took.
+#[must_use]
+pub fn decoded(name: &str, version: i16, bytes: &[u8]) -> Option<usize> {
+    let message = MESSAGES.iter().find(|message| message.name == name)?;
+    (message.decode)(bytes, version)
+}
+
 /// Bytes of a random value of `version` of the message with this name.
 #[must_use]
 pub fn sample(name: &str, version: i16, seed: u64) -> Option<Vec<u8>> {

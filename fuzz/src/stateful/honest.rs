@@ -14,7 +14,7 @@ use super::host::Host;
 use super::rogue::frame;
 
 /// Its topic, which no script can name.
-const TOPIC: &str = "honest.0123456789abcdef";
+pub(super) const TOPIC: &str = "honest.0123456789abcdef";
 /// Virtual milliseconds within which it is answered, whatever others do.
 const PATIENCE_MS: u64 = 30_000;
 /// Versions that it speaks.

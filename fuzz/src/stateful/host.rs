@@ -6,8 +6,9 @@ use broker::settings::ListenerSettings;
 use engine::io::sim::{Rng, SimPeer, SimWorld};
 use engine::log::LogLimits;
 use engine::time::Mono;
-use sim::cluster::process::{Phase, Process, Setup};
+use sim::cluster::process::{DATA, Phase, Process, Setup};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::LazyLock;
 
 /// Virtual milliseconds that a start may take, and a stop.
@@ -61,6 +62,8 @@ impl Host {
     pub(super) fn boot() -> Host {
         let world = SimWorld::new(1);
         world.take_the_clock();
+        // The folder itself is made before any shard runs.
+        world.write_file(Path::new(DATA).join(".keep"), b"").expect("an empty disk takes a file");
         let mut host = Host { world, process: None, starts: 0 };
         host.start();
         host

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use transport_tcp::{Admission, Limits, TcpTransport};
 
 /// The data folder in every world.
-pub(crate) const DATA: &str = "/data";
+pub const DATA: &str = "/data";
 
 /// What a process is started with.
 #[derive(Clone, Debug)]

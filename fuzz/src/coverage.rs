@@ -13,6 +13,7 @@ static LEN: AtomicUsize = AtomicUsize::new(0);
 ///
 /// # Safety
 /// `start..stop` is the section of counters, as the compiler's pass passes it.
+#[cfg(not(feature = "libfuzzer"))]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __sanitizer_cov_8bit_counters_init(start: *mut u8, stop: *mut u8) {
     START.store(start, Relaxed);

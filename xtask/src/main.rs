@@ -10,6 +10,7 @@ mod codegen_model;
 mod codegen_parse;
 mod codegen_rust;
 mod codegen_samples;
+mod fuzz;
 mod layering;
 mod tidy;
 mod validate_schema;
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
+  fuzz-long INPUTS [--seed N]   all of them in turns of equal time, until so many inputs were run in all
   codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
   validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
 
@@ -40,9 +42,10 @@ fn main() -> ExitCode {
         ["clients", rest @ ..] => check::clients(&root(), rest),
         ["install"] => check::clients_install(&root()),
         ["loom"] => check::loom(&root()),
-        ["fuzz", seconds] => check::fuzz(&root(), seconds),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
+        ["fuzz", seconds] => fuzz::brief(&root(), seconds),
+        ["fuzz-long", executions, rest @ ..] => fuzz::long(&root(), executions, rest),
         ["codegen"] => codegen::write(&root()),
         ["codegen", "--check"] => codegen::check(&root()),
         ["validate-schema"] => validate_schema::run(&root(), None),

@@ -16,6 +16,10 @@ pub(crate) const RECORD_TEXT_BYTES_MAX: usize = protocol::limits::CLASSIC_STRING
 /// Bytes that a member's id adds to the client's or the instance's own name: a dash and a UUID.
 pub(crate) const MEMBER_ID_SUFFIX_BYTES: usize = 1 + 36;
 
+/// Least milliseconds of a further wait after a join phase to which nobody came back. Static members keep their group in it,
+/// and with a rebalance timeout of 0 the shard would do nothing but end that phase again.
+pub(crate) const REJOIN_WAIT_MS_MIN: u64 = 1_000;
+
 /// Milliseconds that a new member's JoinGroup may wait before the member is taken for gone: it cannot send heartbeats
 /// before it knows its id. Kafka's `classicGroupNewMemberJoinTimeoutMs`.
 pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;

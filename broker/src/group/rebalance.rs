@@ -4,6 +4,7 @@
 use super::effects::{Effects, Pending, Reply, Then, timeout_ms};
 use super::ids::MemberId;
 use super::join::{JoinReply, JoinedMember};
+use super::limits::REJOIN_WAIT_MS_MIN;
 use super::member::{Awaiting, Member};
 use super::records;
 use super::state::{Formed, Group, InitialDelay, State};
@@ -87,7 +88,7 @@ impl Group {
             self.form_generation(fx);
         } else {
             tracing::warn!(group = %self.id, "no member rejoined; waiting once more");
-            fx.set_timer(Timer::Join(self.id.clone()), self.rebalance_timeout_ms());
+            fx.set_timer(Timer::Join(self.id.clone()), self.rebalance_timeout_ms().max(REJOIN_WAIT_MS_MIN));
         }
     }
 

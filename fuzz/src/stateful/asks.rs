@@ -119,8 +119,7 @@ fn fetch(v: &Variant<'_>, w: &mut Writer) -> Result<(), EncodeError> {
         _ => v.learned.session,
     };
     let (max_wait_ms, min_bytes) = (i32::from(v.byte % 4) * 100, i32::from(v.byte % 2));
-    let request =
-        FetchRequest { max_wait_ms, min_bytes, max_bytes: 1 << 20, topics, ..FetchRequest::default() };
+    let request = FetchRequest { max_wait_ms, min_bytes, max_bytes: 1 << 20, topics, ..FetchRequest::default() };
     let with_session = FetchRequest { session_id, session_epoch, ..request.clone() };
     if v.version >= 7 { with_session.encode(w, v.version) } else { request.encode(w, v.version) }
 }
@@ -172,7 +171,8 @@ fn find_coordinator(v: &Variant<'_>, w: &mut Writer) -> Result<(), EncodeError> 
 
 fn join_group(v: &Variant<'_>, w: &mut Writer) -> Result<(), EncodeError> {
     let metadata = [&b"\0\0\0\0\0\x01\0\x01a\0\0\0\0"[..], b"", b"\0\x01\x7f\xff\xff\xff"][usize::from(v.byte % 3)];
-    let protocol = |name: &'static str| join_group::JoinGroupRequestProtocol { name: name.into(), metadata: metadata.into() };
+    let protocol =
+        |name: &'static str| join_group::JoinGroupRequestProtocol { name: name.into(), metadata: metadata.into() };
     let protocols = vec![protocol("range"), protocol("sticky")];
     let request = JoinGroupRequest {
         group_id: v.group(),
@@ -216,8 +216,11 @@ fn metadata(v: &Variant<'_>, w: &mut Writer) -> Result<(), EncodeError> {
 
 fn leave_group(v: &Variant<'_>, w: &mut Writer) -> Result<(), EncodeError> {
     let request = if v.version >= 3 {
-        let member =
-            leave_group::MemberIdentity { member_id: v.member(), group_instance_id: v.instance(), ..Default::default() };
+        let member = leave_group::MemberIdentity {
+            member_id: v.member(),
+            group_instance_id: v.instance(),
+            ..Default::default()
+        };
         LeaveGroupRequest { group_id: v.group(), members: vec![member], ..Default::default() }
     } else {
         LeaveGroupRequest { group_id: v.group(), member_id: v.member(), ..Default::default() }

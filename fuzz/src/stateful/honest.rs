@@ -89,7 +89,8 @@ impl Honest {
 
     /// Values of the records from an offset on.
     fn fetch(&mut self, host: &mut Host, offset: i64) -> Vec<Vec<u8>> {
-        let partition = FetchPartition { fetch_offset: offset, partition_max_bytes: 1 << 20, ..FetchPartition::default() };
+        let partition =
+            FetchPartition { fetch_offset: offset, partition_max_bytes: 1 << 20, ..FetchPartition::default() };
         let topic = FetchTopic { topic: TOPIC.into(), partitions: vec![partition], ..FetchTopic::default() };
         let request = FetchRequest {
             min_bytes: 1,
@@ -110,7 +111,9 @@ impl Honest {
                 batch.check_crc().expect("right batches are served");
                 let records = batch.records(&Limits::default()).expect("a batch of ours");
                 let read = records.iter().map(|record| record.expect("a record of ours"));
-                values.extend(read.filter(|record| record.offset >= offset).map(|r| r.value.unwrap_or_default().to_vec()));
+                values.extend(
+                    read.filter(|record| record.offset >= offset).map(|r| r.value.unwrap_or_default().to_vec()),
+                );
             }
             Ok(values)
         })

@@ -2,9 +2,7 @@
 
 use engine::io::sim::SimPeer;
 use protocol::messages::metadata::MetadataResponseTopic;
-use protocol::messages::{
-    FetchResponse, InitProducerIdResponse, JoinGroupResponse, MetadataResponse, ProduceRequest,
-};
+use protocol::messages::{FetchResponse, InitProducerIdResponse, JoinGroupResponse, MetadataResponse, ProduceRequest};
 use protocol::{ApiKey, Reader, RequestHeader, ResponseHeader, Uuid, supported};
 use std::collections::VecDeque;
 
@@ -164,7 +162,8 @@ impl Learned {
 /// A request's header and body.
 pub(super) fn frame(key: ApiKey, version: i16, correlation_id: i32, body: &[u8]) -> Vec<u8> {
     let mut writer = protocol::Writer::new();
-    let header = RequestHeader { api_key: key as i16, api_version: version, correlation_id, client_id: Some("rogue".into()) };
+    let header =
+        RequestHeader { api_key: key as i16, api_version: version, correlation_id, client_id: Some("rogue".into()) };
     header.encode(&mut writer).expect("a short client id fits");
     [writer.into_bytes().unwrap_or_default(), body.to_vec()].concat()
 }

@@ -1,11 +1,13 @@
 //! What a log's folder and a data folder hold beside the batches: sealed files, Kafka's text files, names, and what
 //! `ringlog dump-log` makes of any of them.
 
+use engine::io::sim::SimWorld;
 use engine::log::testing::{self as parsers, Judged};
-use engine::log::{FloorFile, dump};
+use engine::log::{FloorEntry, FloorFile, dump, first_difference, open_copy, seal_copy, verify};
+use engine::shard::Io;
 use protocol::batch::BatchView;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use crate::meter::unmeasured;
@@ -13,10 +15,15 @@ use crate::meter::unmeasured;
 /// Memory of a dump: a megabyte of file at a time, and the plain records of one batch, twice while they grow.
 pub const DUMP_BYTES_MAX: usize = 24 << 20;
 
-/// The file as it came where the first byte is even, else the rest inside an envelope whose checksum is right.
+/// The file as it came, or the rest inside an envelope whose checksum is right, of today's version or the first: the first
+/// byte says which.
 fn enveloped(kind: u8, data: &[u8]) -> Option<Vec<u8>> {
     let (&choice, rest) = data.split_first()?;
-    Some(if choice % 2 == 0 { rest.to_vec() } else { parsers::sealed(kind, rest) })
+    Some(match choice % 3 {
+        0 => rest.to_vec(),
+        1 => parsers::sealed(kind, None, rest),
+        _ => parsers::sealed(kind, Some(1), rest),
+    })
 }
 
 /// A sealed index. What is believed stays inside its bounds and comes back from what is written.
@@ -36,8 +43,9 @@ pub fn index(data: &[u8]) {
 /// A durable-offset checkpoint.
 pub fn checkpoint(data: &[u8]) {
     let Some(file) = enveloped(2, data) else { return };
-    let Ok(floor) = FloorFile::from_file(&file) else { return };
-    unmeasured(|| assert_eq!(FloorFile::from_file(&parsers::floor_file(&floor)), Ok(floor)));
+    let Ok((floor, wrong)) = FloorFile::from_file(&file) else { return };
+    assert!(wrong.is_none_or(|(at, _)| at < file.len()));
+    unmeasured(|| assert_eq!(FloorFile::from_file(&parsers::floor_file(&floor)), Ok((floor, None))));
 }
 
 /// A snapshot's envelope: what opens is what was sealed.
@@ -45,11 +53,84 @@ pub fn snapshot(data: &[u8]) {
     let Some(file) = enveloped(1, data) else { return };
     let Ok(payload) = parsers::snapshot(&file) else { return };
     unmeasured(|| {
-        let again = parsers::sealed(1, payload);
+        let again = parsers::sealed(1, None, payload);
         // Four reserved bytes of the header are not looked at, and padding behind the envelope is ignored.
         assert_eq!(parsers::snapshot(&again), Ok(payload));
         assert_eq!(file[..12], again[..12]);
     });
+}
+
+/// What vouches for Kafka's small files: a seal, or a copy.
+pub fn seal(data: &[u8]) {
+    if let Some(file) = enveloped(3, data)
+        && let Ok(Some(again)) = parsers::topic_seal(&file)
+    {
+        assert_eq!(parsers::topic_seal(&again), Ok(Some(again.clone())));
+    }
+    if let Some(file) = enveloped(4, data)
+        && let Ok(copy) = open_copy(&file)
+    {
+        unmeasured(|| {
+            assert_eq!(open_copy(&seal_copy(copy)), Ok(copy));
+            assert_eq!(first_difference(copy, &file).is_none(), copy == file);
+        });
+    }
+}
+
+/// A data folder, of which one file is anything: the first byte says which. What verification says of it, it says again,
+/// and it changes nothing.
+pub fn verified(data: &[u8]) {
+    let Some((&choice, content)) = data.split_first() else { return };
+    let world = SimWorld::new(1);
+    for (name, sound) in sound_folder() {
+        let path = Path::new("/data").join(name);
+        let is_damaged = FOLDER_FILES[usize::from(choice) % FOLDER_FILES.len()] == name;
+        world.write_file(&path, if is_damaged { content } else { &sound }).expect("a new disk takes any file");
+    }
+    let before = unmeasured(|| contents(&world));
+    let found = findings(&world);
+    unmeasured(|| {
+        assert_eq!(findings(&world), found);
+        assert!(contents(&world) == before, "verification changed a file");
+    });
+}
+
+const FOLDER_FILES: [&str; 6] = [
+    "t-0/00000000000000000000.log",
+    "t-0/00000000000000000000.ridx",
+    "t-0/partition.metadata",
+    "t-0/ringlog.origin",
+    ".ringlog/floor-0.rckp",
+    "meta.properties",
+];
+
+/// Each of [`FOLDER_FILES`] as a node would leave it, but for the index, which a single segment has not.
+fn sound_folder() -> [(&'static str, Vec<u8>); 6] {
+    let uid = [7; 16];
+    let entry = FloorEntry { uid, partition: 0, start: 0, durable: 9, active_bytes: 0, header_proof: None };
+    let floor = FloorFile { incarnation: 8, clean: false, entries: vec![entry] };
+    let metadata = parsers::partition_metadata(&uid);
+    let seal = [&uid[..], &[0; 4], &protocol::crc::crc32c(metadata.as_bytes()).to_le_bytes()].concat();
+    let files = [
+        crate::recovery::segment(),
+        Vec::new(),
+        metadata.into_bytes(),
+        parsers::sealed(3, None, &seal),
+        parsers::floor_file(&floor),
+        b"cluster.id=c\nnode.id=1\nversion=1\n".to_vec(),
+    ];
+    std::array::from_fn(|at| (FOLDER_FILES[at], files[at].clone()))
+}
+
+fn contents(world: &SimWorld) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = world.fs_list().into_iter().map(|(path, _)| path);
+    files.filter_map(|path| Some((path.clone(), world.read_file(&path).ok()?))).collect()
+}
+
+fn findings(world: &SimWorld) -> String {
+    let io = Io::new(Box::new(world.restart()));
+    let task_io = io.clone();
+    io.block_on(async move { format!("{:?}", verify(&task_io, Path::new("/data")).await) }, |_| {})
 }
 
 /// Kafka's text files: the first byte says which.
@@ -140,7 +221,9 @@ pub fn dumped(data: &[u8]) {
 
 /// Sealed files of one kind: as they are, and payloads that the target seals. `kind` as in [`parsers::sealed`].
 fn sealed_seeds(kind: u8, payload: &[u8]) -> Vec<Vec<u8>> {
-    vec![[&[0], &parsers::sealed(kind, payload)[..]].concat(), [&[1], payload].concat()]
+    let sealed = |version| parsers::sealed(kind, version, payload);
+    let whole = |file: Vec<u8>| [&[0], &file[..]].concat();
+    vec![whole(sealed(None)), whole(sealed(Some(1))), [&[1], payload].concat(), [&[2], payload].concat()]
 }
 
 /// Indexes with and without entries.
@@ -162,6 +245,7 @@ pub fn indexes() -> Vec<Vec<u8>> {
         header_crc: 7,
         entries: (0..entries).map(entry).collect(),
         epochs: (0..entries as i32 / 4).map(|epoch| (epoch, 5 + i64::from(epoch))).collect(),
+        plain: entries > 1,
     };
     let files = [0, 1, 9, 40].map(|entries| parsers::index_file(&index(entries)).expect("an index can be written"));
     let both = |file: Vec<u8>| sealed_seeds(0, &file[32..file.len() - 4]);
@@ -171,10 +255,14 @@ pub fn indexes() -> Vec<Vec<u8>> {
 /// Checkpoints of no log and of some.
 #[must_use]
 pub fn checkpoints() -> Vec<Vec<u8>> {
-    let entry = engine::log::FloorEntry { uid: [7; 16], partition: 3, start: 1, durable: 1 << 40, active_bytes: 99 };
+    let header_proof = Some((3, 0xdead_beef));
+    let entry = FloorEntry { uid: [7; 16], partition: 3, start: 1, durable: 1 << 40, active_bytes: 99, header_proof };
     let files = [0, 1, 5]
         .map(|logs| parsers::floor_file(&FloorFile { incarnation: 8, clean: logs == 1, entries: vec![entry; logs] }));
-    files.into_iter().flat_map(|file| sealed_seeds(2, &file[32..file.len() - 4])).collect()
+    // The first of the two copies ends with its checksum, behind so many bytes of payload.
+    let payload = |file: &[u8]| file[32..32 + usize::from(u16::from_le_bytes([file[16], file[17]]))].to_vec();
+    let both = |file: Vec<u8>| [vec![[&[0], &file[..]].concat()], sealed_seeds(2, &payload(&file))].concat();
+    files.into_iter().flat_map(both).collect()
 }
 
 /// Snapshots.
@@ -184,6 +272,24 @@ pub fn snapshots() -> Vec<Vec<u8>> {
         .into_iter()
         .flat_map(|payload| sealed_seeds(1, payload))
         .collect()
+}
+
+/// Seals and copies.
+#[must_use]
+pub fn seals() -> Vec<Vec<u8>> {
+    let payload = [&[7; 16][..], &[3, 0, 0, 0, 1, 2, 3, 4]].concat();
+    [sealed_seeds(3, &payload), sealed_seeds(4, b"version=1\n")].concat()
+}
+
+/// Each file of a data folder as it should be, and half of it.
+#[must_use]
+pub fn data_folders() -> Vec<Vec<u8>> {
+    let index = &indexes()[0][1..];
+    let mut files = sound_folder().map(|(_, file)| file);
+    files[1] = index.to_vec();
+    let halves = files.clone().into_iter().map(|file| file[..file.len() / 2].to_vec());
+    let numbered = files.iter().cloned().enumerate().chain(halves.enumerate());
+    numbered.map(|(at, file)| [&[at as u8], &file[..]].concat()).collect()
 }
 
 /// Text files of Kafka's.
@@ -236,8 +342,8 @@ pub fn dumps() -> Vec<Vec<u8>> {
     let segment = crate::recovery::segment();
     let mut seeds = vec![file(0, &segment), file(130, &segment), file(131, &[&segment[..], &[0; 5000]].concat())];
     seeds.push(file(131, &[&segment[..], &[0; 50], &[1]].concat()));
-    seeds.extend(indexes().iter().step_by(2).map(|seed| file(2, &seed[1..])));
-    seeds.extend(snapshots().iter().step_by(2).map(|seed| file(3, &seed[1..])));
-    seeds.extend(checkpoints().iter().step_by(2).map(|seed| file(4, &seed[1..])));
+    seeds.extend(indexes().iter().step_by(4).map(|seed| file(2, &seed[1..])));
+    seeds.extend(snapshots().iter().step_by(4).map(|seed| file(3, &seed[1..])));
+    seeds.extend(checkpoints().iter().step_by(4).map(|seed| file(4, &seed[1..])));
     seeds
 }

@@ -119,6 +119,8 @@ pub const TARGETS: &[Target] = &[
     Target::new("index_file", disk::index, disk::indexes, INPUT),
     Target::new("checkpoint_file", disk::checkpoint, disk::checkpoints, INPUT),
     Target::new("snapshot_file", disk::snapshot, disk::snapshots, INPUT),
+    Target::new("seal_file", disk::seal, disk::seals, INPUT),
+    Target::new("verify", disk::verified, disk::data_folders, RECOVERY),
     Target::new("text_file", disk::text, disk::texts, INPUT),
     Target::new("file_name", disk::name, disk::names, INPUT),
     Target::new("dump_log", disk::dumped, disk::dumps, DUMP),

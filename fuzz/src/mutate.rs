@@ -6,7 +6,7 @@ pub struct Rng(pub u64);
 
 impl Rng {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -15,7 +15,7 @@ impl Rng {
 
     /// A number below `bound`, which is not zero.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        (self.next_u64() % bound as u64) as usize
     }
 }
 
@@ -35,7 +35,7 @@ const LONG_TEXT: usize = 33_000;
 pub fn mutate(rng: &mut Rng, input: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..1_usize << rng.below(5) {
         if input.is_empty() {
-            input.push(rng.next() as u8);
+            input.push(rng.next_u64() as u8);
         }
         match rng.below(3) {
             0 => joint(rng, input, other),
@@ -51,7 +51,7 @@ fn bytes(rng: &mut Rng, input: &mut Vec<u8>, other: &[u8]) {
     let at = rng.below(reach);
     match rng.below(9) {
         0 => input[at] ^= 1 << rng.below(8),
-        1 => input[at] = rng.next() as u8,
+        1 => input[at] = rng.next_u64() as u8,
         2 => input[at] = BYTES[rng.below(BYTES.len())],
         3 => overwrite(input, at, &INTEGERS[rng.below(INTEGERS.len())].to_be_bytes()),
         4 => overwrite(input, at, &INTEGERS[rng.below(INTEGERS.len())].to_le_bytes()),

@@ -1,6 +1,7 @@
 //! The parsers of this module's files, one function each, for the fuzz targets. Behind the feature `testing`; nothing that
 //! ships uses it. What the bytes mean is said where the parsers are.
 
+use super::copies::TopicSeal;
 use super::envelope::{self, EnvelopeError, Kind};
 use super::epochs::Epochs;
 use super::floor::FloorFile;
@@ -35,7 +36,7 @@ pub fn index_file(index: &SegmentIndex) -> Option<Vec<u8>> {
 
 /// Where a reader of the indexed segment begins to look for an offset, and for a timestamp.
 pub fn positions(index: &SegmentIndex, offset: i64, timestamp: i64) -> (u64, u64) {
-    (index.position_before(offset), index.position_before_time(timestamp))
+    (index.start_before(offset).position, index.start_before_time(timestamp).position)
 }
 
 /// A checkpoint, written.
@@ -48,10 +49,20 @@ pub fn snapshot(file: &[u8]) -> Result<&[u8], EnvelopeError> {
     envelope::open(Kind::Snapshot, file)
 }
 
-/// An envelope that is right around a payload that may be anything: an index, a snapshot or a checkpoint.
-pub fn sealed(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let kinds = [Kind::Index, Kind::Snapshot, Kind::Floor];
-    envelope::seal(kinds[usize::from(kind) % kinds.len()], payload)
+/// What seals a `partition.metadata`, read and written again; `None` in an empty file.
+pub fn topic_seal(file: &[u8]) -> Result<Option<Vec<u8>>, EnvelopeError> {
+    Ok(TopicSeal::from_file(file)?.map(TopicSeal::to_file))
+}
+
+/// An envelope that is right around a payload that may be anything: of an index, a snapshot, a checkpoint, a seal or a
+/// copy, in this kind's version or an older one.
+pub fn sealed(kind: u8, version: Option<u16>, payload: &[u8]) -> Vec<u8> {
+    let kinds = [Kind::Index, Kind::Snapshot, Kind::Floor, Kind::Topic, Kind::Copy];
+    let mut file = envelope::seal(kinds[usize::from(kind) % kinds.len()], payload);
+    if let Some(version) = version {
+        envelope::set_version(&mut file, version);
+    }
+    file
 }
 
 /// The topic id in a `partition.metadata`.

@@ -302,11 +302,7 @@ fn describe_configs(v: &Variant<'_>, w: &mut Writer) -> Result<(), EncodeError> 
 }
 
 fn api_versions(v: &Variant<'_>, w: &mut Writer) -> Result<(), EncodeError> {
-    let named = ApiVersionsRequest {
-        client_software_name: "rogue".into(),
-        client_software_version: "1.0".into(),
-        ..Default::default()
-    };
+    let named = ApiVersionsRequest { client_software_name: "rogue".into(), client_software_version: "1.0".into() };
     let request = if v.version >= 3 { named } else { ApiVersionsRequest::default() };
     request.encode(w, v.version)
 }

@@ -31,6 +31,27 @@ pub fn stream(data: &[u8]) {
     }
 }
 
+/// The same over a stream of QUIC, whose decoder is fed pieces itself.
+pub fn quic(data: &[u8]) {
+    let Some((&pieces, stream)) = data.split_first() else { return };
+    let mut decoder = transport_quic::frame::Decoder::new(FRAME_BYTES_MAX);
+    let (mut frames, mut failed, mut given) = (Vec::new(), None, 0);
+    for piece in stream.chunks(1 << (pieces % 16)) {
+        given += piece.len();
+        failed = decoder.push(piece, |frame| frames.push(frame)).err();
+        assert!(decoder.held() <= 2 * given + 4096, "{} bytes held of {given}", decoder.held());
+        if failed.is_some() {
+            break;
+        }
+    }
+    let (expect, bad_len) = cut(stream);
+    assert_eq!(frames.iter().map(|frame| &frame[..]).collect::<Vec<_>>(), expect);
+    let max = FRAME_BYTES_MAX;
+    assert_eq!(failed, bad_len.map(|got| transport_quic::frame::FrameError::Length { got, max }));
+    let whole: usize = expect.iter().map(|frame| 4 + frame.len()).sum();
+    assert_eq!(decoder.finish().is_ok(), bad_len.is_none() && whole == stream.len());
+}
+
 /// The whole frames of a stream, and the length that ends it if one is unusable.
 fn cut(mut stream: &[u8]) -> (Vec<&[u8]>, Option<i32>) {
     let mut frames = Vec::new();

@@ -1,13 +1,16 @@
 //! Inputs that reach deep, for the mutator to damage.
 
 use protocol::compress::{Codec, compress};
-use protocol::{RequestHeader, Str, Writer, supported};
+use protocol::messages::ProduceRequest;
+use protocol::messages::produce::{PartitionProduceData, TopicProduceData};
+use protocol::{Records, RequestHeader, Str, Uuid, Writer, supported};
 
+use crate::messages::sample;
 use crate::recovery;
 use crate::requests::KEYS;
 use crate::targets::sample_batch;
 
-/// Every request in every version, over bodies whose repetition reads as something in most fields: zeros are empty arrays,
+/// Every request in every version: two of random values, and some over bodies whose repetition reads as something in most fields: zeros are empty arrays,
 /// `02` is a compact array of one or a string of one letter, `00 00 00 01` is a classic array of one.
 #[must_use]
 pub fn requests() -> Vec<Vec<u8>> {
@@ -20,9 +23,51 @@ pub fn requests() -> Vec<Vec<u8>> {
                 frame.extend(body.iter().cycle().take(120));
                 seeds.push(frame);
             }
+            let samples = (0..2).filter_map(|seed| sample(&format!("{}Request", key.name()), version, seed));
+            seeds.extend(samples.map(|body| [header(*key as i16, version), body].concat()));
         }
     }
     seeds
+}
+
+/// Produce requests of one partition behind the count of bytes that are there, in every version.
+#[must_use]
+pub fn large_produces() -> Vec<Vec<u8>> {
+    let request = |version: i16, bytes: usize| {
+        let records = vec![9; bytes];
+        let partition = PartitionProduceData { index: 5, records: Records::Bytes(&records) };
+        let topic =
+            TopicProduceData { name: "orders".into(), topic_id: Uuid([7; 16]), partition_data: vec![partition] };
+        let request = ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 1000, topic_data: vec![topic] };
+        let mut writer = Writer::from_vec(header(0, version));
+        request.encode(&mut writer, version).expect("a request of ours can be encoded");
+        [&[0, 200][..], &writer.into_bytes().unwrap_or_default()].concat()
+    };
+    (3..=13).flat_map(|version| [0, 300].map(|bytes| request(version, bytes))).collect()
+}
+
+/// Headers of answers, classic and flexible.
+#[must_use]
+pub fn response_headers() -> Vec<Vec<u8>> {
+    vec![
+        vec![1, 4, 0, 0, 0, 7],
+        vec![1, 12, 0, 0, 0, 7, 0],
+        vec![1, 12, 0, 0, 0, 7, 1, 5, 2, 1, 2],
+        vec![18, 3, 0, 0, 0, 7],
+    ]
+}
+
+/// Keys and values of control records.
+#[must_use]
+pub fn control_records() -> Vec<Vec<u8>> {
+    vec![vec![0, 0, 0, 1], vec![0, 0, 0, 0], vec![0, 0, 0, 0, 0, 9], vec![0, 1, 0, 6, 1, 2, 3]]
+}
+
+/// Text and zeros for each codec.
+#[must_use]
+pub fn plains() -> Vec<Vec<u8>> {
+    let plains = [vec![], text(1), text(300), vec![0; 5000], text(70_000)];
+    (0..5).flat_map(|codec| plains.iter().map(move |plain| [&[codec, codec], &plain[..]].concat())).collect()
 }
 
 /// Frames of many sizes in a row, behind a byte that says how they arrive.

@@ -1,6 +1,6 @@
 //! `cargo xtask check`: everything CI checks, in the order in which a mistake is cheapest to find. Changes nothing.
 
-use crate::{codegen, layering, tidy};
+use crate::{codegen, fuzz, layering, tidy};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -36,8 +36,8 @@ pub(crate) fn test(root: &Path) -> Result<(), String> {
     check(root)?;
     step("install clients", || clients_install(root))?;
     step("schema against Kafka 4.3.1", || crate::validate_schema::run(root, None))?;
-    step("fuzz, briefly", || fuzz(root, "5"))?;
     step("rigs, briefly", || crate::rigs::short(root))?;
+    step("fuzz, briefly", || fuzz::tests(root).and_then(|()| fuzz::brief(root, "2")))?;
     step("clients", || clients(root, &[]))
 }
 
@@ -54,13 +54,6 @@ pub(crate) fn clients(root: &Path, args: &[&str]) -> Result<(), String> {
     let mut all = vec!["-m", "pytest", "-p", "no:cacheprovider", "node/tests/clients"];
     all.extend_from_slice(args);
     run(root, &python, &all, &[("RINGLOG_BIN", binary.as_str())])
-}
-
-/// Every fuzz target for `seconds`, from a stable toolchain.
-pub(crate) fn fuzz(root: &Path, seconds: &str) -> Result<(), String> {
-    let target = root.join("target/fuzz").display().to_string();
-    let args = ["run", "--quiet", "--release", "--manifest-path", "fuzz/Cargo.toml", "--", "all", "--seconds", seconds];
-    run(root, "cargo", &args, &[("CARGO_TARGET_DIR", target.as_str())])
 }
 
 /// Names a step, times it.

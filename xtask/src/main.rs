@@ -11,6 +11,7 @@ mod codegen_parse;
 mod codegen_rust;
 mod codegen_samples;
 mod hostile;
+mod fuzz;
 mod layering;
 mod rigs;
 mod tidy;
@@ -31,6 +32,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
   rigs short|long               kill -9 and power cuts on real file systems, negative controls included; cuts need root
   hostile                       10,000 hostile connections, floods, bombs, readers that read nothing: the long tests and their figures
+  fuzz-long INPUTS [--seed N]   all of them in turns of equal time, until so many inputs were run in all
   codegen [--check]             write protocol/src/messages from protocol/schema; --check: only say whether it is stale
   validate-schema [--jar PATH]  compare protocol/schema with the definitions inside Kafka's own jars";
 
@@ -44,12 +46,13 @@ fn main() -> ExitCode {
         ["clients", rest @ ..] => check::clients(&root(), rest),
         ["install"] => check::clients_install(&root()),
         ["loom"] => check::loom(&root()),
-        ["fuzz", seconds] => check::fuzz(&root(), seconds),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
         ["rigs", "short"] => rigs::short(&root()),
         ["rigs", "long"] => rigs::long(&root()),
         ["hostile"] => hostile::run(&root()),
+        ["fuzz", seconds] => fuzz::brief(&root(), seconds),
+        ["fuzz-long", executions, rest @ ..] => fuzz::long(&root(), executions, rest),
         ["codegen"] => codegen::write(&root()),
         ["codegen", "--check"] => codegen::check(&root()),
         ["validate-schema"] => validate_schema::run(&root(), None),

@@ -3,6 +3,7 @@
 use super::coordinator::Coordinator;
 use super::effects::{Effects, Reply, Then, append_error};
 use super::ids::{GroupId, InstanceId, MemberId, Ticket};
+use super::limits::RECORD_TEXT_BYTES_MAX;
 use super::offsets::{Committed, TopicPartition};
 use super::records;
 use super::state::{Group, State};
@@ -116,6 +117,9 @@ impl Coordinator {
 
     fn check_commit(&self, request: &CommitRequest) -> Result<(), ErrorCode> {
         self.check_active(&request.group)?;
+        if request.group.as_str().len() > RECORD_TEXT_BYTES_MAX {
+            return Err(ErrorCode::InvalidGroupId);
+        }
         match self.groups.get(&request.group) {
             Some(group) => group.check_commit(request),
             None if request.generation < 0 => Ok(()),
@@ -147,6 +151,7 @@ impl Coordinator {
         match partition.refused {
             Some(error) => Err(error),
             None if units > self.fx.settings.offset_metadata_units_max => Err(ErrorCode::OffsetMetadataTooLarge),
+            None if partition.metadata.len() > RECORD_TEXT_BYTES_MAX => Err(ErrorCode::OffsetMetadataTooLarge),
             None => Ok(()),
         }
     }

@@ -3,7 +3,10 @@
 use super::coordinator::Coordinator;
 use super::effects::{Effects, Reply, Then, append_error, timeout_ms};
 use super::ids::{GroupId, InstanceId, MemberId, Ticket};
-use super::limits::{MEMBER_PROTOCOLS_BYTES_MAX, NEW_MEMBER_JOIN_TIMEOUT_MS, PENDING_MEMBERS_MAX};
+use super::limits::{
+    MEMBER_ID_SUFFIX_BYTES, MEMBER_PROTOCOLS_BYTES_MAX, NEW_MEMBER_JOIN_TIMEOUT_MS, PENDING_MEMBERS_MAX,
+    RECORD_TEXT_BYTES_MAX,
+};
 use super::member::{Awaiting, Member, Protocol};
 use super::rebalance::refuse_awaiting;
 use super::records;
@@ -41,6 +44,17 @@ pub(crate) struct JoinRequest {
     pub(crate) protocol_type: Arc<str>,
     /// In order of preference.
     pub(crate) protocols: Vec<Protocol>,
+}
+
+impl JoinRequest {
+    /// Whether the group's record can carry its texts, and the member id that is made of them.
+    fn fits_records(&self) -> bool {
+        let name_max = RECORD_TEXT_BYTES_MAX - MEMBER_ID_SUFFIX_BYTES;
+        let names = [Some(&*self.client_id), self.instance.as_ref().map(InstanceId::as_str)];
+        let mut texts = self.protocols.iter().map(|protocol| &*protocol.name).chain([&*self.protocol_type]);
+        names.into_iter().flatten().all(|name| name.len() <= name_max)
+            && texts.all(|text| text.len() <= RECORD_TEXT_BYTES_MAX)
+    }
 }
 
 /// A member, as the leader is told.
@@ -121,11 +135,12 @@ impl Coordinator {
     fn check_join(&self, request: &JoinRequest) -> Result<(), ErrorCode> {
         let sessions = self.fx.settings.session_timeout_ms_min..=self.fx.settings.session_timeout_ms_max;
         let bytes: usize = request.protocols.iter().map(|p| p.name.len() + p.metadata.len()).sum();
-        if request.group.as_str().is_empty() {
+        let group = request.group.as_str();
+        if group.is_empty() || group.len() > RECORD_TEXT_BYTES_MAX {
             Err(ErrorCode::InvalidGroupId)
         } else if !sessions.contains(&request.session_timeout_ms) {
             Err(ErrorCode::InvalidSessionTimeout)
-        } else if bytes > MEMBER_PROTOCOLS_BYTES_MAX {
+        } else if bytes > MEMBER_PROTOCOLS_BYTES_MAX || !request.fits_records() {
             Err(ErrorCode::InvalidRequest)
         } else {
             self.check_active(&request.group)

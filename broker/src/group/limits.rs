@@ -10,6 +10,16 @@ pub(crate) const PENDING_MEMBERS_MAX: usize = 10_000;
 /// Bytes that a record takes in a batch besides key and value: length, attributes, deltas and counts, at their longest.
 pub(crate) const RECORD_OVERHEAD_BYTES_MAX: usize = 32;
 
+/// Bytes of any text that ends up in a record of a group: its lengths have 16 bits, those of flexible requests 32.
+pub(crate) const RECORD_TEXT_BYTES_MAX: usize = protocol::limits::CLASSIC_STRING_BYTES_MAX;
+
+/// Bytes that a member's id adds to the client's or the instance's own name: a dash and a UUID.
+pub(crate) const MEMBER_ID_SUFFIX_BYTES: usize = 1 + 36;
+
+/// Least milliseconds of a further wait after a join phase to which nobody came back. Static members keep their group in it,
+/// and with a rebalance timeout of 0 the shard would do nothing but end that phase again.
+pub(crate) const REJOIN_WAIT_MS_MIN: u64 = 1_000;
+
 /// Milliseconds that a new member's JoinGroup may wait before the member is taken for gone: it cannot send heartbeats
 /// before it knows its id. Kafka's `classicGroupNewMemberJoinTimeoutMs`.
 pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;

@@ -118,7 +118,7 @@ impl Group {
     fn restore(&mut self, value: &GroupMetadataValue<'_>) {
         let protocol: Arc<str> = value.protocol.as_deref().unwrap_or_default().into();
         self.protocol_type = (!value.protocol_type.is_empty()).then(|| value.protocol_type.as_ref().into());
-        self.generation = value.generation;
+        self.generation = value.generation.max(0);
         self.since_wall_ms = (value.current_state_timestamp >= 0).then_some(value.current_state_timestamp);
         self.members = value.members.iter().map(|m| restored_member(m, &protocol)).collect();
         let statics = |(id, m): (&MemberId, &Member)| Some((m.instance.clone()?, id.clone()));

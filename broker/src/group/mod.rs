@@ -20,7 +20,7 @@ mod load;
 pub(crate) mod member;
 pub(crate) mod offsets;
 mod rebalance;
-mod records;
+pub(crate) mod records;
 mod replay;
 mod settings;
 mod state;
@@ -30,6 +30,9 @@ mod timers;
 pub(crate) mod wiring;
 
 pub use gather::{GroupAsk, GroupTell};
+
+#[cfg(feature = "testing")]
+pub(crate) use {coordinator::Coordinator, records::Fact, settings::GroupSettings, subscription::topics_of};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 use super::effects::{Effects, Pending, Reply, Then, timeout_ms};
 use super::ids::MemberId;
 use super::join::{JoinReply, JoinedMember};
+use super::limits::REJOIN_WAIT_MS_MIN;
 use super::member::{Awaiting, Member};
 use super::records;
 use super::state::{Formed, Group, InitialDelay, State};
@@ -87,7 +88,7 @@ impl Group {
             self.form_generation(fx);
         } else {
             tracing::warn!(group = %self.id, "no member rejoined; waiting once more");
-            fx.set_timer(Timer::Join(self.id.clone()), self.rebalance_timeout_ms());
+            fx.set_timer(Timer::Join(self.id.clone()), self.rebalance_timeout_ms().max(REJOIN_WAIT_MS_MIN));
         }
     }
 
@@ -102,8 +103,13 @@ impl Group {
         true
     }
 
+    /// The next generation. One past the largest is the first: negative ones are what clients without a generation say.
+    fn advance_generation(&mut self) {
+        self.generation = self.generation.checked_add(1).unwrap_or(1);
+    }
+
     fn become_empty(&mut self, fx: &mut Effects) {
-        self.generation += 1;
+        self.advance_generation();
         self.enter(State::Empty, fx.now.wall_ms);
         tracing::info!(group = %self.id, generation = self.generation, "group is empty");
         let record = records::group_metadata(self, &BTreeMap::new());
@@ -112,7 +118,7 @@ impl Group {
 
     #[expect(clippy::expect_used, reason = "a member is only let in with a protocol that all others support")]
     fn form_generation(&mut self, fx: &mut Effects) {
-        self.generation += 1;
+        self.advance_generation();
         let protocol = self.elect_protocol().expect("members share a protocol");
         let unsynced = self.members.keys().cloned().collect();
         let formed = Formed { protocol, unsynced };

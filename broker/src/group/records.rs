@@ -9,7 +9,7 @@
 //! own are written in version 1, the only one that can say so (Kafka does the same).
 
 use super::ids::{GroupId, MemberId};
-use super::limits::RECORD_OVERHEAD_BYTES_MAX;
+use super::limits::{RECORD_OVERHEAD_BYTES_MAX, RECORD_TEXT_BYTES_MAX};
 use super::offsets::{Committed, TopicPartition};
 use super::state::Group;
 use protocol::batch::BatchBuilder;
@@ -142,7 +142,9 @@ pub(crate) fn decode<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Result<Fact<
             let decode = |value| {
                 let mut r = Reader::new(value);
                 let version = r.i16()?;
-                GroupMetadataValue::decode(&mut r, version)
+                let value = GroupMetadataValue::decode(&mut r, version)?;
+                texts(&value).try_for_each(check_text)?;
+                Ok(value)
             };
             Ok(Fact::Group { group, value: value.map(decode).transpose()? })
         }
@@ -160,6 +162,7 @@ fn decode_offset_value(value: &[u8]) -> Result<Committed, DecodeError> {
     let mut r = Reader::new(value);
     let version = r.i16()?;
     let value = OffsetCommitValue::decode(&mut r, version)?;
+    check_text(&value.metadata)?;
     Ok(Committed {
         offset: value.offset,
         leader_epoch: value.leader_epoch,
@@ -167,6 +170,26 @@ fn decode_offset_value(value: &[u8]) -> Result<Committed, DecodeError> {
         committed_ms: value.commit_timestamp,
         expires_ms: (value.expire_timestamp >= 0).then_some(value.expire_timestamp),
     })
+}
+
+/// The texts of a group's value.
+fn texts<'a>(value: &'a GroupMetadataValue<'_>) -> impl Iterator<Item = &'a str> {
+    let members = value.members.iter().flat_map(|member| {
+        [Some(&member.member_id), member.group_instance_id.as_ref(), Some(&member.client_id), Some(&member.client_host)]
+    });
+    [Some(&value.protocol_type), value.protocol.as_ref(), value.leader.as_ref()]
+        .into_iter()
+        .chain(members)
+        .flatten()
+        .map(|text| &**text)
+}
+
+/// Refuses a text that only version 4 can carry: the group is written again in version 3.
+fn check_text(text: &str) -> Result<(), DecodeError> {
+    match text.len() {
+        0..=RECORD_TEXT_BYTES_MAX => Ok(()),
+        len => Err(DecodeError::Length { at: 0, got: len as i64 }),
+    }
 }
 
 fn offset_key(group: &GroupId, at: &TopicPartition) -> Vec<u8> {
@@ -185,7 +208,7 @@ fn group_key(group: &GroupId) -> Vec<u8> {
 
 #[expect(
     clippy::expect_used,
-    reason = "texts came off the wire, so that they fit its lengths, and nothing is external"
+    reason = "every text was held against RECORD_TEXT_BYTES_MAX where it came in, and nothing is external"
 )]
 fn prefixed(number: i16, encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Vec<u8> {
     let mut writer = Writer::from_vec(number.to_be_bytes().to_vec());

@@ -2,6 +2,7 @@
 //! order drawn from a seed, a clock that is set by hand. Behind the feature `testing`; nothing that ships uses it.
 
 mod calls;
+pub mod parsers;
 mod store;
 mod world;
 

@@ -42,6 +42,9 @@ mod recovery;
 mod dump;
 mod verify;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
 pub use copies::{first_difference, open_copy, seal_copy};
 pub use dump::{DumpEnd, DumpError, UNDERSTOOD, dump};

@@ -16,7 +16,7 @@ mod groups;
 mod member;
 mod nemesis;
 mod plan;
-mod process;
+pub mod process;
 mod producer;
 mod remote;
 mod run;

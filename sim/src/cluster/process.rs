@@ -30,26 +30,35 @@ use std::sync::Arc;
 use transport_tcp::{Admission, Limits, TcpTransport};
 
 /// The data folder in every world.
-pub(crate) const DATA: &str = "/data";
+pub const DATA: &str = "/data";
 
 /// What a process is started with.
 #[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    pub(crate) shards: usize,
-    pub(crate) log_limits: LogLimits,
+pub struct Setup {
+    /// How many.
+    pub shards: usize,
+    /// Of each shard's logs.
+    pub log_limits: LogLimits,
     /// Bytes that a shard's connections may hold.
-    pub(crate) network_bytes: usize,
-    pub(crate) broker: BrokerSettings,
+    pub network_bytes: usize,
+    /// What the broker is told; each start gets an incarnation of its own.
+    pub broker: BrokerSettings,
 }
 
 /// How far the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
+pub enum Phase {
+    /// Shard 0 lists the data folder.
     Scanning,
+    /// The shards recover their logs.
     Opening,
+    /// The metadata is read.
     Loading,
+    /// Topics that another broker wrote become known.
     TakingOver,
+    /// Clients are let in.
     Serving,
+    /// All shards have ended, or the start failed.
     Ended,
 }
 
@@ -69,7 +78,7 @@ struct Member {
 }
 
 /// A running process. Dropping it without [`Process::request_stop`] is a process that ends without a word.
-pub(crate) struct Process {
+pub struct Process {
     orders: Orders,
     stages: Arc<Stages>,
     members: Vec<Member>,
@@ -80,7 +89,7 @@ pub(crate) struct Process {
     /// The highest producer id in any log.
     producer_id: Option<i64>,
     /// Where clients may connect, one a shard. Bound from the start: who comes early waits.
-    pub(crate) listeners: Vec<ListenerId>,
+    pub listeners: Vec<ListenerId>,
     failure: Option<String>,
     /// Keeps every other turn of a random shard back for a while.
     rng: Rng,
@@ -88,7 +97,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts one on what the world's disk holds.
-    pub(crate) fn start(world: &SimWorld, setup: &Setup, mut rng: Rng) -> Process {
+    pub fn start(world: &SimWorld, setup: &Setup, mut rng: Rng) -> Process {
         let seed = rng.next_u64();
         let orders = orders(setup, seed);
         let links = links::mesh(setup.shards);
@@ -122,12 +131,12 @@ impl Process {
     }
 
     /// How far it is.
-    pub(crate) fn phase(&self) -> Phase {
+    pub fn phase(&self) -> Phase {
         self.phase
     }
 
     /// Why it gave up, if it did: the data cannot be opened, or a clean stop failed.
-    pub(crate) fn failure(&self) -> Option<&str> {
+    pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
@@ -137,12 +146,12 @@ impl Process {
     }
 
     /// As SIGTERM.
-    pub(crate) fn request_stop(&mut self) {
+    pub fn request_stop(&mut self) {
         self.stages.request_stop();
     }
 
     /// Gives a turn to every shard that has something to do; false when none had.
-    pub(crate) fn step(&mut self, world: &SimWorld) -> bool {
+    pub fn step(&mut self, world: &SimWorld) -> bool {
         let first = self.rng.below(self.members.len() as u64) as usize;
         let mut ran = false;
         for at in 0..self.members.len() {

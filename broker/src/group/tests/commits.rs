@@ -105,6 +105,25 @@ fn each_partition_has_its_own_outcome() {
     assert_eq!((s.committed(0), s.committed(1), s.committed(2)), (Some(1), None, None));
 }
 
+/// Flexible versions carry texts of any length, records do not: an answer must come of it, not a panic.
+#[test]
+fn texts_that_no_record_can_carry_are_refused() {
+    let long = "x".repeat(32_768);
+    let mut s = Scene::with(|settings| settings.offset_metadata_units_max = 100_000);
+    let mut request = commit_request("", -1, &[("t", 0, 1)]);
+    request.topics[0].partitions[0].metadata = long.as_str().into();
+    let ticket = s.commit_with(request);
+    assert_eq!(s.committed_as(ticket), ErrorCode::OffsetMetadataTooLarge);
+    let mut request = commit_request("", -1, &[("t", 0, 1)]);
+    request.group = long.as_str().into();
+    let ticket = s.commit_with(request);
+    assert_eq!(s.committed_as(ticket), ErrorCode::InvalidGroupId);
+    let mut request = commit_request("", -1, &[("t", 0, 1)]);
+    request.topics[0].partitions[0].metadata = long[1..].into();
+    let ticket = s.commit_with(request);
+    assert_eq!(s.committed_as(ticket), ErrorCode::None);
+}
+
 #[test]
 fn a_commit_larger_than_a_batch_may_be_is_refused() {
     let mut s = Scene::with(|settings| settings.batch_bytes_max = 500);

@@ -82,6 +82,51 @@ fn what_a_join_is_refused_for() {
     assert_eq!(s.joined(ticket).error, ErrorCode::InvalidGroupId);
 }
 
+/// Flexible versions carry texts of any length, records do not: an answer must come of it, not a panic.
+#[test]
+fn texts_that_no_record_can_carry_are_refused() {
+    let long = "x".repeat(32_768);
+    let named = |name: &str| {
+        let mut join = Join::new();
+        join.0.client_id = name.into();
+        join
+    };
+    for (join, error) in [
+        (Join::new().protocols(&[(&long, b"")]), ErrorCode::InvalidRequest),
+        (Join::new().protocol_type(&long), ErrorCode::InvalidRequest),
+        (Join::new().instance(&long), ErrorCode::InvalidRequest),
+        // The member's id is the name, a dash and a UUID: 37 bytes more.
+        (Join::new().instance(&long[..32_731]), ErrorCode::InvalidRequest),
+        (named(&long[..32_731]), ErrorCode::InvalidRequest),
+    ] {
+        let mut s = Scene::new();
+        let ticket = s.join(join);
+        assert_eq!(s.joined(ticket).error, error);
+        assert_eq!(s.state(), "Dead");
+    }
+    let mut s = Scene::new();
+    let mut join = Join::new();
+    join.0.group = long.as_str().into();
+    let ticket = s.join(join);
+    assert_eq!(s.joined(ticket).error, ErrorCode::InvalidGroupId);
+}
+
+/// The longest texts that are let in do fit, all the way to the record of the formed group.
+#[test]
+fn the_longest_texts_that_are_let_in_fit_the_record() {
+    let name = "n".repeat(32_730);
+    let text = "t".repeat(32_767);
+    let mut s = Scene::new();
+    let join = Join::new().instance(&name).protocol_type(&text).protocols(&[(&text, b"")]);
+    let ticket = s.join(join);
+    s.wait(DELAY_MS);
+    let id = s.joined(ticket).member;
+    assert_eq!(id.len(), 32_767);
+    s.assign(&[id], 1);
+    s.restart();
+    assert_eq!(s.state(), "Stable");
+}
+
 #[test]
 fn a_member_that_does_not_fit_the_group_is_refused() {
     let mut s = Scene::new();

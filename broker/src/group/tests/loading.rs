@@ -28,6 +28,42 @@ fn an_emptied_group_survives_a_restart_with_its_generation() {
     assert_eq!(s.joined(ticket).generation, 3);
 }
 
+/// A log may say any generation: the next one counts on from it, and is never one that stands for none.
+#[test]
+fn a_generation_past_the_largest_is_the_first() {
+    for (stored, next) in [(i32::MAX, 1), (i32::MIN, 1), (-1, 1), (5, 6)] {
+        let mut s = Scene::new();
+        s.coordinator.begin_load(0);
+        let mut value = b"\0\x03\0\x08consumer".to_vec();
+        value.extend(stored.to_be_bytes());
+        // No protocol, no leader, no time, no members.
+        value.extend(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0");
+        s.coordinator.replay(0, b"\0\x02\0\x01g", Some(&value)).unwrap();
+        s.coordinator.finish_load(s.now, 0);
+        let (_, ticket) = s.enter(Join::new());
+        s.wait(DELAY_MS);
+        assert_eq!(s.joined(ticket).generation, next, "after {stored}");
+    }
+}
+
+/// Version 4 of a group's value has texts of any length; a group with one that version 3 cannot carry is passed over.
+#[test]
+fn texts_that_could_not_be_written_again_are_not_read() {
+    let value = |len: usize| {
+        let compact = len + 1;
+        let varint = [compact as u8 | 0x80, (compact >> 7) as u8 | 0x80, (compact >> 14) as u8];
+        let mut value = [&[0, 4][..], &varint, &vec![b'x'; len]].concat();
+        value.extend(b"\0\0\0\x05\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x01\0");
+        value
+    };
+    let mut s = Scene::new();
+    s.coordinator.begin_load(0);
+    assert_eq!(s.coordinator.replay(0, b"\0\x02\0\x01g", Some(&value(32_767))), Ok(()));
+    assert!(s.coordinator.replay(0, b"\0\x02\0\x01h", Some(&value(32_768))).is_err());
+    s.coordinator.finish_load(s.now, 0);
+    assert_eq!(s.state(), "Empty");
+}
+
 #[test]
 fn while_records_are_read_clients_are_told_to_wait() {
     let mut s = Scene::new();

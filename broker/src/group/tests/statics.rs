@@ -163,3 +163,31 @@ fn an_administrator_removes_by_instance() {
     assert_eq!(outcome, Ok(vec![Ok(()), unknown, unknown]));
     assert_eq!(s.heartbeat_as(&ids[0].0, Some(ids[0].1), 1), Err(ErrorCode::RebalanceInProgress));
 }
+
+/// A static member that does not rejoin keeps its group in the join phase until its session ends. With a rebalance timeout of 0
+/// that phase ended again and again without time passing: one client kept a core busy for as long as its session.
+#[test]
+fn waiting_for_a_static_member_with_a_rebalance_timeout_of_0_takes_time() {
+    let mut s = Scene::new();
+    s.coordinator.begin_load(0);
+    let mut value = b"\0\x03\0\x08consumer\0\0\0\x02\0\x05range\0\x01m\0\0\0\0\0\0\0\x03\0\0\0\x02".to_vec();
+    for (id, instance) in [(b'm', &b"\0\x01i"[..]), (b'n', b"\xff\xff")] {
+        value.extend([0, 1, id]);
+        value.extend(instance);
+        // Client, host, rebalance timeout 0, session timeout, and no bytes of subscription and assignment.
+        value.extend(b"\0\x01c\0\x02/h\0\0\0\0");
+        value.extend(SESSION_MS.to_be_bytes());
+        value.extend(b"\0\0\0\0\0\0\0\0");
+    }
+    s.coordinator.replay(0, b"\0\x02\0\x01g", Some(&value)).unwrap();
+    s.coordinator.finish_load(s.now, 0);
+    assert_eq!(s.leave(&[("n", None)]), Ok(vec![Ok(())]));
+    for _ in 0..3 {
+        s.coordinator.on_time(s.now);
+        s.pump();
+    }
+    assert_eq!(s.state(), "PreparingRebalance");
+    assert!(s.coordinator.next_deadline().is_some_and(|at| at > s.now.mono_ms), "the phase ends again at once");
+    s.wait(SESSION_MS as u64);
+    assert_eq!(s.state(), "Empty");
+}

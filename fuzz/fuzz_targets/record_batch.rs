@@ -1,4 +1,0 @@
-//! libFuzzer's face of `fuzz::targets::record_batch`, which says what is checked.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::targets::record_batch(data));

@@ -11,6 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     logging::init();
+    end_on_panic();
     match Cli::parse().into_command() {
         Command::Start(args) => match boot::start(&args) {
             Ok(()) => ExitCode::SUCCESS,
@@ -22,4 +23,13 @@ fn main() -> ExitCode {
         Command::DumpLog { files } => ExitCode::from(dump::print_all(&files).exit_code()),
         Command::Verify { dirs } => ExitCode::from(verify::verify_all(&dirs).exit_code()),
     }
+}
+
+/// A broken invariant of one shard ends the process: nothing it holds can be believed any more.
+fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }

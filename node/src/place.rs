@@ -23,6 +23,7 @@ pub fn large_frames(transport: &mut TcpTransport, broker: &mut Broker<EngineStor
         let Some(log) = broker.place_of(&large.topic, large.partition, bytes) else { continue };
         // Room for what follows the records too, so that the frame ends with one receive; the log takes only the records.
         if let Some(lease) = broker.store_mut().logs.lease(crate::store::engine_id(log), len - at) {
+            marks::reached!("node: a large batch was received in place");
             transport.place(conn, at, lease.into_buf());
         }
     }

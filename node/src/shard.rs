@@ -427,6 +427,7 @@ fn slice_of(part: ReplyPart<Mem>) -> Slice {
 fn note(event: &LogEvent) {
     match event {
         LogEvent::Fenced { error, .. } => {
+            marks::reached!("node: a log was fenced");
             tracing::error!("a partition is out of service until a restart has verified it: {error}");
         }
         LogEvent::Rejected { id, from } => {
@@ -435,7 +436,10 @@ fn note(event: &LogEvent) {
         LogEvent::Damaged { file, damage, .. } => {
             tracing::error!("{}: {damage}; these records are not served: restore the file", file.display());
         }
-        LogEvent::Healed { id } => tracing::info!(log = id.0, "the disk has room again"),
+        LogEvent::Healed { id } => {
+            marks::reached!("node: a full log healed");
+            tracing::info!(log = id.0, "the disk has room again");
+        }
         LogEvent::Durable { .. }
         | LogEvent::StartMoved { .. }
         | LogEvent::Sealed { .. }

@@ -271,6 +271,7 @@ pub fn fault(error: log::ReadError) -> ReadFault {
     match error {
         log::ReadError::Gone => ReadFault::Gone,
         corrupt @ log::ReadError::Corrupt { .. } => {
+            marks::reached!("node: damaged records were refused");
             tracing::error!("stored records are damaged: {corrupt}");
             ReadFault::Corrupt(corrupt.to_string())
         }

@@ -123,6 +123,9 @@ impl Group {
         let unsynced = self.members.keys().cloned().collect();
         let formed = Formed { protocol, unsynced };
         self.enter(State::CompletingRebalance { formed, storing: false }, fx.now.wall_ms);
+        if self.members.len() > 1 {
+            marks::reached!("broker: a generation of several members formed");
+        }
         tracing::info!(group = %self.id, generation = self.generation, members = self.members.len(), "generation formed");
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             self.answer_join(fx, &id);

@@ -86,6 +86,7 @@ impl<S: Store> Broker<S> {
                 return Outcome::Settled;
             }
             Ok(Verdict::Repeated(earlier)) => {
+                marks::reached!("broker: a batch was sent again and was there");
                 let append_time_ms = if partition.rules.log_append_time { earlier.timestamp } else { -1 };
                 let log_start = partition.offsets.start;
                 (earlier.last_offset + 1, Produced { base_offset: earlier.base_offset, append_time_ms, log_start })
@@ -94,7 +95,10 @@ impl<S: Store> Broker<S> {
                 let taken = Taken::from(accepted);
                 match store_taken(&mut self.store, partition, &mut ask.records, &taken, now_ms) {
                     Ok(produced) => (partition.offsets.end, produced),
-                    Err(AppendRefused::Busy) => return Outcome::Busy,
+                    Err(AppendRefused::Busy) => {
+                        marks::reached!("broker: an append waited for memory");
+                        return Outcome::Busy;
+                    }
                     Err(refused) => {
                         self.tell_produced(ticket, Err(storage_failure(refused)));
                         return Outcome::Settled;
@@ -102,7 +106,7 @@ impl<S: Store> Broker<S> {
                 }
             }
         };
-        if ask.durable && end > partition.offsets.durable {
+        if ask.durable && end > partition.offsets.durable && !marks::planted!("broker: acknowledge what is appended") {
             partition.wait(end, Waiter::Produce(ticket, produced));
         } else {
             self.tell_produced(ticket, Ok(produced));

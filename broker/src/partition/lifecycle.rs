@@ -271,6 +271,9 @@ fn recover_producers(found: &RecoveredLog, now_ms: i64) -> Producers {
     }
     for bytes in &found.headers {
         let header = BatchHeader::decode(bytes);
+        if marks::planted!("broker: forget the batches behind a snapshot") && from > 0 {
+            continue;
+        }
         if header.base_offset < from || header.producer_id == NO_PRODUCER_ID || header.base_sequence < 0 {
             continue;
         }
@@ -283,7 +286,7 @@ fn recover_producers(found: &RecoveredLog, now_ms: i64) -> Producers {
         };
         producers.record(&batch, header.base_offset, header.max_timestamp, now_ms);
     }
-    producers
+    if marks::planted!("broker: forget the producers at a start") { Producers::default() } else { producers }
 }
 
 /// What appends need of a topic's settings.

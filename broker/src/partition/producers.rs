@@ -122,6 +122,9 @@ impl Producers {
                 got => Err(SequenceError::OutOfOrder { producer_id, expected: 0, got }),
             };
         }
+        if marks::planted!("broker: store a repeated batch again") {
+            return Ok(None);
+        }
         if let Some(same) = known.batches.iter().find(|old| old.first == batch.first && old.last == batch.last) {
             return Ok(Some(*same));
         }

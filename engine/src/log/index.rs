@@ -138,6 +138,7 @@ impl SegmentIndex {
     /// Where to begin looking for the batch that contains `offset`.
     pub(super) fn start_before(&self, offset: i64) -> Start {
         let after = self.entries.partition_point(|entry| self.offset_at(entry) <= offset);
+        let after = if marks::planted!("engine: look behind the indexed batch") { after + 1 } else { after };
         self.start_at(self.entries.get(after.saturating_sub(1)))
     }
 

@@ -165,6 +165,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
+        let reached = reached && !(found.is_empty() && marks::planted!("engine: pass over a batch that does not fit"));
         Ok(reached.then_some(found))
     }
 

@@ -43,6 +43,9 @@ pub(super) fn choose(segments: &[Candidate], wall: Wall, config: &LogConfig) -> 
         segment.durable && !is_empty_active && (too_old || too_much)
     });
     let remove = due.count();
+    let spare = segments.len().saturating_sub(1);
+    let remove =
+        if marks::planted!("engine: retention takes one segment more") { spare.min(remove + 1) } else { remove };
     Choice { remove, roll: remove > 0 && remove == segments.len() }
 }
 

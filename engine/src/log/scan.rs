@@ -144,7 +144,8 @@ pub(super) fn judge(bytes: &[u8], remaining: u64, expected: i64, gaps: bool) -> 
     if header.magic != 2 {
         return Next::Bad(Stop::BadHeader(format!("magic {}", header.magic)));
     }
-    if header.base_offset < expected || (header.base_offset > expected && !gaps) {
+    let fits = header.base_offset == expected || (header.base_offset > expected && gaps);
+    if !fits && !marks::planted!("engine: trust a stale recycled block") {
         return Next::Bad(Stop::WrongOffset { got: header.base_offset, expected });
     }
     let Some(size) = header.size_bytes().filter(|_| header.last_offset_delta >= 0) else {
@@ -161,7 +162,9 @@ pub(super) fn judge(bytes: &[u8], remaining: u64, expected: i64, gaps: bool) -> 
     }
     match BatchView::parse(&bytes[..size]) {
         Err(error) => Next::Bad(Stop::BadHeader(error.to_string())),
-        Ok((view, _)) if view.check_crc().is_err() => Next::Bad(Stop::BadCrc),
+        Ok((view, _)) if view.check_crc().is_err() && !marks::planted!("engine: trust a torn batch") => {
+            Next::Bad(Stop::BadCrc)
+        }
         Ok((view, _)) => Next::Batch(view),
     }
 }

@@ -130,5 +130,5 @@ impl Auditor {
 
 /// A consumer of everything, for the look at every record.
 pub(crate) fn reader_of_all(remote: Remote, parts: &[Part]) -> Consumer {
-    Consumer::new(remote, parts)
+    Consumer::new(remote, parts).in_large_steps()
 }

@@ -65,6 +65,16 @@ impl Client {
         }
     }
 
+    /// Who it is and what it waits for, for a report.
+    pub(crate) fn plight(&self, ctx: &Ctx<'_>) -> String {
+        let who = &self.remote().who;
+        match self {
+            Client::Consumer(consumer) => format!("{who}, {}", consumer.plight(ctx)),
+            Client::Member(member) => format!("{who}, {}", member.plight()),
+            Client::Producer(_) | Client::Auditor(_) => who.clone(),
+        }
+    }
+
     /// What it worked with is deleted.
     pub(crate) fn is_out_of_work(&self, truth: &Truth) -> bool {
         match self {

@@ -3,7 +3,7 @@
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
 use super::truth::{Part, Standing};
-use super::violation::Violation;
+use super::violation::{Violation, name_of};
 use super::wire::Answer;
 use engine::time::Mono;
 use protocol::batch::iter_batches;
@@ -34,6 +34,8 @@ pub(crate) struct Consumer {
     /// One poll in so many goes back to somewhere earlier; 0 never.
     seeks: u64,
     next_at: Mono,
+    /// The last error code.
+    refusal: i16,
 }
 
 /// A part of a fetch answer that outlives its frame.
@@ -53,7 +55,16 @@ impl Consumer {
         let (max_wait_ms, max_bytes) = (50 + rng.below(450) as i32, [2_000, 50_000, 1 << 20][rng.below(3) as usize]);
         let seeks = [0, 10, 60][rng.below(3) as usize];
         let readings = parts.iter().map(|part| Reading { part: *part, position: None, known: (0, 0), high: -1 });
-        Consumer { readings: readings.collect(), version, max_wait_ms, max_bytes, seeks, next_at: Mono(0), remote }
+        Consumer {
+            readings: readings.collect(),
+            version,
+            max_wait_ms,
+            max_bytes,
+            seeks,
+            next_at: Mono(0),
+            refusal: 0,
+            remote,
+        }
     }
 
     pub(crate) fn due(&self) -> Mono {
@@ -64,6 +75,11 @@ impl Consumer {
         if self.remote.conn().is_none() { next.max(self.remote.due()) } else { next.min(self.remote.due()) }
     }
 
+    /// Reads as much at a time as it can get.
+    pub(crate) fn in_large_steps(self) -> Consumer {
+        Consumer { max_bytes: 1 << 20, ..self }
+    }
+
     /// None of its topics is left.
     pub(crate) fn is_out_of_work(&self) -> bool {
         self.readings.is_empty()
@@ -71,10 +87,17 @@ impl Consumer {
 
     /// Everything there is was read.
     pub(crate) fn is_settled(&self, ctx: &Ctx<'_>) -> bool {
-        self.readings.iter().all(|reading| {
-            let partition = ctx.truth.look(reading.part);
-            partition.is_damaged || (reading.position == Some(reading.high) && reading.high >= partition.promised)
-        })
+        self.readings.iter().all(|reading| is_read(reading, ctx))
+    }
+
+    /// What it has not read, and the last refusal.
+    pub(crate) fn plight(&self, ctx: &Ctx<'_>) -> String {
+        let behind = self.readings.iter().filter(|reading| !is_read(reading, ctx)).map(|reading| {
+            let promised = ctx.truth.look(reading.part).promised;
+            let place = ctx.truth.place(reading.part);
+            format!("{place} at {:?} of {} ({promised} promised)", reading.position, reading.high)
+        });
+        format!("{}; last error {}", behind.collect::<Vec<_>>().join(", "), name_of(self.refusal))
     }
 
     pub(crate) fn act(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Violation> {
@@ -209,20 +232,6 @@ impl Consumer {
                 return Ok(());
             }
             _ => {
-                if fetched.code == 1 {
-                    let p = ctx.truth.look(part);
-                    eprintln!(
-                        "DEBUG {part:?} pos {:?} high {} start {} asked {} promised {} | resp high {} start {} known {known:?} forgets {}",
-                        self.readings[at].position,
-                        p.high,
-                        p.start,
-                        p.start_asked,
-                        p.promised,
-                        fetched.high,
-                        fetched.start,
-                        ctx.truth.topics[part.topic].forgets
-                    );
-                }
                 return self.failed(ctx, "Fetch", at, fetched.code);
             }
         }
@@ -266,6 +275,7 @@ impl Consumer {
 
     fn failed(&mut self, ctx: &Ctx<'_>, what: &'static str, at: usize, code: i16) -> Result<(), Violation> {
         self.next_at = ctx.now.plus_millis(200);
+        self.refusal = code;
         let part = self.readings[at].part;
         let gone = [ErrorCode::UnknownTopicOrPartition.code(), ErrorCode::UnknownTopicId.code()].contains(&code);
         if gone && ctx.truth.topics[part.topic].standing != Standing::Exists {
@@ -277,6 +287,11 @@ impl Consumer {
         }
         self.remote.check_code(ctx, what, code)
     }
+}
+
+fn is_read(reading: &Reading, ctx: &Ctx<'_>) -> bool {
+    let partition = ctx.truth.look(reading.part);
+    partition.is_damaged || (reading.position == Some(reading.high) && reading.high >= partition.promised)
 }
 
 impl Fetched {

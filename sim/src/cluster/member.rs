@@ -104,6 +104,11 @@ impl Member {
         self.is_gone || (self.state == State::Working && self.share.iter().all(read))
     }
 
+    /// How far it is.
+    pub(crate) fn plight(&self) -> String {
+        format!("{:?} in generation {} with {:?}", self.state, self.generation, self.share)
+    }
+
     pub(crate) fn act(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Violation> {
         loop {
             match self.remote.hear(ctx)? {

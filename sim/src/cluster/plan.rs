@@ -186,6 +186,13 @@ impl Plan {
         Plan { seed, features, seconds, clients, shards }
     }
 
+    /// The same run without a feature.
+    pub fn without(&self, feature: Feature) -> Plan {
+        let mut plan = self.clone();
+        plan.features.remove(&feature);
+        plan
+    }
+
     /// Whether the run has it.
     pub fn has(&self, feature: Feature) -> bool {
         self.features.contains(&feature)

@@ -187,8 +187,11 @@ impl Disk {
         self.file(node).sync(moment);
     }
 
-    pub(super) fn sync_failed(&mut self, node: NodeId, moment: &FileMoment) {
-        self.file(node).sync_failed(moment);
+    pub(super) fn sync_failed(&mut self, node: NodeId, moment: &FileMoment, is_direct: bool, rng: &mut Rng) {
+        match is_direct {
+            true => self.file(node).sync_failed_direct(moment, rng),
+            false => self.file(node).sync_failed(moment),
+        }
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {

@@ -171,6 +171,20 @@ impl FileData {
         self.durable_len = moment.len;
     }
 
+    /// A sync of a file that is written past the page cache failed. There is no dirty page to be forgotten: some of what
+    /// the device had taken is gone from it at once, as every read from now on shows, and the rest is as good as before.
+    pub(super) fn sync_failed_direct(&mut self, moment: &FileMoment, rng: &mut Rng) {
+        for (index, seq, _) in &moment.sectors {
+            if rng.coin()
+                && let Some(versions) = self.volatile.get_mut(index)
+            {
+                versions.retain(|version| version.seq > *seq || version.is_cut);
+            }
+        }
+        self.volatile.retain(|_, versions| !versions.is_empty());
+    }
+
+    /// A sync of a file in the page cache failed.
     pub(super) fn sync_failed(&mut self, moment: &FileMoment) {
         for (index, seq, _) in &moment.sectors {
             let versions = self.volatile.get_mut(index).into_iter().flatten();

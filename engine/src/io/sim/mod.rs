@@ -239,7 +239,7 @@ impl SimPeer {
         let mut world = self.world.0.borrow_mut();
         let Some(conn) = world.net.peer_conn(self.conn) else { return Vec::new() };
         let count = conn.outbox.len().min(max);
-        let bytes = conn.outbox.drain(..count).collect();
+        let bytes = net::take_front(&mut conn.outbox, count);
         if count > 0 {
             world.plan_step(self.conn);
         }

@@ -95,7 +95,8 @@ impl Conn {
     /// Lets a random piece of what is on the wire arrive.
     fn arrive(&mut self, rng: &mut Rng) {
         let count = piece(self.wire.len(), rng);
-        self.inbox.extend(self.wire.drain(..count));
+        let arrived = take_front(&mut self.wire, count);
+        self.inbox.extend(arrived);
     }
 
     fn try_recv(&mut self) -> Option<(usize, Done)> {
@@ -173,8 +174,18 @@ fn held(into: &RecvInto) -> usize {
 
 fn take(inbox: &mut VecDeque<u8>, buf: &mut Buf) {
     let count = inbox.len().min(buf.spare_len());
-    let bytes: Vec<u8> = inbox.drain(..count).collect();
-    buf.extend_from_slice(&bytes);
+    buf.extend_from_slice(&take_front(inbox, count));
+}
+
+/// The first `count` bytes of a queue, out of it.
+pub(super) fn take_front(queue: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let (front, back) = queue.as_slices();
+    let from_front = count.min(front.len());
+    let mut bytes = Vec::with_capacity(count);
+    bytes.extend_from_slice(&front[..from_front]);
+    bytes.extend_from_slice(&back[..count - from_front]);
+    queue.drain(..count);
+    bytes
 }
 
 impl Net {

@@ -397,8 +397,9 @@ impl World {
     fn fail(&mut self, op: &Op, covered: &Covered, code: i32) -> Outcome {
         match (op, covered) {
             (Op::SyncData { file }, Covered::Data(moment)) => {
-                let node = self.handle(*file).node;
-                self.disk.sync_failed(node, moment);
+                let (node, mode) = (self.handle(*file).node, self.handle(*file).mode);
+                let is_direct = matches!(mode, OpenMode::WriteDirect | OpenMode::CreateDirect);
+                self.disk.sync_failed(node, moment, is_direct, &mut self.rng);
             }
             (Op::WriteV { .. }, _) if code == libc::EIO => self.tear(op),
             _ => {}

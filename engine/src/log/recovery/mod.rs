@@ -237,7 +237,7 @@ async fn newest_snapshot(
     let mut kept = Vec::new();
     for &upto in offsets.iter().rev() {
         let path = names::snapshot(&name.dir, upto);
-        if upto > *segments.end() {
+        if upto > *segments.end() && !marks::planted!("engine: keep a snapshot above the end") {
             tasks::unlink(io, &path).await?;
             continue;
         }

@@ -110,6 +110,12 @@ impl Walk<'_> {
         let walked_from = start.bytes;
         let scanned = self.scan(&path, start, opened).await?;
         let action = decide(Observed::of(&scanned, self.next, self.hints.durable_floor, self.ours));
+        match action {
+            Action::Cut => marks::reached!("engine: a torn tail was cut"),
+            Action::CutAndDropLater => marks::reached!("engine: segments behind a hole were dropped"),
+            Action::ReadOnly => marks::reached!("engine: rot made a log read-only"),
+            Action::Keep | Action::Rebuild => {}
+        }
         self.report(opened, &path, &scanned, action);
         let mut index = scanned.index;
         match action {

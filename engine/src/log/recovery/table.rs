@@ -91,7 +91,8 @@ fn end_of(stop: &Stop) -> End {
     }
 }
 
-pub(in crate::log) fn decide(seen: Observed) -> Action {
+pub(in crate::log) fn decide(mut seen: Observed) -> Action {
+    seen.below_floor &= !marks::planted!("engine: cut rot like a torn tail");
     match (seen.end, seen.place) {
         (End::OldFormat, Place::Last) => Action::ReadOnly,
         (End::OldFormat, _) => Action::Keep,

@@ -120,6 +120,7 @@ impl LogSet {
     /// A file with space that was written before: the log's own first, whose old batches end below the new base.
     fn take_ready_made(&mut self, log: &mut Log) -> Option<(PathBuf, bool)> {
         if let Some(path) = log.recycled.pop() {
+            marks::reached!("engine: a file was recycled");
             return Some((path, true));
         }
         let hot = log.rate.bytes_per_s >= self.limits.spare_rate_min;
@@ -254,6 +255,10 @@ impl LogSet {
                 self.unwritten -= newly;
                 self.evict_over_budget();
             }
+            Err(_) if marks::planted!("engine: take a failed write for a write") => {
+                writer.completed(range);
+                self.unwritten -= writer.take_newly_written();
+            }
             Err(error) => {
                 writer.failed(range);
                 self.trouble(id, Trouble::at_segment("write", base, error));
@@ -265,6 +270,7 @@ impl LogSet {
         let Some(writer) = self.any_log_mut(id).and_then(|log| log.writer_mut(base)) else { return };
         match result {
             Ok(_) => writer.end_sync(Some(upto)),
+            Err(_) if marks::planted!("engine: take a failed flush for a flush") => writer.end_sync(Some(upto)),
             Err(error) => {
                 writer.end_sync(None);
                 // A flush that failed for want of space has lost data all the same.

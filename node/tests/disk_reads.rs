@@ -8,10 +8,12 @@
 mod common;
 
 use common::faulty::{EIO, FaultyDisk, KAFKA_STORAGE_ERROR};
-use common::{Broker, DRIVERS};
+use common::{Broker, DRIVERS, refused, ringlog};
 use faultfs::{Fault, OpKind};
 
 const CORRUPT_MESSAGE: i16 = 2;
+/// What Kafka tells a group whose offsets are not to be had: look for the coordinator again.
+const NOT_COORDINATOR: i16 = 16;
 
 /// Records of two topics that are on the disk and not in memory.
 fn cold(disk: &FaultyDisk, driver: &str) -> Broker {
@@ -97,5 +99,47 @@ fn a_log_that_cannot_be_read_at_the_start_harms_no_other() {
         assert_eq!(broker.client().fetch_all("hurt", 0), ["a", "b", "c"], "{driver}: nothing was touched");
         assert_eq!(broker.client().produce("hurt", 0, &["d"]), (0, 3), "{driver}");
         broker.stop();
+    }
+}
+
+/// Offsets that cannot be read are unknown, not absent: a group that started from nothing would read everything again.
+#[test]
+fn groups_whose_offsets_cannot_be_read_are_not_served() {
+    for driver in DRIVERS {
+        let Some(disk) = FaultyDisk::mount() else { return };
+        let broker = cold(&disk, driver);
+        broker.client().commit_in_time("group", "well", 2);
+        broker.kill();
+        // Once: later reads would work, which must not make a part of the offsets look like all of them.
+        let rule = disk.faults.inject_once(OpKind::Read, "data/__consumer_offsets-*.log", Fault::Fails(EIO));
+        let broker = disk.start(driver);
+        assert_eq!(disk.faults.struck(rule), 1, "{driver}");
+        let mut client = broker.client();
+        assert_eq!(client.committed("group", "well"), (NOT_COORDINATOR, -1), "{driver}");
+        assert_eq!(client.commit("group", "well", 3), NOT_COORDINATOR, "{driver}");
+        assert_eq!(client.fetch_all("well", 0), ["a", "b", "c"], "{driver}");
+        broker.stop();
+        let broker = disk.start(driver);
+        assert_eq!(broker.client().committed_in_time("group", "well"), 2, "{driver}");
+        broker.stop();
+    }
+}
+
+/// What says which topics there are, or whose a folder is (in either place), must be read before anything is served:
+/// guessing would put empty logs in the place of full ones.
+#[test]
+fn a_start_without_its_metadata_is_refused() {
+    for driver in DRIVERS {
+        for file in ["data/.ringlog/cluster/metadata-0/*.log", "data/hurt-0/*"] {
+            let Some(disk) = FaultyDisk::mount() else { return };
+            cold(&disk, driver).kill();
+            let rule = disk.faults.inject(OpKind::Read, file, Fault::Fails(EIO));
+            let said = refused(ringlog(&disk.data(), &["--io", driver]));
+            assert!(said.contains("Input/output error") && disk.faults.struck(rule) > 0, "{driver}: {file}: {said}");
+            disk.faults.lift(rule);
+            let broker = disk.start(driver);
+            assert_eq!(broker.client().fetch_all("hurt", 0), ["a", "b", "c"], "{driver}: {file}: nothing was touched");
+            broker.stop();
+        }
     }
 }

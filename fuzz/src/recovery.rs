@@ -1,7 +1,7 @@
 //! Opening a partition folder whose files hold anything: recovery comes to a decision, and to the same one the next time.
 
 use engine::io::sim::SimWorld;
-use engine::log::{LogName, RecoverHints, RecoveredLog, recover};
+use engine::log::{Action, LogName, RecoverHints, RecoveredLog, recover};
 use engine::shard::Io;
 use protocol::batch::{iter_batches, patch};
 use protocol::compress::Codec;
@@ -30,7 +30,9 @@ pub fn folder(data: &[u8]) {
     assert_eq!((first.start, first.end, first.read_only), (second.start, second.end, second.read_only));
     assert!(first.start <= first.end, "{} to {}", first.start, first.end);
     if !first.read_only && !hints.clean {
-        assert_eq!(second.report, [], "repaired once, so there is nothing left to repair");
+        // A snapshot that cannot be used stays until its owner makes the next one, and is reported at each start.
+        let left: Vec<_> = second.report.iter().filter(|repair| repair.action != Action::Rebuild).collect();
+        assert!(left.is_empty(), "repaired once, so there is nothing left to repair: {left:?}");
         check_batches(&world, first.end);
     }
 }

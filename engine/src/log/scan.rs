@@ -12,6 +12,9 @@ use protocol::batch::{BatchHeader, BatchView};
 use std::fmt;
 use std::io;
 
+/// Bytes of the smallest message of format 0 behind its length: checksum, magic, attributes, and two lengths.
+const OLD_MESSAGE_MIN: i32 = 14;
+
 /// How far and how strictly to walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScanLimits {
@@ -138,7 +141,7 @@ pub(super) fn judge(bytes: &[u8], remaining: u64, expected: i64, gaps: bool) -> 
     if raw.iter().all(|&byte| byte == 0) {
         return Next::Bad(Stop::Zeros);
     }
-    if header.magic == 0 || header.magic == 1 {
+    if is_old_message(&header, expected) {
         return Next::Bad(Stop::OldFormat { magic: header.magic });
     }
     if header.magic != 2 {
@@ -167,6 +170,12 @@ pub(super) fn judge(bytes: &[u8], remaining: u64, expected: i64, gaps: bool) -> 
         }
         Ok((view, _)) => Next::Batch(view),
     }
+}
+
+/// True for what can begin a message of format 0 or 1. One bit that flipped in space full of zeros cannot.
+fn is_old_message(header: &BatchHeader, expected: i64) -> bool {
+    let is_old = header.magic == 0 || header.magic == 1;
+    is_old && header.base_offset >= expected && header.batch_length >= OLD_MESSAGE_MIN
 }
 
 /// Walks `file` from where `index` ends, telling `each` the header and position of every good batch.

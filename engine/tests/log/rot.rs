@@ -255,6 +255,24 @@ fn an_old_message_format_is_named() {
     assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced));
 }
 
+/// The end of a log that another broker began is where we reserve space, too.
+#[test]
+fn a_bit_behind_the_end_changes_nothing() {
+    let mut kept = batch(0, 1, 900, 50);
+    protocol::batch::patch(&mut kept, 0, 7);
+    for bit in 0..70 * 8 {
+        let world = SimWorld::new(9);
+        let mut file = [&kept[..], &[0; 5000]].concat();
+        file[kept.len() + bit / 8] ^= 1 << (bit % 8);
+        world.write_file("/data/k-0/00000000000000000000.log", &file).unwrap();
+        let mut rig = boot(&world);
+        let id = rig.logs["k-0"];
+        assert!(rig.reports.iter().all(|report| report.starts_with("Cut byte 900, offset 1: ")), "{:?}", rig.reports);
+        assert_eq!(rig.read_all(id), [(0, 0)], "bit {bit}");
+        rig.append(id, 1, 500).unwrap();
+    }
+}
+
 #[test]
 fn a_journal_with_records_stops_the_start_untouched() {
     let world = SimWorld::new(8);

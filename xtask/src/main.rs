@@ -14,6 +14,7 @@ mod fuzz;
 mod hostile;
 mod layering;
 mod rigs;
+mod simulate;
 mod tidy;
 mod validate_schema;
 mod validate_schema_jar;
@@ -30,6 +31,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
+  sim MINUTES                   simulated clusters on all cores for so long
+  planted [NAME] [ARGS]         plants each known bug in turn and shows that the simulator catches it
   rigs short|long               kill -9 and power cuts on real file systems, negative controls included; cuts need root
   hostile                       10,000 hostile connections, floods, bombs, readers that read nothing: the long tests and their figures
   fuzz-long INPUTS [--seed N]   all of them in turns of equal time, until so many inputs were run in all
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
         ["loom"] => check::loom(&root()),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
+        ["sim", minutes] => simulate::campaign(&root(), minutes),
+        ["planted"] => simulate::planted(&root(), "", &[]),
+        ["planted", name, rest @ ..] => simulate::planted(&root(), name, rest),
         ["rigs", "short"] => rigs::short(&root()),
         ["rigs", "long"] => rigs::long(&root()),
         ["hostile"] => hostile::run(&root()),

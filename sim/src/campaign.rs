@@ -26,6 +26,8 @@ pub enum Level {
 pub struct Done {
     /// Virtual time.
     pub time: Duration,
+    /// Real time.
+    pub real: Duration,
     /// Kills and power cuts.
     pub crashes: u64,
     /// Requests answered, or steps of a log.
@@ -52,8 +54,10 @@ pub struct Found {
 pub struct Tally {
     /// Seeds that were run.
     pub runs: u64,
-    /// Of all of them together.
+    /// Of all of the cluster's together.
     pub sum: Done,
+    /// Of those of the logs by themselves.
+    pub logs: Done,
     /// Seeds that found something.
     pub failed: Vec<(Level, u64, Found)>,
 }
@@ -69,7 +73,7 @@ pub fn caught(level: Level, seed: u64) -> Result<Done, Found> {
                 text: finding.to_string(),
             })?;
             let logs::Summary { time, crashes, ops, trace, .. } = summary;
-            Ok(Done { time, crashes, ops, faults: BTreeMap::new(), trace })
+            Ok(Done { time, crashes, ops, trace, ..Done::default() })
         }),
     }
 }
@@ -84,7 +88,7 @@ pub fn caught_plan(plan: &Plan) -> Result<Done, Found> {
         })?;
         let crashes = summary.kills + summary.power_cuts;
         let (time, ops, faults, trace) = (summary.time, summary.answers, summary.faults, summary.trace);
-        Ok(Done { time, crashes, ops, faults, trace })
+        Ok(Done { time, crashes, ops, faults, trace, ..Done::default() })
     })
 }
 
@@ -106,7 +110,8 @@ pub fn campaign(first: u64, time: Duration, threads: usize, twice: bool, tell: &
         while began.elapsed() < time {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             let level = if seed.is_multiple_of(LOGS_EVERY) { Level::Logs } else { Level::Cluster };
-            let mut outcome = caught(level, seed);
+            let start = Instant::now();
+            let mut outcome = caught(level, seed).map(|done| Done { real: start.elapsed(), ..done });
             if twice && let Ok(once) = &outcome {
                 outcome = repeat(level, seed, once);
             }
@@ -127,7 +132,7 @@ pub fn campaign(first: u64, time: Duration, threads: usize, twice: bool, tell: &
 
 /// Runs a seed once more, which must go the same way.
 fn repeat(level: Level, seed: u64, once: &Done) -> Result<Done, Found> {
-    let again = caught(level, seed)?;
+    let again = Done { real: once.real, ..caught(level, seed)? };
     if again == *once {
         return Ok(again);
     }
@@ -146,11 +151,13 @@ impl Tally {
         match outcome {
             Err(found) => self.failed.push((level, seed, found)),
             Ok(done) => {
-                self.sum.time += done.time;
-                self.sum.crashes += done.crashes;
-                self.sum.ops += done.ops;
+                let sum = if level == Level::Logs { &mut self.logs } else { &mut self.sum };
+                sum.time += done.time;
+                sum.real += done.real;
+                sum.crashes += done.crashes;
+                sum.ops += done.ops;
                 for (fault, count) in done.faults {
-                    *self.sum.faults.entry(fault).or_default() += count;
+                    *sum.faults.entry(fault).or_default() += count;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! `sim`: runs seeds, prints what they did, and for a violation the seed that shows it again.
 
 use clap::Parser;
-use sim::campaign::{Level, Tally, campaign, caught_plan, shrink};
+use sim::campaign::{Tally, campaign, caught_plan, shrink};
 use sim::cluster::{self, Feature, Plan};
 use sim::planted::{self, PLANTED};
 use sim::{logs, reach};
@@ -161,17 +161,27 @@ fn search(options: &Options, minutes: f64) -> bool {
 }
 
 fn report(tally: &Tally, real: Duration, threads: usize) {
-    let Tally { runs, sum, failed } = tally;
-    let hours = sum.time.as_secs_f64() / 3600.0;
-    let cores = real.as_secs_f64() * threads as f64;
-    println!("{runs} seeds, {hours:.1} simulated hours in {:.2} core-hours, {} crashes", cores / 3600.0, sum.crashes);
-    let per_second = sum.ops as f64 / sum.time.as_secs_f64();
-    println!("{:.0} x real time a core, {per_second:.0} answers a simulated second", sum.time.as_secs_f64() / cores);
+    let Tally { runs, sum, logs, failed } = tally;
+    let hours = |time: Duration| time.as_secs_f64() / 3600.0;
+    println!(
+        "{runs} seeds in {:.2} core-hours: {:.2} simulated hours of clusters with {} crashes, {:.1} of logs alone with {}",
+        hours(real) * threads as f64,
+        hours(sum.time),
+        sum.crashes,
+        hours(logs.time),
+        logs.crashes
+    );
+    let rate = |amount: f64, time: Duration| amount / time.as_secs_f64().max(1e-9);
+    println!(
+        "clusters: {:.0} x real time a core at {:.0} answers a simulated second ({:.0} answers a second of a core)",
+        rate(sum.time.as_secs_f64(), sum.real),
+        rate(sum.ops as f64, sum.time),
+        rate(sum.ops as f64, sum.real)
+    );
     sum.faults.iter().for_each(|(fault, count)| println!("  {count:>8} {fault}"));
     println!("{} of {} marks reached", reach::MARKS.len() - reach::missing().len(), reach::MARKS.len());
     reach::missing().iter().for_each(|mark| println!("  not reached: {mark}"));
-    let logs = failed.iter().filter(|(level, ..)| *level == Level::Logs).count();
-    println!("{} violations, {logs} of them in logs alone", failed.len());
+    println!("{} violations", failed.len());
 }
 
 fn examine(name: &str, options: &Options) -> bool {

@@ -38,13 +38,3 @@ fn a_run_without_faults_does_work() {
     assert!(done.acknowledged > 100 && done.read > done.acknowledged, "{done:?}");
     assert_eq!((done.kills, done.power_cuts), (0, 0));
 }
-
-/// Seeds that found something once: a fetch of several partitions that passed over a batch which did not fit (6, 8), and a
-/// node that turned without end while its connections were closing (15).
-#[test]
-fn what_was_found_stays_mended() {
-    for seed in [6, 8, 15] {
-        let outcome = caught_plan(&Plan { seconds: 15, ..Plan::draw(seed) });
-        assert!(outcome.is_ok(), "{outcome:?}");
-    }
-}

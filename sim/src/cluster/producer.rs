@@ -150,7 +150,8 @@ impl Producer {
         let rng = &mut self.remote.rng;
         self.next_at = ctx.now.plus_millis(1 + rng.below(2 * self.habits.gap_ms));
         let key = BatchKey { producer: self.number, serial: self.serial };
-        let (count, bytes) = (1 + rng.below(4) as u32, 1 + rng.below(self.habits.record_bytes) as u32);
+        let bytes = 1 + rng.below(self.habits.record_bytes) as u32;
+        let count = if bytes > 10_000 { 1 } else { 1 + rng.below(4) as u32 };
         let mut builder = BatchBuilder::new().compression(self.habits.codec, None);
         if let Some((id, epoch)) = self.id {
             builder = builder.producer(id, epoch, self.sequence);

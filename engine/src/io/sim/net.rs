@@ -58,8 +58,6 @@ pub(super) struct Conn {
     pub(super) peer_gone: bool,
     /// The node has given the socket back.
     released: bool,
-    /// Something changed that the peer can see.
-    pub(super) touched: bool,
 }
 
 pub(super) struct Listener {
@@ -75,6 +73,8 @@ pub(super) struct Net {
     listeners: BTreeMap<u32, Listener>,
     conns: BTreeMap<u32, Conn>,
     next: u32,
+    /// Connections that look different to their peers since somebody asked.
+    touched: Vec<ConnId>,
 }
 
 impl Conn {
@@ -132,7 +132,6 @@ impl Conn {
         let count = piece((whole - self.sent).min(room), rng);
         copy_range(bufs, self.sent, count, &mut self.outbox);
         self.sent += count;
-        self.touched = true;
         if self.sent == whole { self.send.take().map(|waiting| waiting.done(Ok(whole as u32))) } else { None }
     }
 
@@ -159,9 +158,9 @@ fn os(code: i32) -> io::Error {
     io::Error::from_raw_os_error(code)
 }
 
-/// A random share of `count`, at least 1: small pieces are as likely as large ones.
+/// A random share of `count`, at least 1: mostly what a segment or some of them hold, sometimes a few bytes.
 fn piece(count: usize, rng: &mut Rng) -> usize {
-    let scale = rng.below(18);
+    let scale = if rng.below(8) == 0 { rng.below(10) } else { 8 + rng.below(10) };
     if count == 0 { 0 } else { count.min(1 + rng.below(1 << scale) as usize) }
 }
 
@@ -256,22 +255,25 @@ impl Net {
 
     /// Lets something happen on `conn`: what finished, and whether there is more to do.
     pub(super) fn step(&mut self, conn: ConnId, now: Mono, rng: &mut Rng) -> (Vec<(usize, Done)>, bool) {
-        let Some(conn) = self.conns.get_mut(&conn.0) else { return (Vec::new(), false) };
+        let id = conn;
+        let Some(conn) = self.conns.get_mut(&id.0) else { return (Vec::new(), false) };
         conn.planned = false;
         let broken = conn.reset || conn.node_closed;
-        conn.touched |= broken;
         if conn.to_node_held <= now {
             conn.arrive(rng);
         }
         let received = if broken || conn.to_node_held <= now { conn.try_recv() } else { None };
+        let held = conn.outbox.len();
         let sent = if broken || conn.to_peer_held <= now { conn.try_send(rng) } else { None };
+        if broken || conn.outbox.len() > held {
+            self.touched.push(id);
+        }
         (received.into_iter().chain(sent).collect(), conn.is_busy())
     }
 
     /// Connections that look different to their peers since the last call.
     pub(super) fn take_touched(&mut self) -> Vec<ConnId> {
-        let conns = self.conns.iter_mut();
-        conns.filter_map(|(id, conn)| std::mem::take(&mut conn.touched).then_some(ConnId(*id))).collect()
+        std::mem::take(&mut self.touched)
     }
 
     /// Nobody will look at the peer's end again.
@@ -293,7 +295,9 @@ impl Net {
     pub(super) fn close(&mut self, id: ConnId) {
         let conn = self.conn(id);
         assert!(conn.recv.is_none() && conn.send.is_none(), "a connection is closed once nothing is pending on it");
-        (conn.node_closed, conn.released, conn.touched) = (true, true, true);
+        (conn.node_closed, conn.released) = (true, true);
+        self.touched.push(id);
+        let conn = self.conn(id);
         if conn.peer_gone {
             self.conns.remove(&id.0);
         }
@@ -319,8 +323,9 @@ impl Net {
         self.listeners.clear();
         for conn in self.conns.values_mut() {
             (conn.recv, conn.send) = (None, None);
-            (conn.reset, conn.node_closed, conn.released, conn.touched) = (true, true, true, true);
+            (conn.reset, conn.node_closed, conn.released) = (true, true, true);
         }
+        self.touched.extend(self.conns.keys().map(|id| ConnId(*id)));
         self.conns.retain(|_, conn| !conn.peer_gone);
     }
 }

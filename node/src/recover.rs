@@ -236,7 +236,7 @@ fn adopt_unreadable(broker: &mut Broker<EngineStore>, found: &FoundLog, error: &
     tracing::error!("a partition is out of service until a start that can read it, its files are left alone: {error}");
     let store = broker.store_mut();
     store.count(found.name.data_dir());
-    let log = store.logs.adopt(log::RecoveredLog::unreadable(found), log::LogConfig::default());
+    let log = store.logs.adopt(log::RecoveredLog::unreadable(found), log::LogConfig::unknown());
     broker.adopt_unreadable(store::broker_id(log), Uuid(found.uid.unwrap_or_default()), found.partition);
 }
 

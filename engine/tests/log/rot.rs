@@ -134,6 +134,13 @@ fn offsets_do_not_begin_again_when_a_checkpoint_rots() {
 fn a_leader_epoch_that_rots_after_a_crash_is_found() {
     let world = written(false);
     world.flip_bit("/data/t-0/00000000000000000065.log", 20_015, 3).unwrap();
+    let io = engine::shard::Io::new(Box::new(world.restart()));
+    let task_io = io.clone();
+    let verified = io.block_on(async move { engine::log::verify(&task_io, Path::new(DATA)).await }, |_| {}).unwrap();
+    let [finding] = &verified.findings[..] else { panic!("{verified:?}") };
+    assert!(finding.file.ends_with("00000000000000000065.log") && finding.offsets == Some(65..100), "{finding}");
+    io.abandon_tasks();
+    drop(io);
     let mut rig = boot(&world);
     let [report] = &rig.reports[..] else { panic!("{:?}", rig.reports) };
     assert!(report.starts_with("ReadOnly byte 0, offset 65: a leader epoch is not what"), "{report}");

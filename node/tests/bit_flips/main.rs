@@ -128,6 +128,27 @@ fn flip_everything(folder: &[File], end: End, seed: u64) -> Tally {
     tally
 }
 
+/// The twelve bytes of each batch that no checksum of its own covers.
+fn flip_headers(folder: &[File], end: End, seed: u64) -> Tally {
+    let truth = look(&world(folder), None);
+    let mut rng = Rng::new(seed);
+    let mut tally = Tally::default();
+    for file in folder.iter().filter(|file| file.path.extension().is_some_and(|is| is == "log")) {
+        let path = Path::new(DATA).join(&file.path);
+        let Some(seen) = path.parent().and_then(|dir| truth.logs.get(dir)) else { continue };
+        let base: i64 = path.file_stem().unwrap().to_string_lossy().parse().expect("a segment");
+        let (_, end_offset, _) = *seen.segments.iter().find(|&&(of, _, _)| of == base).expect("recovery knows it");
+        let mut position = 0;
+        for batch in seen.batches.range(base..end_offset).map(|(_, batch)| batch) {
+            // Base offset is 0 to 7, leader epoch 12 to 15.
+            let at = [rng.below(8), 12 + rng.below(4)][rng.below(2) as usize] as usize;
+            flip(folder, &truth, file, (position + at, rng.below(8) as u8), end, &mut tally);
+            position += batch.len();
+        }
+    }
+    tally
+}
+
 fn flip(folder: &[File], truth: &Look, file: &File, (at, bit): (usize, u8), end: End, tally: &mut Tally) {
     let what = format!("bit {bit} of byte {at} of {}", file.path.display());
     let mut files = neighbours(folder, file);
@@ -181,6 +202,8 @@ fn flip(folder: &[File], truth: &Look, file: &File, (at, bit): (usize, u8), end:
 fn check(end: End, seed: u64) {
     let folder = written(end);
     let begin = std::time::Instant::now();
+    let headers = flip_headers(&folder, end, seed);
+    println!("{end:?}, headers: {headers:?} in {:.1} s", begin.elapsed().as_secs_f64());
     let tally = flip_everything(&folder, end, seed);
     println!("{end:?}: {tally:?} in {:.1} s", begin.elapsed().as_secs_f64());
     assert!(tally.flips > 100 && tally.verify == tally.flips - tally.unaffected, "{tally:?}");

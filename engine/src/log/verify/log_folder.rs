@@ -160,7 +160,12 @@ impl Segment<'_> {
             found.iter().flatten().for_each(|damage| verified.note_damage(path, damage));
         }
         let floor = self.facts.hints.durable_floor;
-        let limits = ScanLimits { floor: floor.unwrap_or(i64::MIN), gaps: !self.facts.ours, ..ScanLimits::default() };
+        let limits = ScanLimits {
+            floor: floor.unwrap_or(i64::MIN),
+            gaps: !self.facts.ours,
+            proof: self.facts.hints.proof_of(self.base),
+            ..ScanLimits::default()
+        };
         let start = index.unwrap_or_else(|| SegmentIndex::new(self.base));
         let known = start.batches;
         let scanned = scan_segment(self.io, file, start, &limits, |_, _| {}).await?;

@@ -93,6 +93,10 @@ impl<S: Store> Broker<S> {
     ) {
         match result {
             Ok(pieces) => fetched.pieces = pieces,
+            // Its topic was deleted meanwhile; to be told of an offset, a consumer would look for another one.
+            Err(ReadFault::Gone) if !self.partitions.contains_key(&key) => {
+                fetched = Fetched::failed(ErrorCode::UnknownTopicOrPartition);
+            }
             Err(fault) => {
                 let name = self.partitions.get(&key).map_or("deleted", |partition| &partition.name);
                 tracing::error!(topic = name, partition = key.index, ?fault, "fetch failed on disk");

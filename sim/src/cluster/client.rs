@@ -58,7 +58,7 @@ impl Client {
     /// Nothing is outstanding.
     pub(crate) fn is_settled(&self, ctx: &Ctx<'_>) -> bool {
         match self {
-            Client::Producer(producer) => producer.is_settled(),
+            Client::Producer(producer) => producer.is_settled(ctx),
             Client::Consumer(consumer) => consumer.is_settled(ctx),
             Client::Member(member) => member.is_settled(ctx),
             Client::Auditor(auditor) => auditor.is_done(),
@@ -71,7 +71,8 @@ impl Client {
         match self {
             Client::Consumer(consumer) => format!("{who}, {}", consumer.plight(ctx)),
             Client::Member(member) => format!("{who}, {}", member.plight()),
-            Client::Producer(_) | Client::Auditor(_) => who.clone(),
+            Client::Producer(producer) => format!("{who}, {}", producer.plight()),
+            Client::Auditor(_) => who.clone(),
         }
     }
 

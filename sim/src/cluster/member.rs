@@ -53,6 +53,8 @@ pub(crate) struct Member {
     beat_at: Mono,
     /// What was known when the last request was sent: the group's generation, and acknowledged offsets.
     known: (i32, BTreeMap<i32, i64>),
+    /// The commit under way is of the generation before.
+    is_late: bool,
     /// What the commit under way says.
     committing: BTreeMap<i32, i64>,
     /// Watermarks as told last.
@@ -74,6 +76,7 @@ impl Member {
             next_at: Mono(0),
             beat_at: Mono(0),
             known: (0, BTreeMap::new()),
+            is_late: false,
             committing: BTreeMap::new(),
             high: BTreeMap::new(),
             polls: 0,
@@ -169,6 +172,7 @@ impl Member {
                 self.next_at = ctx.now.plus_millis(self.remote.rng.below(10_000));
             }
             2 => self.next_at = ctx.now.plus_millis(self.remote.rng.below(3 * SESSION_MS as u64)),
+            3..9 if self.generation > 1 && !self.share.is_empty() => self.commit_late(ctx),
             _ => return false,
         }
         true
@@ -252,6 +256,14 @@ impl Member {
     fn ask_commit(&mut self, ctx: &mut Ctx<'_>) {
         let ahead = self.share.iter().filter(|(_, (next, committed))| next > committed);
         self.committing = ahead.map(|(index, (next, _))| (*index, *next)).collect();
+        self.is_late = false;
+        let topic = self.topic;
+        let group = ctx.truth.group(&self.group);
+        self.committing.iter().for_each(|(index, offset)| group.commits(Part { topic, index: *index }, *offset));
+        self.send_commit(ctx, self.generation);
+    }
+
+    fn send_commit(&mut self, ctx: &Ctx<'_>, generation: i32) {
         let partitions = self.committing.iter().map(|(index, offset)| OffsetCommitRequestPartition {
             partition_index: *index,
             committed_offset: *offset,
@@ -265,17 +277,22 @@ impl Member {
         }];
         let request = OffsetCommitRequest {
             group_id: self.group.clone().into(),
-            generation_id_or_member_epoch: self.generation,
+            generation_id_or_member_epoch: generation,
             member_id: self.id.clone().into(),
             topics,
             ..Default::default()
         };
-        let topic = self.topic;
-        let group = ctx.truth.group(&self.group);
-        self.committing.iter().for_each(|(index, offset)| group.commits(Part { topic, index: *index }, *offset));
         if let Some(link) = self.remote.link() {
             link.ask(ctx.now, ApiKey::OffsetCommit, 7, |writer| request.encode(writer, 7));
         }
+    }
+
+    /// A commit of the generation before this one, as if it had been under way for long.
+    fn commit_late(&mut self, ctx: &Ctx<'_>) {
+        let late = self.share.iter().map(|(index, (_, committed))| (*index, (*committed).max(0)));
+        self.committing = late.collect();
+        self.is_late = true;
+        self.send_commit(ctx, self.generation - 1);
     }
 
     fn ask_fetch(&mut self, ctx: &Ctx<'_>) {
@@ -421,11 +438,14 @@ impl Member {
         })?;
         let (topic, current) = (self.topic, self.known.0);
         for (index, code) in codes {
+            if self.is_late && code == ErrorCode::IllegalGeneration.code() {
+                return Ok(());
+            }
             if code != 0 {
                 return self.refused(ctx, "OffsetCommit", code);
             }
-            if self.generation < current {
-                let (group, old) = (self.group.clone(), self.generation);
+            if self.generation < current || self.is_late {
+                let (group, old) = (self.group.clone(), self.generation - i32::from(self.is_late));
                 return Err(Violation::Zombie { group, old, current });
             }
             let offset = self.committing.get(&index).copied().unwrap_or(-1);

@@ -93,9 +93,16 @@ impl Producer {
         if self.remote.conn().is_none() { next.max(self.remote.due()) } else { next.min(self.remote.due()) }
     }
 
-    /// Nothing is outstanding.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.done || self.queue.is_empty()
+    /// Nothing is outstanding, or its partition refuses for good reason.
+    pub(crate) fn is_settled(&self, ctx: &Ctx<'_>) -> bool {
+        self.done || self.queue.is_empty() || ctx.truth.look(self.part).is_damaged
+    }
+
+    /// What is outstanding.
+    pub(crate) fn plight(&self) -> String {
+        let (queued, sent, id) = (self.queue.len(), self.sent, self.id);
+        let state = (self.rewinds, self.remote.is_waiting(), self.next_at, self.remote.due());
+        format!("{:?} of {:?} with id {id:?}: {sent} of {queued} sent, {state:?}", self.habits.kind, self.part)
     }
 
     pub(crate) fn act(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Violation> {

@@ -3,6 +3,8 @@
 //! What would break this: room for what a frame merely claims, a timer or a scan for each connection and turn, a buffer held
 //! by a connection that waits.
 //!
+//! The data folders are in memory: a crowd does not write, and a shared disk would be measured in its place.
+//!
 //! 2,000 connections by default; `RINGLOG_CROWD=10000` and `cargo xtask hostile` take as long as it needs.
 
 #![allow(clippy::expect_used, reason = "a broken set-up should fail its test")]
@@ -10,7 +12,7 @@
 mod common;
 
 use common::witness::{Ends, Witness};
-use common::{Broker, DRIVERS, folder, ringlog};
+use common::{Broker, DRIVERS, memory_folder, ringlog};
 use protocol::messages::metadata::MetadataRequest;
 use protocol::{ApiKey, RequestHeader, Writer};
 use std::io::{ErrorKind, Read, Write};
@@ -139,13 +141,13 @@ fn crowd_size() -> usize {
 fn a_crowd_costs_little_and_nobody_else() {
     let count = crowd_size();
     for driver in DRIVERS {
-        let data = folder();
+        let data = memory_folder();
         // Each frame that crawls ends in a warning: not for a test's output.
         let mut command = ringlog(data.path(), &["--io", driver]);
         command.env("RUST_LOG", "error");
         let broker = Broker::spawn(command);
         let mut witness = Witness::new(&broker, "honest");
-        let (quiet_data, args) = (folder(), ["--io", driver]);
+        let (quiet_data, args) = (memory_folder(), ["--io", driver]);
         let quiet = Broker::start(quiet_data.path(), &args);
         let mut control = Witness::new(&quiet, "control");
         (0..200).for_each(|_| witness.is_served());

@@ -166,6 +166,12 @@ pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
+/// A folder in memory, where the system has such, for tests that measure how long clients wait for anything but the disk: with
+/// others at work on it, that takes half a second for a flush now and then.
+pub fn memory_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| folder())
+}
+
 /// Every file below `dir`.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).expect("it exists").map(|entry| entry.expect("readable").path());

@@ -124,7 +124,8 @@ pub const TARGETS: &[Target] = &[
     Target::new("text_file", disk::text, disk::texts, INPUT),
     Target::new("file_name", disk::name, disk::names, INPUT),
     Target::new("dump_log", disk::dumped, disk::dumps, DUMP),
-    Target::new("properties", settings::parse, settings::files, INPUT),
+    // Every entry is written again, six bytes for each character, and read once more.
+    Target::new("properties", settings::parse, settings::files, INPUT).within(100),
     // Each unknown key is compared with all known ones. The file is the operator's, so that this need not be cheap.
     Target::new("config_file", settings::config, settings::files, CONFIG).within(2_000),
     Target::new("meta_properties", settings::meta, settings::metas, INPUT),

@@ -4,6 +4,7 @@ use crate::cluster::{self, Feature, Plan, Violation};
 use crate::logs;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,14 +102,17 @@ fn guarded(run: impl FnOnce() -> Result<Done, Found>) -> Result<Done, Found> {
     })
 }
 
-/// Runs seeds from `first` on, `threads` at a time, until `time` is over.
-pub fn campaign(first: u64, time: Duration, threads: usize, twice: bool, tell: &(dyn Fn(&str) + Sync)) -> Tally {
+/// Runs `seeds`, `threads` at a time, until `time` is over.
+pub fn campaign(seeds: Range<u64>, time: Duration, threads: usize, twice: bool, tell: &(dyn Fn(&str) + Sync)) -> Tally {
     let began = Instant::now();
-    let next = AtomicU64::new(first);
+    let next = AtomicU64::new(seeds.start);
     let tally = Mutex::new(Tally::default());
     let work = || {
         while began.elapsed() < time {
             let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
             let level = if seed.is_multiple_of(LOGS_EVERY) { Level::Logs } else { Level::Cluster };
             let start = Instant::now();
             let mut outcome = caught(level, seed).map(|done| Done { real: start.elapsed(), ..done });

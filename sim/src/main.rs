@@ -22,6 +22,9 @@ struct Options {
     /// Goes on with the seeds behind it for so many minutes, on all cores.
     #[arg(long)]
     minutes: Option<f64>,
+    /// Seeds that --minutes runs at most.
+    #[arg(long, default_value_t = u64::MAX / 2)]
+    seeds: u64,
     /// Threads for --minutes and --planted; all cores if nothing is said.
     #[arg(long)]
     threads: Option<usize>,
@@ -155,7 +158,8 @@ fn search(options: &Options, minutes: f64) -> bool {
     quiet();
     let (began, threads) = (Instant::now(), threads(options));
     let time = Duration::from_secs_f64(minutes * 60.0);
-    let tally = campaign(options.seed, time, threads, options.twice, &|line| eprintln!("{line}"));
+    let tally =
+        campaign(options.seed..options.seed + options.seeds, time, threads, options.twice, &|line| eprintln!("{line}"));
     report(&tally, began.elapsed(), threads);
     tally.failed.is_empty()
 }

@@ -90,6 +90,8 @@ struct Run {
     starts: u64,
     is_calm: bool,
     calm_since: Mono,
+    /// Everybody is to look at his connection.
+    wakes_everybody: bool,
     /// Each op of the disk takes milliseconds.
     is_slow: bool,
     summary: Summary,
@@ -121,6 +123,7 @@ impl Run {
             starts: 0,
             is_calm: false,
             calm_since: Mono(0),
+            wakes_everybody: false,
             is_slow: slow == 2,
             summary: Summary::default(),
             plan: plan.clone(),
@@ -208,12 +211,14 @@ impl Run {
             calm_since: self.calm_since,
             is_troubled: self.nemesis.is_troubled,
         };
-        if heard(&self.admin.remote) || self.admin.due() <= now {
+        // While the auditor was alone with the node, nobody else heard that his connection had ended.
+        let everybody = std::mem::take(&mut self.wakes_everybody);
+        if everybody || heard(&self.admin.remote) || self.admin.due() <= now {
             acted = true;
             self.admin.act(&mut ctx)?;
         }
         for client in &mut self.clients {
-            if heard(client.remote()) || client.due() <= now {
+            if everybody || heard(client.remote()) || client.due() <= now {
                 acted = true;
                 client.act(&mut ctx)?;
             }
@@ -320,6 +325,7 @@ impl Run {
                 continue;
             }
             tell(&format!("{:?} serves", self.world.now()));
+            self.wakes_everybody = true;
             if self.audit(ended)? {
                 return Ok(());
             }

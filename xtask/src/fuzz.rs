@@ -20,19 +20,22 @@ pub(crate) fn long(root: &Path, executions: &str, rest: &[&str]) -> Result<(), S
 
 /// Inputs that once broke something, and the runner's own tests.
 pub(crate) fn tests(root: &Path) -> Result<(), String> {
-    finish(cargo(root).args(["test", "--quiet", "--release", "--manifest-path", "fuzz/Cargo.toml"]))
+    finish(cargo(root).args(["test", "--quiet"]).args(build(&host()?)))
 }
 
 fn run(root: &Path, args: &[&str]) -> Result<(), String> {
-    let host = host()?;
-    // With a target named, the flags do not reach build scripts and macros, which nobody would give counters.
-    let build = ["run", "--quiet", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target", &host, "--"];
-    finish(cargo(root).env("RUSTFLAGS", COUNTERS).args(build).args(args))
+    finish(cargo(root).args(["run", "--quiet"]).args(build(&host()?)).arg("--").args(args))
+}
+
+/// Where and how; the same for tests and runs, so that nothing is built twice. With a target named, the flags do not reach
+/// build scripts and macros, which nobody would give counters.
+fn build(host: &str) -> [&str; 5] {
+    ["--release", "--manifest-path", "fuzz/Cargo.toml", "--target", host]
 }
 
 fn cargo(root: &Path) -> Command {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(root).env("CARGO_TARGET_DIR", root.join("target/fuzz"));
+    cargo.current_dir(root).env("CARGO_TARGET_DIR", root.join("target/fuzz")).env("RUSTFLAGS", COUNTERS);
     cargo
 }
 

@@ -158,6 +158,9 @@ pub enum Effect<C: Chunk> {
         log: LogId,
         /// What to read.
         range: ReadRange,
+        /// Nothing is an answer too: who asked asks again. It must be given in bounded time, because the parts of one fetch
+        /// hold what they have found until the last of them is there.
+        may_be_empty: bool,
     },
     /// Find the first batch whose largest timestamp is at or past `timestamp`.
     FindTime {

@@ -2,6 +2,7 @@
 //! anybody holds it, be it this shard, another one, or a peer that does not take its answer.
 
 use broker::store::{LogId, ReadRange};
+use engine::time::Mono;
 use std::collections::VecDeque;
 
 /// Part of the memory that is left which one read may take: the fuller the budget, the smaller the answers, so that many get
@@ -15,8 +16,21 @@ const SHARE_MIN: usize = 1 << 20;
 /// What a read brings beyond the batches that it is for, in bytes: the rest of its first and last block.
 const ROUNDING_BYTES: usize = 8 << 10;
 
+/// How long a read waits that may as well bring nothing, in milliseconds. The parts of one fetch hold what they found until its
+/// last part is there: those of several, on several shards, could otherwise wait for each other for ever.
+pub const WAIT_MS: u64 = 500;
+
 /// While reads wait, time between two looks whether memory came back, in milliseconds: it may be another shard that lets go.
 pub const LOOK_AGAIN_MS: u64 = 2;
+
+/// How long a read may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Then it is answered with nothing.
+    Until(Mono),
+    /// It needs its answer.
+    Endless,
+}
 
 /// One read from disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +41,9 @@ pub struct ColdRead {
     pub log: LogId,
     /// From where to where; asks for no more than its share.
     pub range: ReadRange,
-    /// What it is charged while under way, in bytes.
+    /// How long it may wait.
+    pub patience: Patience,
+    /// What it is charged while under way, in bytes; before, what it would bring.
     pub cost_bytes: usize,
 }
 
@@ -35,13 +51,12 @@ pub struct ColdRead {
 /// its turn.
 ///
 /// Calling order: [`ColdReads::ask`] at any time; once a turn [`ColdReads::next`] until it is `None`, and for each that it gave
-/// [`ColdReads::done`] at its end.
+/// [`ColdReads::done`] at its end; then [`ColdReads::give_up`] until it is `None`.
 #[derive(Debug)]
 pub struct ColdReads {
     budget_bytes: usize,
     /// Charged for reads under way, in bytes.
     granted_bytes: usize,
-    /// With the bytes that each would bring.
     waiting: VecDeque<ColdRead>,
     waiting_bytes: usize,
 }
@@ -53,10 +68,10 @@ impl ColdReads {
     }
 
     /// Takes a read in, of a log of `log_bytes` bytes.
-    pub fn ask(&mut self, ticket: u64, log: LogId, range: ReadRange, log_bytes: u64) {
-        let cost_bytes = range.max_bytes.min(usize::try_from(log_bytes).unwrap_or(usize::MAX));
-        self.waiting_bytes += cost_bytes;
-        self.waiting.push_back(ColdRead { ticket, log, range, cost_bytes });
+    pub fn ask(&mut self, mut read: ColdRead, log_bytes: u64) {
+        read.cost_bytes = read.range.max_bytes.min(usize::try_from(log_bytes).unwrap_or(usize::MAX));
+        self.waiting_bytes += read.cost_bytes;
+        self.waiting.push_back(read);
     }
 
     /// The next read that may begin while `held_bytes` of earlier ones are still held. One may always be under way.
@@ -71,6 +86,15 @@ impl ColdReads {
         read.range.max_bytes = read.range.max_bytes.min(share_bytes);
         self.granted_bytes += read.cost_bytes;
         Some(read)
+    }
+
+    /// The ticket of a read that has waited long enough to be answered with nothing.
+    pub fn give_up(&mut self, now: Mono) -> Option<u64> {
+        let is_over = |read: &ColdRead| matches!(read.patience, Patience::Until(end) if end <= now);
+        let index = self.waiting.iter().position(is_over)?;
+        let read = self.waiting.remove(index)?;
+        self.waiting_bytes -= read.cost_bytes;
+        Some(read.ticket)
     }
 
     /// A read is over; what it brought is held from now on.
@@ -90,8 +114,9 @@ mod tests {
 
     const BUDGET: usize = 128 << 20;
 
-    fn range(max_bytes: usize) -> ReadRange {
-        ReadRange { from: 0, upto: 1, max_bytes, at_least_one: true }
+    fn read(ticket: u64, max_bytes: usize) -> ColdRead {
+        let range = ReadRange { from: 0, upto: 1, max_bytes, at_least_one: true };
+        ColdRead { ticket, log: LogId(1), range, patience: Patience::Endless, cost_bytes: 0 }
     }
 
     /// Reads that may begin now: ticket and bytes.
@@ -102,7 +127,7 @@ mod tests {
     #[test]
     fn reads_begin_in_order_and_shrink_as_the_budget_fills() {
         let mut reads = ColdReads::new(BUDGET);
-        (0..1000).for_each(|ticket| reads.ask(ticket, LogId(1), range(50 << 20), 1 << 30));
+        (0..1000).for_each(|ticket| reads.ask(read(ticket, 50 << 20), 1 << 30));
         let first = begun(&mut reads, 0);
         assert!(first.len() > 25, "{} of them", first.len());
         assert!(first.iter().map(|(ticket, _)| *ticket).eq(0..first.len() as u64));
@@ -120,8 +145,8 @@ mod tests {
     #[test]
     fn small_reads_do_not_pass_large_ones() {
         let mut reads = ColdReads::new(BUDGET);
-        reads.ask(0, LogId(1), range(1 << 20), 1 << 30);
-        reads.ask(1, LogId(1), range(1), 1 << 30);
+        reads.ask(read(0, 1 << 20), 1 << 30);
+        reads.ask(read(1, 1), 1 << 30);
         assert_eq!(begun(&mut reads, BUDGET - ROUNDING_BYTES - 1), []);
         assert_eq!(begun(&mut reads, 0), [(0, 1 << 20), (1, 1)]);
         assert_eq!(reads.waiting_bytes(), 0);
@@ -130,14 +155,29 @@ mod tests {
     #[test]
     fn what_a_log_does_not_have_is_not_charged() {
         let mut reads = ColdReads::new(BUDGET);
-        (0..100).for_each(|ticket| reads.ask(ticket, LogId(1), range(1 << 20), 1000));
+        (0..100).for_each(|ticket| reads.ask(read(ticket, 1 << 20), 1000));
         assert_eq!(begun(&mut reads, 0).len(), 100);
+    }
+
+    /// Two fetches that each hold what the other waits for end this way; what a group's replay reads is waited for.
+    #[test]
+    fn who_may_get_nothing_gets_it_in_time() {
+        let mut reads = ColdReads::new(BUDGET);
+        let end = Mono(5);
+        for (ticket, patience) in [(0, Patience::Endless), (1, Patience::Until(end)), (2, Patience::Until(Mono(6)))] {
+            reads.ask(ColdRead { patience, ..read(ticket, 1 << 20) }, 1 << 30);
+        }
+        assert_eq!(begun(&mut reads, BUDGET), []);
+        assert_eq!(reads.give_up(Mono(4)), None);
+        assert_eq!((reads.give_up(end), reads.give_up(end)), (Some(1), None));
+        assert_eq!(reads.waiting_bytes(), 2 << 20);
+        assert_eq!(begun(&mut reads, 0), [(0, 1 << 20), (2, 1 << 20)]);
     }
 
     #[test]
     fn one_read_is_under_way_even_in_no_budget() {
         let mut reads = ColdReads::new(0);
-        (0..2).for_each(|ticket| reads.ask(ticket, LogId(1), range(100), 1000));
+        (0..2).for_each(|ticket| reads.ask(read(ticket, 100), 1000));
         assert_eq!(begun(&mut reads, 0), [(0, 100)]);
         assert_eq!(begun(&mut reads, 0), []);
     }

@@ -10,7 +10,7 @@
 //! Everything of a turn is batched: one reap, one send a connection, one wake-up a peer, one submit. Meaning is the
 //! broker's, bytes are the engine's; here is only the order of things.
 
-use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS};
+use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS, Patience, WAIT_MS};
 use crate::crew::Contents;
 use crate::links::Links;
 use crate::peer_log::PeerLog;
@@ -346,9 +346,11 @@ impl Shard {
             Effect::NoReply { conn, seq } => self.transport.no_reply(ConnId(conn.0), seq),
             Effect::Close { conn, seq, reason } => self.transport.close(ConnId(conn.0), seq, reason),
             Effect::Send { to, msg } => self.links.send(to, msg),
-            Effect::ReadDisk { ticket, log, range } => {
+            Effect::ReadDisk { ticket, log, range, may_be_empty } => {
                 let log_bytes = self.broker.store().size_bytes(log);
-                self.cold.borrow_mut().ask(ticket, log, range, log_bytes);
+                let patience =
+                    if may_be_empty { Patience::Until(self.io.now().plus_millis(WAIT_MS)) } else { Patience::Endless };
+                self.cold.borrow_mut().ask(ColdRead { ticket, log, range, patience, cost_bytes: 0 }, log_bytes);
             }
             Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
         }
@@ -361,13 +363,16 @@ impl Shard {
             let Some(read) = self.cold.borrow_mut().next(held_bytes) else { break };
             self.read_disk(read);
         }
+        while let Some(ticket) = self.cold.borrow_mut().give_up(self.io.now()) {
+            self.found.borrow_mut().push_back(Input::ReadDone { ticket, result: Ok(Vec::new()) });
+        }
         let wanted_bytes = self.cold.borrow().waiting_bytes();
         self.stages.want(self.wanted_bytes, wanted_bytes);
         self.wanted_bytes = wanted_bytes;
         self.transport.set_wanted(self.stages.wanted_bytes());
     }
 
-    fn read_disk(&mut self, ColdRead { ticket, log, range, cost_bytes }: ColdRead) {
+    fn read_disk(&mut self, ColdRead { ticket, log, range, cost_bytes, .. }: ColdRead) {
         let store = self.broker.store_mut();
         let result = match store.look(log, range) {
             Read::Bytes(slices) => Ok(store::chunks(slices)),

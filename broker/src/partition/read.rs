@@ -79,8 +79,9 @@ impl<S: Store> Broker<S> {
     }
 
     pub(crate) fn read_disk(&mut self, log: LogId, range: ReadRange, wait: DiskWait<S::Chunk>) {
+        let may_be_empty = matches!(wait, DiskWait::Fetch { .. });
         let ticket = self.disk.open(wait);
-        self.effects.push_back(Effect::ReadDisk { ticket, log, range });
+        self.effects.push_back(Effect::ReadDisk { ticket, log, range, may_be_empty });
     }
 
     /// The disk answered a fetch.

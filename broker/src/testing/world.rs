@@ -300,7 +300,7 @@ impl World {
                     assert_ne!(from, to, "no shard writes to itself");
                     self.mail.entry((from, to)).or_default().push_back(msg);
                 }
-                Effect::ReadDisk { ticket, log, range } => {
+                Effect::ReadDisk { ticket, log, range, .. } => {
                     self.disk[shard].push_back(Underway::Read { ticket, log, range });
                 }
                 Effect::FindTime { ticket, log, timestamp } => {

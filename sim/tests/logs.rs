@@ -27,10 +27,11 @@ fn fifty_seeds_break_no_promise() {
 }
 
 /// Seeds that found something once: a torn tail that came back in a file of the right length (1134), a clean stop that met
-/// retention (141, 300), a deleted log that was judged by an old checkpoint (2063), and an index that came back beside a half-done cut (7246).
+/// retention (141, 300), a deleted log that was judged by an old checkpoint (2063), an index that came back beside a half-done cut (7246), and a
+/// search by time that began behind what was written and took that for damage (65).
 #[test]
 fn what_was_found_stays_mended() {
-    for (seed, steps) in [(1134, 250), (141, 300), (300, 300), (2063, 250), (7246, 200)] {
+    for (seed, steps) in [(1134, 250), (141, 300), (300, 300), (2063, 250), (7246, 200), (65, 300)] {
         let outcome = run(seed, steps, |_| ()).map_err(|finding| finding.to_string());
         assert!(outcome.is_ok(), "{outcome:?}");
     }

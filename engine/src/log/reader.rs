@@ -212,7 +212,11 @@ impl Reader {
 
     /// The bytes at the walk's position; `None` past the limit.
     async fn next_block(&self, id: LogId, walk: &mut Walk<'_>, wanted: usize) -> Result<Option<Slice>, ReadError> {
-        if walk.position >= walk.segment.limit {
+        // The index knows of batches that are not written yet, and may have pointed at one: memory has those.
+        if walk.position > walk.segment.limit {
+            return Ok(None);
+        }
+        if walk.position == walk.segment.limit {
             return walk.check_end().map(|()| None);
         }
         let file = self.file(id, walk.segment).await?;

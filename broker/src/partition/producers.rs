@@ -83,6 +83,9 @@ pub struct Producers {
     by_id: BTreeMap<i64, Producer>,
     /// Who was silent longest: (`seen_ms`, producer id), one for every entry of `by_id`.
     by_age: BTreeSet<(i64, i64)>,
+    /// Producers of which storage dropped everything that was remembered: when they were seen, their epoch, and the sequence
+    /// of the first batch dropped. What comes behind it must not be taken before it.
+    dropped: BTreeMap<i64, (i64, i16, i32)>,
 }
 
 /// The sequence after `last`.
@@ -112,7 +115,7 @@ impl Producers {
     /// (`ProducerAppendInfo.checkSequence` of Kafka 4.3.1).
     pub fn check(&self, batch: &Sequenced) -> Result<Option<Remembered>, SequenceError> {
         let producer_id = batch.producer_id;
-        let Some(known) = self.by_id.get(&producer_id) else { return Ok(None) };
+        let Some(known) = self.by_id.get(&producer_id) else { return self.check_dropped(batch).map(|()| None) };
         if batch.epoch < known.epoch {
             return Err(SequenceError::StaleEpoch { producer_id, current: known.epoch, got: batch.epoch });
         }
@@ -129,6 +132,16 @@ impl Producers {
             return Ok(Some(*same));
         }
         known.check_next(batch).map(|()| None)
+    }
+
+    fn check_dropped(&self, batch: &Sequenced) -> Result<(), SequenceError> {
+        let Sequenced { producer_id, epoch, first: got, .. } = *batch;
+        match self.dropped.get(&producer_id) {
+            Some(&(_, of, expected)) if of == epoch && (1..i32::MAX / 2).contains(&distance(expected, got)) => {
+                Err(SequenceError::OutOfOrder { producer_id, expected, got })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Remembers an appended batch.
@@ -155,8 +168,12 @@ impl Producers {
 
     /// Forgets the batches from offset `from` on: storage dropped them before they were acknowledged.
     pub fn forget_from(&mut self, from: i64) {
-        for producer in self.by_id.values_mut() {
+        for (id, producer) in &mut self.by_id {
+            let oldest = producer.batches.front().map_or(0, |batch| batch.first);
             producer.batches.retain(|batch| batch.base_offset < from);
+            if producer.batches.is_empty() && self.dropped.len() < PRODUCERS_PER_PARTITION_MAX {
+                self.dropped.insert(*id, (producer.seen_ms, producer.epoch, oldest));
+            }
         }
         self.by_age.retain(|(_, id)| self.by_id.get(id).is_some_and(|producer| !producer.batches.is_empty()));
         self.by_id.retain(|_, producer| !producer.batches.is_empty());
@@ -169,6 +186,7 @@ impl Producers {
         {
             self.take(id);
         }
+        self.dropped.retain(|_, (seen_ms, ..)| now_ms.saturating_sub(*seen_ms) < expiration_ms);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
@@ -182,6 +200,7 @@ impl Producers {
         {
             self.take(oldest);
         }
+        self.dropped.remove(&id);
         self.by_age.insert((producer.seen_ms, id));
         self.by_id.insert(id, producer);
     }
@@ -273,6 +292,20 @@ mod tests {
         assert_eq!(producers.check(&seq(0, 10, 19)).unwrap().unwrap().base_offset, 10);
         producers.forget_from(0);
         assert!(producers.is_empty() && producers.by_age.is_empty());
+    }
+
+    #[test]
+    fn what_follows_a_dropped_batch_is_not_taken_before_it() {
+        let mut producers = after(3);
+        producers.forget_from(0);
+        assert!(matches!(
+            producers.check(&seq(0, 10, 19)),
+            Err(SequenceError::OutOfOrder { expected: 0, got: 10, .. })
+        ));
+        assert_eq!(producers.check(&seq(0, 0, 9)), Ok(None));
+        assert_eq!(producers.check(&seq(1, 0, 9)), Ok(None), "a new epoch starts anew");
+        producers.record(&seq(0, 0, 9), 0, 5, 1000);
+        assert_eq!(producers.check(&seq(0, 10, 19)), Ok(None));
     }
 
     #[test]

@@ -205,6 +205,18 @@ fn a_lost_or_rotten_index_is_rebuilt() {
     }
 }
 
+/// Found by a power cut in the middle of a truncation: the next segment that began at its offset was read by it.
+#[test]
+fn an_index_without_its_segment_is_removed() {
+    let world = written(false);
+    let index = world.read_file("/data/t-0/00000000000000000000.ridx").unwrap();
+    world.write_file("/data/t-0/00000000000000099999.ridx", &index).unwrap();
+    let mut rig = boot(&world);
+    assert!(world.read_file("/data/t-0/00000000000000099999.ridx").is_err());
+    let id = rig.logs["t-0"];
+    rig.check_whole(id);
+}
+
 #[test]
 fn a_folder_that_kafka_wrote_opens_and_serves() {
     let world = SimWorld::new(6);
@@ -281,7 +293,7 @@ fn a_bit_behind_the_end_changes_nothing() {
 }
 
 #[test]
-fn a_journal_with_records_stops_the_start_untouched() {
+fn a_journal_that_is_none_stops_the_start_untouched() {
     let world = SimWorld::new(8);
     world.write_file("/data/.ringlog/journal-0.rjnl", b"records").unwrap();
     let before = world.fs_list();

@@ -195,6 +195,7 @@ impl Listing {
         let done = io.call(Op::List { path: name.dir.clone(), entries: Vec::new() }).await;
         done.result?;
         let Op::List { entries, .. } = done.op else { unreachable!("a completion returns its op") };
+        let mut indexes = Vec::new();
         for entry in entries.iter().filter(|entry| !entry.is_dir) {
             let path = name.dir.join(&entry.name);
             match FileKind::of(&entry.name) {
@@ -206,14 +207,31 @@ impl Listing {
                     listing.kafka_epochs = epochs.unwrap_or_default();
                 }
                 FileKind::Origin => listing.ours = true,
-                FileKind::Metadata | FileKind::Adopted | FileKind::Index(_) | FileKind::Foreign => {}
+                FileKind::Index(base) => indexes.push((base, path)),
+                FileKind::Metadata | FileKind::Adopted | FileKind::Foreign => {}
             }
         }
         listing.uid = topic_file::settle(io, &name.dir, partition, listing.ours, &mut listing.report).await?;
         listing.segments.sort_unstable();
+        remove_orphans(io, &name.dir, &listing.segments, indexes).await?;
         listing.snapshots.sort_unstable();
         Ok(listing)
     }
+}
+
+/// Removes indexes without a segment: one would be believed of the next segment that begins at its offset.
+async fn remove_orphans(
+    io: &Io,
+    dir: &std::path::Path,
+    segments: &[(i64, u64)],
+    indexes: Vec<(i64, PathBuf)>,
+) -> io::Result<()> {
+    let has_segment = |base: i64| segments.binary_search_by_key(&base, |&(of, _)| of).is_ok();
+    let orphans: Vec<_> = indexes.into_iter().filter(|(base, _)| !has_segment(*base)).collect();
+    for (_, path) in &orphans {
+        tasks::unlink(io, path).await?;
+    }
+    if orphans.is_empty() { Ok(()) } else { tasks::sync_dir(io, dir).await }
 }
 
 /// A small text file; `None` where it is no text.

@@ -50,7 +50,7 @@ impl LogSet {
         let mut obsolete = Vec::new();
         for segment in log.segments.drain(at + 1..) {
             segment.alive.set(false);
-            obsolete.extend([names::index(&log.name.dir, segment.base), segment.path]);
+            obsolete.extend([segment.path, names::index(&log.name.dir, segment.base)]);
         }
         let Segment { base, path, alive, .. } = &log.segments[at];
         let (base, path) = (*base, path.clone());
@@ -175,7 +175,7 @@ impl CutJob {
         if let Some(floor) = self.floor {
             floor.run(&self.io).await?;
         }
-        // Youngest first, so that a crash in between leaves no gap.
+        // Youngest first, so that a crash in between leaves no gap; and each index before its segment.
         for path in self.obsolete.iter().rev() {
             tasks::unlink(&self.io, path).await?;
         }

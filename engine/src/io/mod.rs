@@ -130,6 +130,9 @@ pub enum Op {
     /// Writes all `bufs`, in order, from byte `at`. With a direct file every slice is whole blocks, block-aligned in
     /// memory. The result is the full byte count: a driver finishes short writes itself or fails.
     WriteV { file: FileId, at: u64, bufs: Vec<Slice> },
+    /// As [`Op::WriteV`], and completes only once these bytes survive a power cut. What else was written to the file may or
+    /// may not be covered.
+    WriteSynced { file: FileId, at: u64, bufs: Vec<Slice> },
     /// Makes everything written to `file` before this op was submitted survive a power cut, with the metadata needed to read it.
     SyncData { file: FileId },
     /// Reserves space for `at..at + len` and makes the file at least that long; the new space reads as zeros.

@@ -7,6 +7,7 @@ use engine::mem::{BLOCK, Buf, Slice};
 crate::on_every_driver!(
     written_in_pieces_and_read_back,
     direct_blocks_in_place,
+    a_synced_write_is_a_write,
     many_writes_at_once,
     more_pieces_than_one_call_takes,
     reads_end_at_the_end,
@@ -47,6 +48,19 @@ fn direct_blocks_in_place(rig: &mut Rig) {
     let (file, len) = rig.open("direct", OpenMode::ReadDirect);
     assert_eq!((len, rig.read(file, 2 * BLOCK as u64, BLOCK)), (3 * BLOCK as u64, vec![b'c'; BLOCK]));
     rig.ok(Op::Close { file });
+}
+
+fn a_synced_write_is_a_write(rig: &mut Rig) {
+    for mode in [OpenMode::CreateDirect, OpenMode::Write] {
+        let (file, _) = rig.open("synced", mode);
+        let bufs = vec![block(b'a'), block(b'b')];
+        assert_eq!(rig.ok(Op::WriteSynced { file, at: 0, bufs }).0, 2 * BLOCK as u32);
+        let bufs = vec![block(b'A')];
+        assert_eq!(rig.ok(Op::WriteSynced { file, at: BLOCK as u64, bufs }).0, BLOCK as u32);
+        let bytes = rig.read(file, 0, 4 * BLOCK);
+        assert_eq!((bytes.len(), bytes[0], bytes[BLOCK]), (2 * BLOCK, b'a', b'A'), "{mode:?}");
+        rig.ok(Op::Close { file });
+    }
 }
 
 fn many_writes_at_once(rig: &mut Rig) {

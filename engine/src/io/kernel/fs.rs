@@ -29,7 +29,8 @@ pub(in crate::io) fn perform(op: &mut Op, fd: RawFd) -> Performed {
             Ok(0)
         }),
         Op::Read { at, buf, .. } => read(fd, *at, buf),
-        Op::WriteV { at, bufs, .. } => write(fd, *at, bufs, &mut lost_direct),
+        Op::WriteV { at, bufs, .. } => write(fd, *at, bufs, 0, &mut lost_direct),
+        Op::WriteSynced { at, bufs, .. } => write(fd, *at, bufs, libc::RWF_DSYNC, &mut lost_direct),
         // SAFETY: calls without pointers on a descriptor that the driver holds open.
         Op::SyncData { .. } => done(unsafe { libc::fdatasync(fd) }),
         // SAFETY: as above.
@@ -118,13 +119,13 @@ fn read(fd: RawFd, at: u64, buf: &mut Buf) -> io::Result<u32> {
     Ok(count(buf.len() - had))
 }
 
-fn write(fd: RawFd, at: u64, bufs: &[Slice], lost_direct: &mut bool) -> io::Result<u32> {
+fn write(fd: RawFd, at: u64, bufs: &[Slice], flags: i32, lost_direct: &mut bool) -> io::Result<u32> {
     let (mut done, total) = (0, vectors::total(bufs));
     let mut iovecs = Vec::with_capacity(bufs.len());
     while done < total {
         vectors::remaining(bufs, done, &mut iovecs);
         // SAFETY: the vectors point into slices that the op holds across the call.
-        let rc = unsafe { libc::pwritev(fd, iovecs.as_ptr(), iovecs.len() as i32, (at + done as u64) as i64) };
+        let rc = unsafe { libc::pwritev2(fd, iovecs.as_ptr(), iovecs.len() as i32, (at + done as u64) as i64, flags) };
         match check(rc as i64) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(wrote) => done += wrote,

@@ -62,7 +62,8 @@ impl Helper {
     pub(in crate::io) fn submit(&mut self, token: Token, op: Op, files: &mut Files) {
         let (fd, close) = match &op {
             Op::Close { file } => (-1, Some(files.remove(*file))),
-            Op::Read { file, .. } | Op::WriteV { file, .. } | Op::SyncData { file } => (files.fd(*file), None),
+            Op::Read { file, .. } | Op::WriteV { file, .. } | Op::WriteSynced { file, .. } => (files.fd(*file), None),
+            Op::SyncData { file } => (files.fd(*file), None),
             Op::Allocate { file, .. } | Op::SetLen { file, .. } => (files.fd(*file), None),
             _ => (-1, None),
         };

@@ -187,6 +187,11 @@ impl Disk {
         self.file(node).sync(moment);
     }
 
+    /// What was written last to `at..at + len` is durable.
+    pub(super) fn sync_range(&mut self, node: NodeId, at: u64, len: u64) {
+        self.file(node).sync_range(at, len);
+    }
+
     pub(super) fn sync_failed(&mut self, node: NodeId, moment: &FileMoment, is_direct: bool, rng: &mut Rng) {
         match is_direct {
             true => self.file(node).sync_failed_direct(moment, rng),

@@ -34,7 +34,7 @@ impl OpKind {
         Some(match op {
             Op::Open { .. } => OpKind::Open,
             Op::Read { .. } => OpKind::Read,
-            Op::WriteV { .. } => OpKind::WriteV,
+            Op::WriteV { .. } | Op::WriteSynced { .. } => OpKind::WriteV,
             Op::SyncData { .. } => OpKind::SyncData,
             Op::Allocate { .. } => OpKind::Allocate,
             Op::SetLen { .. } => OpKind::SetLen,

@@ -171,6 +171,23 @@ impl FileData {
         self.durable_len = moment.len;
     }
 
+    /// The last version of the sectors in `at..at + len` is durable, and the length if it is needed to read them.
+    pub(super) fn sync_range(&mut self, at: u64, len: u64) {
+        let end = at + len;
+        for index in at / SECTOR as u64..end.div_ceil(SECTOR as u64) {
+            let Some(last) = self.volatile.get(&index).and_then(|versions| versions.last()) else { continue };
+            if !last.abandoned {
+                let data = last.data.clone();
+                self.durable.insert(index, data);
+                self.volatile.remove(&index);
+            }
+        }
+        if end > self.durable_len {
+            self.durable_len = self.len;
+            self.lengths.clear();
+        }
+    }
+
     /// A sync of a file that is written past the page cache failed. There is no dirty page to be forgotten: some of what
     /// the device had taken is gone from it at once, as every read from now on shows, and the rest is as good as before.
     pub(super) fn sync_failed_direct(&mut self, moment: &FileMoment, rng: &mut Rng) {
@@ -309,6 +326,21 @@ mod tests {
     #[test]
     fn synced_bytes_survive_every_crash() {
         assert_eq!(outcomes(b"safe", |_| ()), BTreeSet::from([b"safe".to_vec()]));
+    }
+
+    #[test]
+    fn a_synced_write_survives_and_takes_nothing_else_along() {
+        let got = outcomes(&[b'o'; 2 * SECTOR], |file| {
+            file.write(0, &[b'n'; 2 * SECTOR], 2, || true);
+            file.sync_range(0, SECTOR as u64);
+        });
+        let halves: BTreeSet<_> = got.iter().map(|bytes| (bytes[0], bytes[SECTOR])).collect();
+        assert_eq!(halves, BTreeSet::from([(b'n', b'o'), (b'n', b'n')]));
+        let longer = outcomes(b"a", |file| {
+            file.write(0, &[b'n'; SECTOR], 2, || true);
+            file.sync_range(0, SECTOR as u64);
+        });
+        assert_eq!(longer, BTreeSet::from([vec![b'n'; SECTOR]]), "the length that is needed to read it");
     }
 
     #[test]

@@ -332,7 +332,7 @@ impl World {
             matches!(self.handle(file).mode, OpenMode::ReadDirect | OpenMode::WriteDirect | OpenMode::CreateDirect)
         };
         match op {
-            Op::WriteV { file, at, bufs } if is_direct(*file) => {
+            Op::WriteV { file, at, bufs } | Op::WriteSynced { file, at, bufs } if is_direct(*file) => {
                 assert!(at.is_multiple_of(block), "a direct write at {at} is not block-aligned");
                 assert!(bufs.iter().all(crate::mem::Slice::is_aligned), "a direct write of unaligned memory: {bufs:?}");
             }
@@ -401,14 +401,14 @@ impl World {
                 let is_direct = matches!(mode, OpenMode::WriteDirect | OpenMode::CreateDirect);
                 self.disk.sync_failed(node, moment, is_direct, &mut self.rng);
             }
-            (Op::WriteV { .. }, _) if code == libc::EIO => self.tear(op),
+            (Op::WriteV { .. } | Op::WriteSynced { .. }, _) if code == libc::EIO => self.tear(op),
             _ => {}
         }
         Err(io::Error::from_raw_os_error(code))
     }
 
     fn tear(&mut self, op: &Op) {
-        if let Op::WriteV { file, at, bufs } = op {
+        if let Op::WriteV { file, at, bufs } | Op::WriteSynced { file, at, bufs } = op {
             let node = self.handle(*file).node;
             self.disk.tear(node, *at, &joined(bufs), &mut self.rng);
         }
@@ -440,6 +440,13 @@ impl World {
                 let node = self.handle(*file).node;
                 let (at, bytes) = (*at, joined(bufs));
                 self.write(node, at, &bytes)?;
+                return Ok(bytes.len() as u32);
+            }
+            Op::WriteSynced { file, at, bufs } => {
+                let node = self.handle(*file).node;
+                let (at, bytes) = (*at, joined(bufs));
+                self.write(node, at, &bytes)?;
+                self.disk.sync_range(node, at, bytes.len() as u64);
                 return Ok(bytes.len() as u32);
             }
             Op::SyncData { file } => {

@@ -65,6 +65,12 @@ impl Flight {
                 let (vectors, offset) = (&self.scratch.iovecs, *at + self.moved as u64);
                 opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32).offset(offset).build()
             }
+            Op::WriteSynced { at, bufs, .. } => {
+                vectors::remaining(bufs, self.moved, &mut self.scratch.iovecs);
+                let (vectors, offset) = (&self.scratch.iovecs, *at + self.moved as u64);
+                let entry = opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32).offset(offset);
+                entry.rw_flags(libc::RWF_DSYNC).build()
+            }
             Op::SyncData { .. } => opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build(),
             Op::Allocate { at, len, .. } => opcode::Fallocate::new(fd, *len).offset(*at).build(),
             Op::SetLen { len, .. } => opcode::Ftruncate::new(fd, *len).build(),
@@ -107,7 +113,7 @@ impl Flight {
             (libc::ECANCELED, _) => Step::Finished(Err(io::ErrorKind::Interrupted.into())),
             // Direct reads go on in whole blocks only; what came before is the end of the file.
             (libc::EINVAL, Op::Read { .. }) if self.moved > 0 => Step::Finished(Ok(count(self.moved))),
-            (libc::EINVAL, Op::WriteV { .. }) if is_direct() => Step::LostDirect,
+            (libc::EINVAL, Op::WriteV { .. } | Op::WriteSynced { .. }) if is_direct() => Step::LostDirect,
             _ => Step::Finished(Err(io::Error::from_raw_os_error(code))),
         }
     }
@@ -120,10 +126,14 @@ impl Flight {
                 unsafe { buf.advance(bytes) };
                 bytes == 0 || buf.spare_len() == 0
             }
-            Op::WriteV { bufs, .. } if bytes == 0 && vectors::total(bufs) > self.moved => {
+            Op::WriteV { bufs, .. } | Op::WriteSynced { bufs, .. }
+                if bytes == 0 && vectors::total(bufs) > self.moved =>
+            {
                 return Step::Finished(Err(io::ErrorKind::WriteZero.into()));
             }
-            Op::WriteV { bufs, .. } | Op::Send { bufs, .. } => self.moved == vectors::total(bufs),
+            Op::WriteV { bufs, .. } | Op::WriteSynced { bufs, .. } | Op::Send { bufs, .. } => {
+                self.moved == vectors::total(bufs)
+            }
             Op::Recv { into, .. } => received(into, bytes, picked),
             _ => true,
         };

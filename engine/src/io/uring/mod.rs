@@ -169,7 +169,7 @@ impl UringDriver {
     fn flies(&self, op: &Op) -> Option<RawFd> {
         let (code, file) = match op {
             Op::Read { file, .. } => (opcode::Read::CODE, file),
-            Op::WriteV { file, .. } => (opcode::Writev::CODE, file),
+            Op::WriteV { file, .. } | Op::WriteSynced { file, .. } => (opcode::Writev::CODE, file),
             Op::SyncData { file } => (opcode::Fsync::CODE, file),
             Op::Allocate { file, .. } => (opcode::Fallocate::CODE, file),
             Op::SetLen { file, .. } => (opcode::Ftruncate::CODE, file),

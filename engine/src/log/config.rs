@@ -107,6 +107,10 @@ pub struct LogLimits {
     pub spares_max: usize,
     /// A log that writes fewer bytes a second gets no spare.
     pub spare_rate_min: u64,
+    /// Bytes of the journal that a shard makes in a data folder once many small flushes are asked for there; 0 makes none.
+    pub journal_bytes: u64,
+    /// So many small flushes in a second make it worth having.
+    pub journal_flushes_min: u32,
     /// Background ops in flight: spares, indexes, snapshots, checkpoints.
     pub background_ops: usize,
     /// No segment grows past this many bytes, whatever its topic allows.
@@ -119,6 +123,14 @@ pub struct LogLimits {
 }
 
 impl LogLimits {
+    /// Bytes of a journal within these bounds, a whole number of blocks a region; none where it would be too small. What it
+    /// holds is not written to segments yet, so it takes at most half of what may be unwritten.
+    pub(super) fn journal(&self) -> Option<u64> {
+        let unit = super::limits::JOURNAL_REGIONS as u64 * super::limits::BLOCK_BYTES;
+        let bytes = self.journal_bytes.min(self.unwritten_bytes_max as u64 / 2) / unit * unit;
+        (bytes >= super::limits::JOURNAL_BYTES_MIN).then_some(bytes)
+    }
+
     /// A topic's settings within these bounds.
     pub(super) fn bound(&self, config: LogConfig) -> LogConfig {
         LogConfig { segment_bytes: config.segment_bytes.min(self.segment_bytes_max), ..config }
@@ -138,6 +150,8 @@ impl Default for LogLimits {
             checkpoint_ms: 5_000,
             spares_max: 2,
             spare_rate_min: 8 << 20,
+            journal_bytes: 64 << 20,
+            journal_flushes_min: 200,
             background_ops: 2,
             segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,
             scrub_interval_ms: 7 * 24 * 3_600_000,

@@ -34,6 +34,31 @@ pub(super) const READ_BYTES: usize = 1 << 20;
 /// Bytes of one zero-write that prepares a spare.
 pub(super) const ZERO_BYTES: usize = 1 << 20;
 
+/// Parts of a journal that are written again one after the other.
+pub(super) const JOURNAL_REGIONS: usize = 8;
+
+/// A journal smaller than this is not worth having, in bytes.
+pub(super) const JOURNAL_BYTES_MIN: u64 = 128 << 10;
+
+/// Most bytes of one block of a journal.
+pub(super) const JOURNAL_BLOCK_MAX: u64 = 1 << 20;
+
+/// Blocks of a journal that are written side by side.
+pub(super) const JOURNAL_IN_FLIGHT: usize = 2;
+
+/// What a log has to make durable in one go from this many bytes on is worth a flush of its own: written once instead of
+/// twice.
+pub(super) const JOURNAL_BYPASS: u64 = 64 << 10;
+
+/// A segment that is so many bytes behind the journal is filled.
+pub(super) const JOURNAL_FILL: u64 = 256 << 10;
+
+/// Segments that are filled and flushed side by side to free a part of the journal.
+pub(super) const JOURNAL_DRAINS: usize = 16;
+
+/// Small flushes are counted for so long before it is decided whether a journal is worth its space, in milliseconds.
+pub(super) const JOURNAL_WINDOW_MS: u64 = 1000;
+
 /// Largest sealed index that is loaded, in bytes: one entry a block of a segment of 2 GiB, with room to spare.
 pub(super) const INDEX_BYTES_MAX: u64 = 64 << 20;
 
@@ -69,5 +94,8 @@ const _: () = assert!(CHUNK_MIN >= 2 * BLOCK, "a chunk holds a carried block and
 const _: () = assert!(CHUNK_MIN.is_power_of_two() && CHUNK_MAX.is_power_of_two(), "chunks double from min to max");
 const _: () = assert!(GROW_MIN.is_multiple_of(BLOCK_BYTES) && GROW_MAX.is_multiple_of(BLOCK_BYTES), "whole blocks");
 const _: () = assert!(READ_BYTES.is_multiple_of(BLOCK) && ZERO_BYTES.is_multiple_of(BLOCK), "whole blocks");
+const _: () =
+    assert!(JOURNAL_BYTES_MIN / JOURNAL_REGIONS as u64 >= 4 * BLOCK_BYTES, "a region holds some and a marker");
+const _: () = assert!(JOURNAL_REGIONS >= 4, "half of the regions are filled behind while the others are written");
 const _: () = assert!(CHUNK_MARK_BYTES < BLOCK, "a mark a block at least");
 const _: () = assert!(STOPPER_BYTES < BLOCK_BYTES, "one more block is always enough");

@@ -23,6 +23,8 @@ mod scan;
 
 mod check;
 
+mod journal;
+
 mod chunk;
 mod space;
 mod writer;

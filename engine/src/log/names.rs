@@ -133,6 +133,11 @@ pub(super) fn spares(data: &Path) -> PathBuf {
     data.join(PRIVATE).join(SPARE)
 }
 
+/// The journal of one shard.
+pub(super) fn journal(data: &Path, shard: u16) -> PathBuf {
+    private(data).join(format!("journal-{shard}{JOURNAL}"))
+}
+
 /// The checkpoint of one shard.
 pub(super) fn floor(data: &Path, shard: u16) -> PathBuf {
     private(data).join(format!("floor-{shard}{FLOOR}"))

@@ -6,6 +6,7 @@ use super::epochs::Epochs;
 use super::index::SegmentIndex;
 use super::names;
 use super::scan::Damage;
+use super::set::LogJournal;
 use super::writer::{Mark, Writer, WriterFile};
 use crate::time::{Mono, Wall};
 use std::cell::{Cell, RefCell};
@@ -56,6 +57,7 @@ pub(super) struct Log {
     /// Offsets of the snapshots on disk, ascending.
     pub(super) snapshots: Vec<i64>,
     pub(super) jitter_ms: i64,
+    pub(super) journal: LogJournal,
     /// A truncation that was asked for and met a full disk.
     pub(super) truncate_to: Option<i64>,
 }
@@ -182,6 +184,7 @@ impl Log {
             snapshot_writing: false,
             snapshots: Vec::new(),
             jitter_ms: 0,
+            journal: LogJournal::default(),
             truncate_to: None,
         }
     }
@@ -193,7 +196,7 @@ impl Log {
 
     /// True when nothing of the log is in flight and no task touches its files.
     pub(super) fn is_quiet(&self) -> bool {
-        self.tasks == 0 && self.writers.iter().all(Writer::is_quiet)
+        self.tasks == 0 && self.journal.in_flight == 0 && self.writers.iter().all(Writer::is_quiet)
     }
 
     /// The one rule of the offsets: start, durable and end ascend, whatever was asked in whatever order. On disk it is

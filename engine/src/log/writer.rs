@@ -7,7 +7,7 @@
 //! ```
 
 use super::files::OpenFile;
-use super::limits::{BLOCK_BYTES, STOPPER_BYTES};
+use super::limits::{BLOCK_BYTES, JOURNAL_FILL, STOPPER_BYTES};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -35,14 +35,28 @@ pub(super) struct Writer {
     synced: u64,
     syncing: bool,
     flights: VecDeque<Flight>,
-    /// Ends of batches that are not yet durable.
+    /// Ends of batches that are not yet durable, or not yet written.
     marks: VecDeque<Mark>,
+    /// The last batch end that is both.
+    settled: Mark,
     /// The last batch end that is durable.
     durable: Mark,
+    /// Everything below has to be written and flushed here; what lies above becomes durable in the journal first.
+    direct_upto: u64,
+    /// What the journal has of the segment.
+    cover: Cover,
     /// True once the segment takes no more batches.
     pub(super) closed: bool,
     /// Bytes of memory accounted as unwritten and not yet given back.
     unwritten_from: u64,
+}
+
+/// Bytes of a segment in the journal: `from..durable` is durable there, `durable..submitted` on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cover {
+    from: u64,
+    durable: u64,
+    submitted: u64,
 }
 
 pub(super) enum WriterFile {
@@ -101,7 +115,10 @@ impl Writer {
             syncing: false,
             flights: VecDeque::new(),
             marks: VecDeque::new(),
+            settled: end,
             durable: end,
+            direct_upto: at,
+            cover: Cover { from: at, durable: at, submitted: at },
             closed: false,
             unwritten_from: at,
         }
@@ -140,13 +157,72 @@ impl Writer {
     }
 
     pub(super) fn needs_sync(&self) -> bool {
-        self.synced < self.written && !self.syncing
+        self.synced < self.written && self.synced < self.direct_upto && !self.syncing
+    }
+
+    /// Everything below is flushed.
+    pub(super) fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// Bytes at the end of which nobody has decided yet how they become durable.
+    pub(super) fn unrouted(&self) -> u64 {
+        self.appended - self.direct_upto.max(self.cover.submitted)
+    }
+
+    /// Everything appended so far is written and flushed here.
+    pub(super) fn take_directly(&mut self) {
+        self.direct_upto = self.appended;
+    }
+
+    /// What the journal has of the segment is written and flushed here, too.
+    pub(super) fn fill(&mut self) {
+        self.direct_upto = self.direct_upto.max(self.cover.submitted);
+    }
+
+    /// Whether the journal may make durable what was appended: its place in the file is there for certain, and nothing but
+    /// zeros lies behind.
+    pub(super) fn may_be_filled_later(&self) -> bool {
+        !self.unnamed && !self.stale && self.appended <= self.reserved
+    }
+
+    /// `range` is on its way into the journal.
+    pub(super) fn journaled(&mut self, range: Range<u64>) {
+        if self.cover.submitted != range.start {
+            self.cover = Cover { from: range.start, durable: range.start, submitted: range.start };
+        }
+        self.cover.submitted = range.end;
+    }
+
+    /// The journal has everything below `upto` that it was given.
+    pub(super) fn journal_landed(&mut self, upto: u64) {
+        self.cover.durable = self.cover.durable.max(upto.min(self.cover.submitted));
+    }
+
+    /// What was on its way into the journal is lost there.
+    pub(super) fn journal_lost(&mut self) {
+        self.cover.submitted = self.cover.durable;
+    }
+
+    /// The journal made something durable that is not flushed here.
+    pub(super) fn is_behind_journal(&self) -> bool {
+        self.cover.from < self.cover.submitted && self.synced < self.cover.submitted
+    }
+
+    /// True while there is something to write that should not wait.
+    pub(super) fn wants_write(&self) -> bool {
+        self.submitted < self.appended.min(self.direct_upto) || self.cover.submitted >= self.submitted + JOURNAL_FILL
+    }
+
+    /// The durable end: flushed here, or flushed here and from there on in the journal.
+    fn flushed(&self) -> u64 {
+        if self.cover.from <= self.synced { self.synced.max(self.cover.durable) } else { self.synced }
     }
 
     /// The next write, if one may start now. At most one write is in flight a block.
     pub(super) fn next_write(&self, shape: &WriteShape) -> Option<WritePlan> {
         let end = self.writable_end();
-        if end <= self.submitted || self.flights.len() >= shape.in_flight_max {
+        if !self.wants_write() || end <= self.submitted || self.flights.len() >= shape.in_flight_max {
             return None;
         }
         if !shape.direct {
@@ -204,11 +280,14 @@ impl Writer {
 
     /// Where durability stands now; the offset moved if it differs from the last answer.
     pub(super) fn advance_durable(&mut self, needs_flush: bool) -> i64 {
-        let upto = if needs_flush { self.synced } else { self.written };
+        let upto = if needs_flush { self.flushed() } else { self.written };
         let upto = if marks::planted!("engine: acknowledge before the write") { self.appended } else { upto };
         if !self.unnamed {
-            while let Some(mark) = self.marks.pop_front_if(|mark| mark.position <= upto) {
-                self.durable = mark;
+            let below = self.marks.partition_point(|mark| mark.position <= upto);
+            self.durable = below.checked_sub(1).and_then(|last| self.marks.get(last)).copied().unwrap_or(self.durable);
+            let settled = self.durable.position.min(self.written);
+            while let Some(mark) = self.marks.pop_front_if(|mark| mark.position <= settled) {
+                self.settled = mark;
             }
         }
         self.durable.offset
@@ -224,7 +303,7 @@ impl Writer {
     /// The last batch end that is on the device: what survives when the rest has to be dropped.
     pub(super) fn last_written_mark(&self) -> Mark {
         let written = self.marks.partition_point(|mark| mark.position <= self.written);
-        written.checked_sub(1).and_then(|at| self.marks.get(at)).copied().unwrap_or(self.durable)
+        written.checked_sub(1).and_then(|at| self.marks.get(at)).copied().unwrap_or(self.settled)
     }
 
     /// Bytes that never became written and are not counted any more: the log is given up.

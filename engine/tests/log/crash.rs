@@ -9,17 +9,22 @@ use std::path::Path;
 
 /// What the log must be, as the workload knows it.
 #[derive(Default)]
-struct Model {
+pub(crate) struct Model {
     /// Base, last offset and serial number of each batch.
     batches: Vec<(i64, i64, i64)>,
-    durable: i64,
+    pub(crate) durable: i64,
     start: i64,
     /// A truncation that was asked for and is not yet said to be done.
     truncating: Option<i64>,
-    serial: i64,
+    pub(crate) serial: i64,
 }
 
 impl Model {
+    /// An empty log whose batches are told from those of this one.
+    pub(crate) fn anew(&self) -> Model {
+        Model { serial: self.serial, ..Model::default() }
+    }
+
     fn end(&self) -> i64 {
         self.batches.last().map_or(0, |&(_, last, _)| last + 1)
     }
@@ -29,7 +34,7 @@ impl Model {
         self.durable = self.durable.min(end);
     }
 
-    fn learn(&mut self, events: &[LogEvent]) {
+    pub(crate) fn learn(&mut self, events: &[LogEvent]) {
         for event in events {
             match *event {
                 LogEvent::Durable { upto, .. } => self.durable = upto,
@@ -45,7 +50,7 @@ impl Model {
     }
 
     /// Checks a recovered log, and takes its end for the model's.
-    fn check(&mut self, rig: &mut Rig, id: LogId, label: &str) {
+    pub(crate) fn check(&mut self, rig: &mut Rig, id: LogId, label: &str) {
         let offsets = rig.set().offsets(id);
         let promised = self.truncating.map_or(self.durable, |to| self.durable.min(to - 3));
         assert!(offsets.end >= promised, "{label}: durable {promised}, recovered {offsets:?} {:?}", rig.reports);
@@ -85,12 +90,12 @@ impl Model {
     }
 }
 
-fn hot() -> LogLimits {
+pub(crate) fn hot() -> LogLimits {
     // Every log counts as hot, so that removed segments are recycled.
     LogLimits { spare_rate_min: 0, retention_check_ms: 2, ..limits() }
 }
 
-fn config(rng: &mut Rng) -> LogConfig {
+pub(crate) fn config(rng: &mut Rng) -> LogConfig {
     let retention_bytes = if rng.coin() { 60 << 10 } else { -1 };
     LogConfig { segment_bytes: 16 << 10, retention_bytes, ..small() }
 }
@@ -98,32 +103,37 @@ fn config(rng: &mut Rng) -> LogConfig {
 /// Works until `turns` turns went by.
 fn work(rig: &mut Rig, id: LogId, model: &mut Model, rng: &mut Rng, turns: u64) {
     for _ in 0..turns {
-        for _ in 0..rng.below(4) {
-            let most = if rng.below(5) == 0 { 9000 } else { 900 };
-            let (records, bytes) = (1 + rng.below(3) as i32, 100 + rng.below(most));
-            // Ends on and near block boundaries are where old bytes could join.
-            let position = rig.set().segments(id).last().map_or(0, |last| last.2);
-            let bytes = if rng.below(8) == 0 { (8192 - position % 4096 - rng.below(62)).max(100) } else { bytes };
-            let base = rig.set().offsets(id).end;
-            model.serial += 1;
-            if rig.append_at(id, records, bytes as usize, model.serial).is_ok() {
-                model.batches.push((base, base + i64::from(records) - 1, model.serial));
-            }
-        }
-        if rng.below(60) == 0 && model.truncating.is_none() && model.end() > 0 {
-            let offsets = rig.set().offsets(id);
-            let to = offsets.start + rng.below((offsets.end - offsets.start).max(1) as u64) as i64;
-            if to < offsets.end {
-                model.truncating = Some(to);
-                rig.set().truncate_suffix(id, to);
-            }
-        }
-        if rng.below(80) == 0 {
-            let to = rig.set().offsets(id).durable - rng.below(40) as i64;
-            rig.set().advance_start(id, to);
-        }
+        act(rig, id, model, rng);
         rig.turn();
         model.learn(&std::mem::take(&mut rig.events));
+    }
+}
+
+/// What a client does to a log before a turn.
+pub(crate) fn act(rig: &mut Rig, id: LogId, model: &mut Model, rng: &mut Rng) {
+    for _ in 0..rng.below(4) {
+        let most = if rng.below(5) == 0 { 9000 } else { 900 };
+        let (records, bytes) = (1 + rng.below(3) as i32, 100 + rng.below(most));
+        // Ends on and near block boundaries are where old bytes could join.
+        let position = rig.set().segments(id).last().map_or(0, |last| last.2);
+        let bytes = if rng.below(8) == 0 { (8192 - position % 4096 - rng.below(62)).max(100) } else { bytes };
+        let base = rig.set().offsets(id).end;
+        model.serial += 1;
+        if rig.append_at(id, records, bytes as usize, model.serial).is_ok() {
+            model.batches.push((base, base + i64::from(records) - 1, model.serial));
+        }
+    }
+    if rng.below(60) == 0 && model.truncating.is_none() && model.end() > 0 {
+        let offsets = rig.set().offsets(id);
+        let to = offsets.start + rng.below((offsets.end - offsets.start).max(1) as u64) as i64;
+        if to < offsets.end {
+            model.truncating = Some(to);
+            rig.set().truncate_suffix(id, to);
+        }
+    }
+    if rng.below(80) == 0 {
+        let to = rig.set().offsets(id).durable - rng.below(40) as i64;
+        rig.set().advance_start(id, to);
     }
 }
 
@@ -143,7 +153,7 @@ fn run(seed: u64, turns: u64, kill: bool) {
             }
             None => {
                 assert_eq!(model.durable, 0, "{label}: the whole log is gone");
-                model = Model { serial: model.serial, ..Model::default() };
+                model = model.anew();
                 rig.create("t-0", config.clone())
             }
         };

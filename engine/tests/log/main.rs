@@ -6,6 +6,7 @@
 mod crash;
 mod ends;
 mod faults;
+mod journal;
 mod leases;
 mod life;
 mod rig;

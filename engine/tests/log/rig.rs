@@ -96,7 +96,9 @@ impl Rig {
             uids: BTreeMap::new(),
             recovered: BTreeMap::new(),
         };
-        logs.into_iter().for_each(|log| rig.adopt(log, config));
+        // A folder that a crash left before it said whose it is: the node makes such a log anew.
+        let is_somebodys = |log: &RecoveredLog| log.uid != [0; 16] || !log.segments().is_empty();
+        logs.into_iter().filter(is_somebodys).for_each(|log| rig.adopt(log, config));
         Ok(rig)
     }
 
@@ -115,8 +117,12 @@ impl Rig {
     }
 
     pub(crate) fn create(&mut self, folder: &str, config: LogConfig) -> LogId {
+        self.create_partition(folder, 0, config)
+    }
+
+    pub(crate) fn create_partition(&mut self, folder: &str, partition: i32, config: LogConfig) -> LogId {
         let name = LogName { dir: self.data.join(folder) };
-        self.set().create(name, UID, 0, config, 0)
+        self.set().create(name, UID, partition, config, 0)
     }
 
     /// One turn of the loop.

@@ -1,10 +1,10 @@
 //! What a data folder holds, and what its checkpoints promise.
 
-use super::table::{JournalAction, JournalSeen, decide_journal};
 use super::{RecoverHints, Repair, topic_file};
 use crate::io::{DirEntry, Op};
 use crate::log::config::LogName;
 use crate::log::floor::{FloorEntry, FloorFile};
+use crate::log::journal::{ReplayError, load, replay};
 use crate::log::limits::STATE_BYTES_MAX;
 use crate::log::{kafka_files, names, set, tasks};
 use crate::shard::Io;
@@ -53,16 +53,37 @@ pub enum DataDirError {
         /// The system's error.
         error: io::Error,
     },
-    /// There is a journal with records that only the version that wrote it can put in place.
-    #[error("{0}: a journal with records; start the version of ringlog that wrote it once and stop it cleanly")]
-    Journal(PathBuf),
+    /// A part of a journal is not what was written.
+    #[error(
+        "{path}: block {sequence} of the journal, at byte {position}, is not what was written; acknowledged records may exist \
+         nowhere else. Put the file back as it was, or move it out of the folder to start without what it holds"
+    )]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Where the block was expected, in bytes.
+        position: u64,
+        /// Number of the block.
+        sequence: u64,
+    },
+}
+
+impl From<ReplayError> for DataDirError {
+    fn from(error: ReplayError) -> DataDirError {
+        match error {
+            ReplayError::Io { path, error } => DataDirError::Io { path, error },
+            ReplayError::Damage { path, damage } => {
+                DataDirError::Journal { path, position: damage.position, sequence: damage.sequence }
+            }
+        }
+    }
 }
 
 /// Lists a data folder, removes what was abandoned, and takes the clean mark: a crash from here on is one.
 pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError> {
     let failed = |error| DataDirError::Io { path: path.to_owned(), error };
     let entries = list(io, path).await.map_err(failed)?;
-    check_journal(io, path).await?;
+    let journals = journals(io, path).await?;
     tasks::make_private(io, path).await.map_err(failed)?;
     let floors = Floors::take(io, path).await.map_err(failed)?;
     if entries.iter().any(|entry| entry.name == names::KAFKA_CLEAN) {
@@ -94,6 +115,9 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
         hints.start = hints.start.or_else(|| starts.get(&(topic.to_owned(), partition)).copied());
         found.logs.push(FoundLog { topic: topic.to_owned(), partition, uid, hints, name: LogName { dir } });
     }
+    let logs = found.logs.iter().filter_map(|log| Some(((log.uid?, log.partition), log.name.dir.clone()))).collect();
+    replay(io, journals, &logs).await?;
+    unfinished_journals(io, path).await.map_err(failed)?;
     Ok(found)
 }
 
@@ -104,18 +128,26 @@ async fn list(io: &Io, path: &Path) -> io::Result<Vec<DirEntry>> {
     Ok(entries)
 }
 
-async fn check_journal(io: &Io, data: &Path) -> Result<(), DataDirError> {
-    let entries = list(io, &names::private(data)).await.unwrap_or_default();
-    let journal = entries.iter().find(|entry| entry.name.ends_with(names::JOURNAL));
-    let seen = match journal {
-        None => JournalSeen::Absent,
-        Some(entry) if entry.len == 0 => JournalSeen::Drained,
-        Some(_) => JournalSeen::Undrained,
-    };
-    match (decide_journal(seen), journal) {
-        (JournalAction::Refuse, Some(entry)) => Err(DataDirError::Journal(names::private(data).join(&entry.name))),
-        _ => Ok(()),
+/// The journals of all shards that wrote here, whole.
+async fn journals(io: &Io, data: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, DataDirError> {
+    let private = names::private(data);
+    let mut journals = Vec::new();
+    // There is no such folder before the first start.
+    for entry in list(io, &private).await.unwrap_or_default() {
+        if entry.name.ends_with(names::JOURNAL) {
+            journals.push(load(io, private.join(entry.name)).await?);
+        }
     }
+    Ok(journals)
+}
+
+/// Removes journals that were never complete.
+async fn unfinished_journals(io: &Io, data: &Path) -> io::Result<()> {
+    let private = names::private(data);
+    for entry in list(io, &private).await?.into_iter().filter(|entry| entry.name.contains(names::JOURNAL)) {
+        tasks::unlink(io, &private.join(entry.name)).await?;
+    }
+    Ok(())
 }
 
 async fn kafka_starts(io: &Io, data: &Path) -> BTreeMap<(String, i32), i64> {

@@ -109,32 +109,6 @@ pub(in crate::log) fn decide(mut seen: Observed) -> Action {
     }
 }
 
-/// What a start finds of a shard's journal (`FORMAT.md`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JournalSeen {
-    Absent,
-    /// Present, and drained by a clean shutdown.
-    Drained,
-    /// Present with records that may not have reached their segments.
-    Undrained,
-}
-
-/// What to do about a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JournalAction {
-    Ignore,
-    /// Refuse to start and touch nothing: this version does not write journals, so another one did, and its records
-    /// exist nowhere else.
-    Refuse,
-}
-
-pub(super) fn decide_journal(seen: JournalSeen) -> JournalAction {
-    match seen {
-        JournalSeen::Absent | JournalSeen::Drained => JournalAction::Ignore,
-        JournalSeen::Undrained => JournalAction::Refuse,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,12 +147,5 @@ mod tests {
                 assert!(matches!(action, Action::ReadOnly | Action::Keep), "{end:?} {place:?} {action:?}");
             }
         }
-    }
-
-    #[test]
-    fn a_journal_that_holds_records_stops_the_start() {
-        assert_eq!(decide_journal(JournalSeen::Absent), JournalAction::Ignore);
-        assert_eq!(decide_journal(JournalSeen::Drained), JournalAction::Ignore);
-        assert_eq!(decide_journal(JournalSeen::Undrained), JournalAction::Refuse);
     }
 }

@@ -31,14 +31,24 @@ impl LogSet {
                 self.flush_written(id, &mut log);
                 self.probe(id, &mut log);
             }
-            Health::Draining { needed } if log.is_quiet() => self.drop_unwritten(&mut log, needed),
-            Health::Draining { .. } | Health::Fenced => {}
+            Health::Draining { needed } => {
+                self.settle_journaled(id, &mut log);
+                if log.is_quiet() {
+                    self.drop_unwritten(id, &mut log, needed);
+                }
+            }
+            Health::Fenced => {}
             // What stays is still written first.
             Health::Cutting { why: Cut::Asked, started: false, .. } => self.drive_writers(id, &mut log),
+            Health::Cutting { started: false, .. } => self.settle_journaled(id, &mut log),
             Health::Cutting { .. } | Health::Deleting { .. } => {}
         }
         match log.health {
-            Health::Cutting { started: false, .. } if log.may_cut() => self.start_cut(id, &mut log),
+            Health::Cutting { started: false, .. } if log.may_cut() => {
+                if self.is_void_in_journal(id, &mut log) {
+                    self.start_cut(id, &mut log);
+                }
+            }
             Health::Deleting { started: false } if log.is_quiet() => self.start_delete(id, &mut log),
             _ => {}
         }
@@ -50,8 +60,9 @@ impl LogSet {
     }
 
     fn drive_writers(&mut self, id: LogId, log: &mut Log) {
+        self.route(id, log);
         for at in 0..log.writers.len() {
-            if matches!(log.writers[at].file, WriterFile::Closed) && log.writers[at].has_unsubmitted() {
+            if matches!(log.writers[at].file, WriterFile::Closed) && log.writers[at].wants_write() {
                 self.open_writer(id, log, at);
             }
             if let WriterFile::Open(file) = &log.writers[at].file {
@@ -70,6 +81,24 @@ impl LogSet {
         for at in 0..log.writers.len() {
             if let WriterFile::Open(file) = &log.writers[at].file {
                 let file = file.id;
+                self.flush(id, log, at, file);
+            }
+        }
+    }
+
+    /// What the journal made durable is written and flushed, whatever else may not be any more.
+    fn settle_journaled(&mut self, id: LogId, log: &mut Log) {
+        for at in 0..log.writers.len() {
+            if !log.writers[at].is_behind_journal() {
+                continue;
+            }
+            log.writers[at].fill();
+            if matches!(log.writers[at].file, WriterFile::Closed) && log.writers[at].wants_write() {
+                self.open_writer(id, log, at);
+            }
+            if let WriterFile::Open(file) = &log.writers[at].file {
+                let file = file.id;
+                self.write(id, log, at, file);
                 self.flush(id, log, at, file);
             }
         }
@@ -269,7 +298,10 @@ impl LogSet {
     pub(super) fn sync_done(&mut self, id: LogId, base: i64, upto: u64, result: io::Result<u32>) {
         let Some(writer) = self.any_log_mut(id).and_then(|log| log.writer_mut(base)) else { return };
         match result {
-            Ok(_) => writer.end_sync(Some(upto)),
+            Ok(_) => {
+                writer.end_sync(Some(upto));
+                self.release_journal(id, base);
+            }
             Err(_) if marks::planted!("engine: take a failed flush for a flush") => writer.end_sync(Some(upto)),
             Err(error) => {
                 writer.end_sync(None);

@@ -37,6 +37,11 @@ impl LogSet {
             return self.fence(id, &trouble);
         }
         let Some(log) = self.any_log_mut(id) else { return };
+        let drains = matches!(log.health, Health::Draining { .. } | Health::Cutting { why: Cut::Full { .. }, .. });
+        if drains && log.writers.iter().any(Writer::is_behind_journal) {
+            // Its place was reserved: a disk that refuses to fill it does not keep its word.
+            return self.fence(id, &trouble);
+        }
         let appended = log.writer_mut(trouble.base).map_or(0, |writer| writer.appended);
         let cutting = match log.health {
             Health::Cutting { to, why: Cut::Asked, started: false } => Some(to),
@@ -50,7 +55,13 @@ impl LogSet {
     }
 
     pub(super) fn fence(&mut self, id: LogId, trouble: &Trouble) {
-        let Some(log) = self.any_log_mut(id) else { return };
+        let Some(mut log) = self.logs.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        self.fence_held(id, &mut log, trouble);
+        self.logs[id.0 as usize] = Some(log);
+    }
+
+    /// As [`LogSet::fence`], for a log that the caller holds.
+    pub(super) fn fence_held(&mut self, id: LogId, log: &mut Log, trouble: &Trouble) {
         if matches!(log.health, Health::Fenced | Health::Deleting { .. }) {
             return;
         }
@@ -64,9 +75,14 @@ impl LogSet {
     }
 
     /// Everything in flight has finished on a full disk: what is not on the device is dropped.
-    pub(super) fn drop_unwritten(&mut self, log: &mut Log, needed: u64) {
+    pub(super) fn drop_unwritten(&mut self, id: LogId, log: &mut Log, needed: u64) {
         let unfinished = log.writers.iter().find(|writer| !writer.is_written() || writer.unnamed);
         let to = unfinished.map_or(log.end, |writer| writer.last_written_mark().offset);
+        if let Some(writer) = unfinished.filter(|_| to < log.durable) {
+            // The journal has it, and its place in the segment was reserved: a disk that refuses it does not keep its word.
+            let error = io::ErrorKind::StorageFull.into();
+            return self.fence_held(id, log, &Trouble::at_segment("fill", writer.base, error));
+        }
         let to = to.max(log.durable).min(log.truncate_to.unwrap_or(i64::MAX));
         log.health = Health::Cutting { to, why: Cut::Full { needed }, started: false };
     }

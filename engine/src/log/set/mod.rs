@@ -8,6 +8,7 @@ mod append;
 mod checkpoint;
 mod drive;
 mod health;
+mod journal;
 mod outcome;
 mod read;
 mod remove;
@@ -18,6 +19,7 @@ mod shutdown;
 mod snapshot;
 mod truncate;
 
+pub(super) use journal::LogJournal;
 pub(super) use remove::remove_folder;
 pub use shutdown::{Shutdown, ShutdownError};
 
@@ -96,6 +98,7 @@ struct DirState {
     /// Zero-written spares, ready to take.
     spares: Vec<(PathBuf, u64)>,
     sparing: bool,
+    journal: journal::Journal,
 }
 
 /// What an op of the writer was for.
@@ -104,6 +107,7 @@ enum LogOp {
     Write { id: LogId, base: i64, range: std::ops::Range<u64> },
     Sync { id: LogId, base: i64, upto: u64 },
     Reserve { id: LogId, base: i64, upto: u64 },
+    Journal { data: PathBuf, sequence: u64 },
 }
 
 /// Pending ops by token payload.
@@ -346,6 +350,7 @@ impl LogSet {
                 self.reserve_done(id, base, upto, done.result);
                 id
             }
+            LogOp::Journal { data, sequence } => return self.block_done(&data, sequence, done.result),
         };
         self.mark_dirty(id);
     }
@@ -370,6 +375,7 @@ impl LogSet {
                 self.drive(id);
             }
         }
+        self.pump_journals();
         self.give_back_idle();
         self.scrub();
         self.write_checkpoints();
@@ -385,6 +391,7 @@ impl DirState {
             lock: Class::new(io, 1),
             spares: Vec::new(),
             sparing: false,
+            journal: journal::Journal::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What tasks hand back to the set, and what the set makes of it.
 
-use super::{LogSet, health::Trouble};
+use super::{LogSet, health::Trouble, journal::Made};
 use crate::log::config::LogId;
 use crate::log::files::OpenFile;
 use crate::log::index::SegmentIndex;
@@ -35,6 +35,8 @@ pub(super) enum Result {
     Removed(Option<PathBuf>),
     /// A zero-written file of this length is ready.
     Spare(io::Result<(PathBuf, u64)>),
+    /// A journal for this data folder is ready.
+    Journal { data: PathBuf, made: io::Result<Made> },
     /// The snapshot is durable, or was given up with a warning.
     Snapshot,
     /// The folder has its deleted name.
@@ -101,6 +103,7 @@ impl LogSet {
             Result::Probed(free) => self.probed(id, free),
             Result::Removed(recycled) => self.removed(id, recycled),
             Result::Spare(result) => self.spared(id, result),
+            Result::Journal { data, made } => self.journal_made(&data, made),
             Result::Snapshot => self.snapshot_written(id),
             Result::FolderRenamed(result) => self.folder_renamed(id, result),
             Result::Deleted => self.deleted(id),
@@ -115,7 +118,8 @@ impl LogSet {
                 let Some(writer) = log.writer_mut(base) else { return };
                 writer.file = WriterFile::Open(opened.file);
                 writer.reserved = opened.reserved;
-                writer.stale = opened.stale;
+                // A recycled file that was closed while it was idle is one still.
+                writer.stale |= opened.stale;
                 writer.unnamed = false;
             }
             Err(error) => {

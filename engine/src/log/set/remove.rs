@@ -49,6 +49,7 @@ impl LogSet {
             tracing::error!(folder = %dir.display(), %error, "a deleted log could not be moved out of the way");
         }
         self.leaving.remove(&dir);
+        self.forget_in_journal(id);
         self.checkpoint_now(id);
         let waiting = |log: &&Log| log.name.dir == dir && !matches!(log.health, Health::Deleting { .. });
         let successor = self.logs.iter().position(|log| log.as_deref().as_ref().is_some_and(waiting));

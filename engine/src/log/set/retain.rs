@@ -8,6 +8,7 @@ use crate::log::limits::ZERO_BYTES;
 use crate::log::retention::{Candidate, choose};
 use crate::log::state::{Health, Log, Rate, Segment};
 use crate::log::tasks::FloorJob;
+use crate::log::writer::Writer;
 use crate::log::{names, tasks};
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -125,10 +126,16 @@ impl LogSet {
         self.idle_at = None;
         let idle_ns = self.limits.idle_ms * 1_000_000;
         let mut any_busy = false;
-        for log in self.logs.iter_mut().flatten() {
+        let mut behind = Vec::new();
+        for (at, log) in self.logs.iter_mut().enumerate().filter_map(|(at, log)| Some((at, log.as_deref_mut()?))) {
+            let is_idle = self.now.0.saturating_sub(log.last_used.0) >= idle_ns;
+            if is_idle && log.writers.iter().any(Writer::has_unsubmitted) {
+                log.writers.iter_mut().for_each(Writer::fill);
+                behind.push(LogId(at as u32));
+            }
             let written = log.writers.iter().all(|writer| writer.is_written() && writer.is_quiet());
             let open = !log.tail.is_empty();
-            if self.now.0.saturating_sub(log.last_used.0) >= idle_ns && written {
+            if is_idle && written {
                 self.held -= log.tail.evict_all();
                 log.close_files();
                 log.rate = Rate::default();
@@ -136,6 +143,7 @@ impl LogSet {
                 any_busy |= open;
             }
         }
+        behind.into_iter().for_each(|id| self.mark_dirty(id));
         if any_busy {
             self.idle_at = Some(self.now.plus_millis(self.limits.idle_ms.max(1)));
         }

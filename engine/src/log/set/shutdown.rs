@@ -142,6 +142,7 @@ impl LogSet {
             }
         }
         obsolete.extend(self.dirs.values_mut().flat_map(|dir| dir.spares.drain(..)).map(|(path, _)| path));
+        obsolete.extend(self.dirs.values_mut().filter_map(|dir| dir.journal.take_path()));
         self.files.borrow_mut().clear();
         let floors = self.dirs.keys().filter_map(|data| self.floor_job(data, None, true)).collect();
         ClosingJob { io: self.io.clone(), segments, obsolete, floors }

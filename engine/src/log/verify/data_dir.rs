@@ -4,30 +4,36 @@ use super::{Advice, Verified, log_folder};
 use crate::io::{DirEntry, Op};
 use crate::log::copies::{first_difference, open_copy};
 use crate::log::floor::{FloorEntry, FloorFile};
+use crate::log::journal::{JournalDamage, read_journal};
 use crate::log::limits::STATE_BYTES_MAX;
 use crate::log::{RecoverHints, names, tasks};
 use crate::shard::Io;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
 /// What the checkpoints promise of each log, and the incarnation that said it last.
 #[derive(Debug, Default)]
-pub(super) struct Promises(BTreeMap<([u8; 16], i32), (u64, FloorEntry)>);
+pub(super) struct Promises {
+    entries: BTreeMap<([u8; 16], i32), (u64, FloorEntry)>,
+    /// Logs of which a journal has more than their segments: what is promised of these is found by the next start only.
+    in_journal: BTreeSet<([u8; 16], i32)>,
+}
 
 impl Promises {
     fn add(&mut self, file: &FloorFile) {
         for entry in &file.entries {
             let key = (entry.uid, entry.partition);
-            if self.0.get(&key).is_none_or(|&(incarnation, _)| incarnation <= file.incarnation) {
-                self.0.insert(key, (file.incarnation, *entry));
+            if self.entries.get(&key).is_none_or(|&(incarnation, _)| incarnation <= file.incarnation) {
+                self.entries.insert(key, (file.incarnation, *entry));
             }
         }
     }
 
     /// What is promised of a log, as recovery is told.
     pub(super) fn of(&self, uid: [u8; 16], partition: i32) -> RecoverHints {
-        let entry = self.0.get(&(uid, partition)).map(|&(_, entry)| entry);
+        let key = (uid, partition);
+        let entry = self.entries.get(&key).filter(|_| !self.in_journal.contains(&key)).map(|&(_, entry)| entry);
         RecoverHints {
             durable_floor: entry.map(|entry| entry.durable),
             header_proof: entry.and_then(|entry| entry.header_proof),
@@ -46,8 +52,8 @@ pub(super) async fn verify(io: &Io, data: &Path, verified: &mut Verified) -> io:
             checkpoint(io, &path, &mut promises, verified).await;
         } else if let Some(name) = entry.name.strip_suffix(names::COPY) {
             copy(io, &path, &data.join(name), verified).await;
-        } else if entry.name.ends_with(names::JOURNAL) && entry.len > 0 {
-            verified.note(&path, "a journal, which this version cannot read", Advice::RestoreFile);
+        } else if entry.name.ends_with(names::JOURNAL) {
+            journal(io, &path, &mut promises, verified).await;
         }
     }
     for entry in entries.iter().filter(|entry| entry.is_dir) {
@@ -78,6 +84,18 @@ async fn checkpoint(io: &Io, path: &Path, promises: &mut Promises, verified: &mu
             }
         }
         Err(error) => verified.note(path, format!("durable-offset checkpoint: {error}"), Advice::NextStart),
+    }
+}
+
+/// A killed broker leaves one; the next start puts what it holds into the segments.
+async fn journal(io: &Io, path: &Path, promises: &mut Promises, verified: &mut Verified) {
+    let Some(file) = whole(io, path, STATE_BYTES_MAX, verified).await else { return };
+    match read_journal(&file) {
+        Ok(live) => promises.in_journal.extend(live.iter().map(|one| (one.place.uid, one.place.partition))),
+        Err(JournalDamage { position, sequence }) => {
+            verified.note(path, format!("block {sequence} of the journal is missing"), Advice::RestoreFile);
+            verified.findings.last_mut().into_iter().for_each(|finding| finding.position = position);
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 pub const MARKS: &[&str] = &[
     "engine: a file was recycled",
     "engine: a torn tail was cut",
+    "engine: the journal went round",
+    "engine: the journal was put into its segments",
+    "engine: records of the journal were made void",
     "engine: segments behind a hole were dropped",
     "engine: rot made a log read-only",
     "broker: a batch was sent again and was there",

@@ -217,7 +217,7 @@ impl Plan {
             spares_max: pick(&mut rng, &[0, 2]) as usize,
             spare_rate_min: if has_spares { 1_000 } else { 8 << 20 },
             segment_bytes_max,
-            ..LogLimits::default()
+            ..journal(self.seed)
         };
         let bind = SocketAddr::from(([127, 0, 0, 1], 9092));
         let listeners = vec![ListenerSettings { name: "PLAINTEXT".to_owned(), bind, advertised: None }];
@@ -287,4 +287,14 @@ fn stream(seed: u64, part: &str) -> Rng {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
     }
     Rng::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ hash)
+}
+/// Most seeds have a journal, and most of these a small one that goes round all the time.
+fn journal(seed: u64) -> LogLimits {
+    let mut rng = stream(seed, "journal");
+    let (journal_bytes, journal_flushes_min) = match rng.below(5) {
+        0 => (0, 1),
+        1 => (1 << 20, 20),
+        _ => (128 << 10, 1 + rng.below(5) as u32),
+    };
+    LogLimits { journal_bytes, journal_flushes_min, ..LogLimits::default() }
 }

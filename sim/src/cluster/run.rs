@@ -343,7 +343,8 @@ impl Run {
                 return Ok(());
             }
             let now = self.world.now();
-            let late = began.plus_millis(START_S * 1_000);
+            let patience = if self.nemesis.is_troubled && !self.is_calm { 10 * START_S } else { START_S };
+            let late = began.plus_millis(patience * 1_000);
             if !ran {
                 match self.world.next_time() {
                     Some(at) if at < late => self.world.advance_to(at.max(Mono(now.0 + 1))),

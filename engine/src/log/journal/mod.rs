@@ -9,6 +9,8 @@ mod block;
 mod read;
 mod replay;
 mod ring;
+#[cfg(test)]
+mod walk;
 
 pub(super) use block::{Block, PLACE_LEN, Place};
 pub(super) use read::{JournalDamage, read_journal};

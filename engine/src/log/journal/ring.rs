@@ -122,7 +122,8 @@ impl Ring {
         }
         let next = (self.current + 1) % JOURNAL_REGIONS;
         let Region { last, pins, .. } = &self.regions[next];
-        match (pins.is_empty(), *last < self.durable_needed) {
+        let is_free = pins.is_empty() || marks::planted!("engine: write the journal over what is needed");
+        match (is_free, *last < self.durable_needed) {
             (true, true) => Room::At(next as u64 * self.region_bytes, self.block_max()),
             (true, false) if self.at < self.region_bytes && self.flights.iter().all(|f| f.needed <= *last) => {
                 Room::Marker(here)
@@ -131,15 +132,19 @@ impl Ring {
         }
     }
 
-    /// A block goes where [`Ring::room`] said.
-    pub(in crate::log) fn begin(&mut self, len: u64, stretches: Vec<Stretch>, voids: Vec<LogId>) {
+    /// A block of `len` bytes goes to `place`, which is where [`Ring::room`] said.
+    pub(in crate::log) fn begin(&mut self, place: u64, len: u64, stretches: Vec<Stretch>, voids: Vec<LogId>) {
         let (sequence, needed) = (self.next_sequence, self.needed());
-        let is_marker = stretches.is_empty() && voids.is_empty();
-        if self.at + len > if is_marker { self.region_bytes } else { self.block_max() } {
+        if place / self.region_bytes != self.current as u64 {
             self.current = (self.current + 1) % JOURNAL_REGIONS;
             self.at = 0;
+            if self.regions[self.current].first > 0 {
+                marks::reached!("engine: the journal went round");
+            }
             self.regions[self.current] = Region::default();
         }
+        assert!(place == self.current as u64 * self.region_bytes + self.at, "a block at {place} follows no other");
+        assert!(self.at + len <= self.region_bytes, "a block ends with its region at the latest");
         let region = &mut self.regions[self.current];
         if self.at == 0 {
             region.first = sequence;
@@ -160,6 +165,11 @@ impl Ring {
         let flight = self.flights.iter_mut().find(|flight| flight.sequence == sequence);
         let Some(flight) = flight else { panic!("block {sequence} of the journal was not in flight") };
         flight.done = true;
+        if marks::planted!("engine: take a block of the journal for durable before those in front of it") {
+            let stretches = std::mem::take(&mut flight.stretches);
+            let voids = std::mem::take(&mut flight.voids);
+            return Landed { stretches, voids };
+        }
         let mut landed = Landed::default();
         while let Some(flight) = self.flights.pop_front_if(|flight| flight.done) {
             self.durable_below = flight.sequence + 1;
@@ -233,8 +243,8 @@ mod tests {
     fn begin(ring: &mut Ring, len: u64, id: u32, upto: u64) -> Room {
         let room = ring.room(len);
         match room {
-            Room::At(..) => ring.begin(len, vec![stretch(id, upto)], Vec::new()),
-            Room::Marker(_) => ring.begin(BLOCK_BYTES, Vec::new(), Vec::new()),
+            Room::At(at, _) => ring.begin(at, len, vec![stretch(id, upto)], Vec::new()),
+            Room::Marker(at) => ring.begin(at, BLOCK_BYTES, Vec::new(), Vec::new()),
             Room::Full => {}
         }
         room

@@ -288,7 +288,7 @@ impl LogSet {
         let sequence = ring.next_sequence();
         let (needed, durable) = (ring.needed(), ring.durable());
         let bytes = Block { sequence, nonce: open.nonce, needed, durable }.seal(&records);
-        ring.begin(bytes.len() as u64, stretches, voids);
+        ring.begin(at, bytes.len() as u64, stretches, voids);
         let op = Op::WriteSynced { file: open.file.id, at, bufs: vec![bytes] };
         self.submit(LogOp::Journal { data: data.to_owned(), sequence }, op);
         self.press(data);

@@ -10,7 +10,7 @@ use super::names;
 use super::scan::{Damage, Next, Stop, judge};
 use super::tasks::read_whole;
 use crate::mem::{Buf, Gauge, Slice};
-use crate::shard::Io;
+use crate::shard::{Class, Io};
 use protocol::batch::BatchView;
 use protocol::batch::layout::HEADER_LEN;
 use std::cell::{Cell, RefCell};
@@ -114,6 +114,8 @@ impl IndexCache {
 #[derive(Clone)]
 pub(super) struct Reader {
     pub(super) io: Io,
+    /// Few of these reads are in flight at a time.
+    pub(super) class: Class,
     pub(super) files: Rc<RefCell<ReadFiles>>,
     pub(super) indexes: Rc<RefCell<IndexCache>>,
     /// What reads brought and somebody still has.
@@ -227,6 +229,7 @@ impl Reader {
         let len = wanted.next_multiple_of(BLOCK_BYTES as usize).min(READ_BYTES).max(least) as u64;
         let failed = |message: String| ReadError::Io { file: walk.segment.path.clone(), message };
         let open = OpenLen { file: &file, len: walk.segment.limit };
+        let _turn = self.class.acquire().await;
         let room = Buf::counted(len.min(left) as usize, &self.held);
         let buf = open.read(&self.io, at, room).await.map_err(|error| failed(error.to_string()))?;
         if buf.len() <= skip {

@@ -59,6 +59,7 @@ pub struct LogSet {
     ops: Ops,
     outcomes: Rc<RefCell<VecDeque<Outcome>>>,
     background: Class,
+    catch_up: Class,
     files: Rc<RefCell<ReadFiles>>,
     indexes: Rc<RefCell<IndexCache>>,
     /// Counts what was read from disk.
@@ -145,6 +146,7 @@ impl LogSet {
     /// An empty set for logs in `dirs`, which exist. `shard` names this shard's private files.
     pub fn new(io: Io, limits: LogLimits, shard: u16, dirs: Vec<ShardDir>) -> LogSet {
         let background = Class::new(&io, limits.background_ops);
+        let catch_up = Class::new(&io, limits.catch_up_ops);
         let files = Rc::new(RefCell::new(ReadFiles::new(limits.read_files_max)));
         let (now, wall) = (io.now(), io.wall());
         let closing = Rc::new(Cell::new(false));
@@ -160,6 +162,7 @@ impl LogSet {
             ops: Ops::default(),
             outcomes: Rc::default(),
             background,
+            catch_up,
             files,
             indexes: Rc::default(),
             read_held: Gauge::default(),

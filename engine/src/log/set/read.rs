@@ -73,7 +73,7 @@ impl LogSet {
 
     fn reader(&self) -> Reader {
         let (files, indexes) = (Rc::clone(&self.files), Rc::clone(&self.indexes));
-        Reader { io: self.io.clone(), files, indexes, held: self.read_held.clone() }
+        Reader { io: self.io.clone(), class: self.catch_up.clone(), files, indexes, held: self.read_held.clone() }
     }
 }
 

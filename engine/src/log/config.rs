@@ -111,6 +111,8 @@ pub struct LogLimits {
     pub journal_bytes: u64,
     /// So many small flushes in a second make it worth having.
     pub journal_flushes_min: u32,
+    /// Flush what somebody waits for as part of its write, instead of all that was written together afterwards.
+    pub synced_writes: bool,
     /// Reads for consumers that lag behind memory, in flight: producers' writes queue behind no more than these.
     pub catch_up_ops: usize,
     /// Background ops in flight: spares, indexes, snapshots, checkpoints.
@@ -154,6 +156,7 @@ impl Default for LogLimits {
             spare_rate_min: 8 << 20,
             journal_bytes: 64 << 20,
             journal_flushes_min: 200,
+            synced_writes: std::env::var_os("DSYNC").is_none_or(|v| v != "0"),
             catch_up_ops: 2,
             background_ops: 2,
             segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,

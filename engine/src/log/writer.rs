@@ -77,6 +77,8 @@ struct Flight {
     range: Range<u64>,
     /// A zero block was written behind the range.
     stopper: bool,
+    /// It completes once it is durable.
+    synced: bool,
     done: bool,
 }
 
@@ -86,6 +88,8 @@ pub(super) struct WritePlan {
     pub(super) range: Range<u64>,
     /// Write one more block of zeros behind the range: old bytes must not follow the end.
     pub(super) stopper: bool,
+    /// Somebody waits for it to be durable.
+    pub(super) synced: bool,
 }
 
 /// The shape of writes here.
@@ -94,6 +98,8 @@ pub(super) struct WriteShape {
     pub(super) direct: bool,
     pub(super) bytes_max: u64,
     pub(super) in_flight_max: usize,
+    /// What somebody waits for is flushed as part of its write.
+    pub(super) synced: bool,
 }
 
 impl Writer {
@@ -225,30 +231,30 @@ impl Writer {
         if !self.wants_write() || end <= self.submitted || self.flights.len() >= shape.in_flight_max {
             return None;
         }
+        let synced = shape.synced && self.submitted < self.direct_upto;
         if !shape.direct {
-            return Some(WritePlan {
-                range: self.submitted..end.min(self.submitted + shape.bytes_max),
-                stopper: false,
-            });
+            let range = self.submitted..end.min(self.submitted + shape.bytes_max);
+            return Some(WritePlan { range, stopper: false, synced });
         }
         let start = self.submitted - self.submitted % BLOCK_BYTES;
         let most = start + shape.bytes_max;
         if self.flights.is_empty() {
             let range = start..end.min(most);
             let stopper = self.needs_stopper(&range);
-            return Some(WritePlan { range, stopper });
+            return Some(WritePlan { range, stopper, synced });
         }
         let begun_block_in_flight = start != self.submitted || self.flights.iter().any(|flight| flight.stopper);
         let whole = end - end % BLOCK_BYTES;
         if begun_block_in_flight || whole < start + PARALLEL_MIN {
             return None;
         }
-        Some(WritePlan { range: start..whole.min(most), stopper: false })
+        Some(WritePlan { range: start..whole.min(most), stopper: false, synced })
     }
 
     /// The write was submitted, up to `end` (a driver takes only so many slices at once).
     pub(super) fn submitted(&mut self, plan: &WritePlan, end: u64) {
-        self.flights.push_back(Flight { range: plan.range.start..end, stopper: plan.stopper, done: false });
+        let range = plan.range.start..end;
+        self.flights.push_back(Flight { range, stopper: plan.stopper, synced: plan.synced, done: false });
         self.submitted = end;
     }
 
@@ -259,6 +265,10 @@ impl Writer {
         flight.done = true;
         while let Some(flight) = self.flights.pop_front_if(|flight| flight.done) {
             self.written = self.written.max(flight.range.end);
+            // What lies before it may have been written without a flush.
+            if flight.synced && flight.range.start <= self.synced {
+                self.synced = self.synced.max(flight.range.end);
+            }
         }
     }
 
@@ -332,7 +342,7 @@ impl Writer {
 mod tests {
     use super::*;
 
-    const SHAPE: WriteShape = WriteShape { direct: true, bytes_max: 1 << 20, in_flight_max: 3 };
+    const SHAPE: WriteShape = WriteShape { direct: true, bytes_max: 1 << 20, in_flight_max: 3, synced: false };
 
     fn writer(appends: &[u64]) -> Writer {
         let mut writer = Writer::new(0, Mark { position: 0, offset: 0, header_crc: 0 });
@@ -344,7 +354,12 @@ mod tests {
     }
 
     fn start(writer: &mut Writer) -> Option<Range<u64>> {
-        let plan = writer.next_write(&SHAPE)?;
+        start_with(writer, &SHAPE)
+    }
+
+    fn start_with(writer: &mut Writer, shape: &WriteShape) -> Option<Range<u64>> {
+        writer.take_directly();
+        let plan = writer.next_write(shape)?;
         writer.submitted(&plan, plan.range.end);
         Some(plan.range)
     }
@@ -401,9 +416,64 @@ mod tests {
         for (len, stopper) in [(4096, true), (4096 - 60, true), (4096 - 61, false), (100, false)] {
             let mut writer = writer(&[len]);
             writer.stale = true;
+            writer.take_directly();
             assert_eq!(writer.next_write(&SHAPE).unwrap().stopper, stopper, "{len} bytes");
             writer.reserved = 4096;
             assert!(!writer.next_write(&SHAPE).unwrap().stopper, "nothing follows the end of the file");
         }
+    }
+
+    #[test]
+    fn a_synced_write_needs_no_flush_unless_something_before_it_has_none() {
+        let synced = WriteShape { synced: true, ..SHAPE };
+        let mut writer = writer(&[5000]);
+        let range = start_with(&mut writer, &synced).unwrap();
+        writer.completed(&range);
+        assert_eq!((writer.advance_durable(true), writer.needs_sync()), (1, false));
+        writer.appended(300_000, 2, 0);
+        writer.journaled(5000..305_000);
+        let plan = writer.next_write(&synced).unwrap();
+        assert!(!plan.synced, "nobody waits for what the journal has");
+        writer.submitted(&plan, plan.range.end);
+        writer.completed(&plan.range);
+        assert!(!writer.needs_sync());
+        writer.appended(100, 3, 0);
+        let range = start_with(&mut writer, &synced).unwrap();
+        writer.completed(&range);
+        assert_eq!((writer.advance_durable(true), writer.needs_sync()), (1, true));
+    }
+
+    #[test]
+    fn the_journal_makes_durable_what_continues_what_is_flushed() {
+        let mut writer = writer(&[100, 100, 100]);
+        writer.journaled(0..100);
+        assert_eq!(writer.unrouted(), 200);
+        writer.journal_landed(100);
+        assert_eq!((writer.advance_durable(true), writer.wants_write()), (1, false));
+        writer.direct_upto = 200;
+        assert_eq!(writer.unrouted(), 100);
+        writer.journaled(200..300);
+        writer.journal_landed(300);
+        assert_eq!(writer.advance_durable(true), 1, "the second batch is on neither side");
+        let range = writer.next_write(&SHAPE).unwrap().range;
+        writer.submitted(&WritePlan { range: range.clone(), stopper: false, synced: false }, range.end);
+        writer.completed(&range);
+        assert_eq!(writer.last_written_mark().offset, 3, "what is written is told from what is durable");
+        let upto = writer.begin_sync();
+        writer.end_sync(Some(upto));
+        assert_eq!(writer.advance_durable(true), 3);
+    }
+
+    #[test]
+    fn what_the_journal_lost_is_to_be_routed_anew() {
+        let mut writer = writer(&[100, 100]);
+        writer.journaled(0..100);
+        writer.journal_landed(100);
+        writer.journaled(100..200);
+        writer.journal_lost();
+        assert_eq!((writer.unrouted(), writer.advance_durable(true)), (100, 1));
+        assert!(writer.is_behind_journal());
+        writer.fill();
+        assert!(writer.wants_write() && writer.unrouted() == 100);
     }
 }

@@ -296,5 +296,5 @@ fn journal(seed: u64) -> LogLimits {
         1 => (1 << 20, 20),
         _ => (128 << 10, 1 + rng.below(5) as u32),
     };
-    LogLimits { journal_bytes, journal_flushes_min, ..LogLimits::default() }
+    LogLimits { journal_bytes, journal_flushes_min, synced_writes: rng.coin(), ..LogLimits::default() }
 }

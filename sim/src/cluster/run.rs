@@ -101,7 +101,7 @@ impl Run {
     fn new(plan: &Plan) -> Run {
         let world = SimWorld::new(plan.rng("world").next_u64());
         world.take_the_clock();
-        world.spare(&[".ringlog/cluster", "__consumer_offsets", ".rckp"]);
+        world.spare(&[".ringlog/cluster", "__consumer_offsets", ".rckp", ".rjnl"]);
         let mut rng = plan.rng("run");
         let slow = rng.below(3);
         world.faults(|faults| {

@@ -70,6 +70,7 @@ pub(crate) fn log_limits(rng: &mut Rng) -> LogLimits {
         spares_max: pick(rng, &[0, 2]) as usize,
         spare_rate_min: pick(rng, &[0, 8 << 20]),
         scrub_interval_ms: pick(rng, &[0, 200, 5_000]),
+        synced_writes: rng.coin(),
         journal_flushes_min: pick(rng, &[1, 10, 200]) as u32,
         journal_bytes: pick(rng, &[0, 128 << 10, 128 << 10, 1 << 20]),
         ..LogLimits::default()

@@ -177,7 +177,7 @@ impl LogSet {
     }
 
     fn write(&mut self, id: LogId, log: &mut Log, at: usize, file: crate::io::FileId) {
-        let shape = self.write_shape();
+        let shape = WriteShape { synced: self.limits.synced_writes && log.flushes(), ..self.write_shape() };
         while let Some(plan) = log.writers[at].next_write(&shape) {
             let base = log.writers[at].base;
             let (bufs, end) = write_bufs(log, base, &plan, shape.direct);
@@ -185,7 +185,12 @@ impl LogSet {
             let plan = WritePlan { stopper: plan.stopper && end == plan.range.end, ..plan };
             log.writers[at].submitted(&plan, end);
             log.rate.note(self.now, end - range.start);
-            self.submit(LogOp::Write { id, base, range: range.clone() }, Op::WriteV { file, at: range.start, bufs });
+            let at = range.start;
+            let op = match plan.synced && !marks::planted!("engine: skip the data sync") {
+                true => Op::WriteSynced { file, at, bufs },
+                false => Op::WriteV { file, at, bufs },
+            };
+            self.submit(LogOp::Write { id, base, range }, op);
         }
     }
 
@@ -221,6 +226,7 @@ impl LogSet {
             direct: self.io.caps().direct,
             bytes_max: (self.limits.write_bytes_max as u64).next_multiple_of(BLOCK_BYTES),
             in_flight_max: self.limits.writes_in_flight_max,
+            synced: false,
         }
     }
 
@@ -283,6 +289,7 @@ impl LogSet {
                 let newly = writer.take_newly_written();
                 self.unwritten -= newly;
                 self.evict_over_budget();
+                self.release_journal(id, base);
             }
             Err(_) if marks::planted!("engine: take a failed write for a write") => {
                 writer.completed(range);

@@ -88,6 +88,8 @@ struct Run {
     /// Counts clients, which gives each its own stream.
     made: u32,
     starts: u64,
+    /// Flushes that had failed at the last start.
+    failed_syncs: u64,
     is_calm: bool,
     calm_since: Mono,
     /// Everybody is to look at his connection.
@@ -121,6 +123,7 @@ impl Run {
             rng,
             made: 0,
             starts: 0,
+            failed_syncs: 0,
             is_calm: false,
             calm_since: Mono(0),
             wakes_everybody: false,
@@ -295,6 +298,11 @@ impl Run {
     // ---- the process
 
     /// Starts the node and looks at everything in it, unless it ends before that.
+    fn count_failed_syncs(&self) -> u64 {
+        let failed = self.world.struck().into_iter().filter(|(chance, _)| *chance == Chance::SyncError);
+        failed.map(|(_, count)| count).sum()
+    }
+
     fn start(&mut self, tell: &mut dyn FnMut(&str), ended: Ended) -> Result<(), Violation> {
         let mut ended = ended;
         loop {
@@ -325,6 +333,11 @@ impl Run {
                 continue;
             }
             tell(&format!("{:?} serves", self.world.now()));
+            let failed_syncs = self.count_failed_syncs();
+            if std::mem::replace(&mut self.failed_syncs, failed_syncs) != failed_syncs {
+                // What a failed flush covered is gone as after a power cut, where the topic had not waited for it.
+                ended = Ended::PowerCut;
+            }
             self.wakes_everybody = true;
             if self.audit(ended)? {
                 return Ok(());

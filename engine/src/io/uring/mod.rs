@@ -9,24 +9,24 @@
 //! ask for the size. Accept is one entry for each [`Op::Accept`], so that a shard that takes no connections accepts none.
 
 mod bufring;
-mod flight;
+mod entry;
 mod queue;
-mod setup;
+pub(super) mod setup;
 
 pub use setup::UringRefused;
 
 use super::kernel::files::Files;
+use super::kernel::flight::{Flight, Scratch, Step};
 use super::kernel::helper::Helper;
 use super::kernel::slots::Slots;
 use super::kernel::timers::Timers;
 use super::kernel::wake::EventWaker;
-use super::kernel::{clock, socket};
+use super::kernel::{clock, rings, socket};
 use super::limits::{ANY_BYTES, LET_GO_MS};
 use super::{Caps, ConnId, Done, Driver, ListenerId, Op, RecvInto, Token, Waker};
 use crate::mem::{BLOCK, Buf, Slice};
 use crate::time::{Mono, Wall};
 use bufring::BufRing;
-use flight::{Flight, Scratch, Step};
 use io_uring::{Probe, opcode, types};
 use queue::{Completion, Queue};
 use std::io;
@@ -78,7 +78,8 @@ struct Conn {
 impl UringDriver {
     /// A driver for the calling thread, or why there cannot be one.
     pub fn new() -> Result<UringDriver, UringRefused> {
-        let setup::Made { ring, probe, mut notes } = setup::make()?;
+        let (made, _) = rings::watched(setup::make);
+        let setup::Made { ring, probe, mut notes } = made?;
         let bufring = match BufRing::register(&ring) {
             Ok(bufring) => Some(bufring),
             Err(error) => {
@@ -96,7 +97,7 @@ impl UringDriver {
             files: Files::new(),
             listeners: Slots::new(),
             conns: Slots::new(),
-            helper: Helper::start(Arc::clone(&waker)).map_err(UringRefused::Other)?,
+            helper: Helper::start(Arc::<EventWaker>::clone(&waker)).map_err(UringRefused::Other)?,
             timers: Timers::default(),
             waker,
             wake_count: Box::new(0),
@@ -141,7 +142,7 @@ impl UringDriver {
     /// Starts the op in `slot`, or goes on with it.
     fn start(&mut self, slot: u32) {
         if let Some(flight) = self.flights.get_mut(slot) {
-            let entry = flight.entry().user_data(u64::from(slot));
+            let entry = entry::of(flight.fd, flight.call()).user_data(u64::from(slot));
             // SAFETY: the entry points to buffers and scratch memory of the flight, which leave `flights` only with the
             // completion of this entry; Drop waits for that or leaks them.
             unsafe { self.queue.push(entry) };
@@ -351,13 +352,13 @@ impl Driver for UringDriver {
         self.peers = peers;
     }
 
-    /// The socket is made blocking: a ring waits for connections, but not on a non-blocking socket.
     fn hold(&mut self, files: &[Arc<std::fs::File>]) -> io::Result<()> {
         // A ring outlives a killed process until its last op has ended, and its registered files live as long.
         let descriptors: Vec<RawFd> = files.iter().map(|file| file.as_raw_fd()).collect();
-        self.queue.ring().submitter().register_files(&descriptors)
+        rings::hold(self.queue.ring().as_raw_fd(), &descriptors)
     }
 
+    /// The socket is made blocking: a ring waits for connections, but not on a non-blocking socket.
     fn adopt_listener(&mut self, listener: TcpListener) -> io::Result<ListenerId> {
         listener.set_nonblocking(false)?;
         Ok(ListenerId(self.listeners.insert(listener)))

@@ -96,6 +96,8 @@ pub enum IoChoice {
     Uring,
     /// epoll and a thread for files.
     Posix,
+    /// io_uring as tokio-uring drives it, or no start.
+    TokioUring,
 }
 
 impl Cli {
@@ -145,10 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn every_driver_by_its_name() {
+        for (name, io) in [
+            ("auto", IoChoice::Auto),
+            ("uring", IoChoice::Uring),
+            ("posix", IoChoice::Posix),
+            ("tokio-uring", IoChoice::TokioUring),
+        ] {
+            assert_eq!(start(&format!("ringlog --io {name}")).io, io);
+        }
+    }
+
+    #[test]
     fn refused_lines() {
         for line in [
             "ringlog --shards 0",
-            "ringlog --io glommio",
+            "ringlog --io kqueue",
             "ringlog --transport quic",
             "ringlog a.properties b.properties",
             "ringlog dump-log",

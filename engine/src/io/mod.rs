@@ -8,6 +8,8 @@ mod kernel;
 mod limits;
 pub mod posix;
 pub mod sim;
+#[cfg(feature = "tokio-uring")]
+pub mod tokio_uring;
 pub mod uring;
 
 use crate::mem::{Buf, Slice};

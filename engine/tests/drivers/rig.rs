@@ -2,7 +2,8 @@
 
 use engine::io::posix::PosixDriver;
 use engine::io::sim::{SimPeer, SimWorld};
-use engine::io::uring::UringDriver;
+use engine::io::tokio_uring::TokioUringDriver;
+use engine::io::uring::{UringDriver, UringRefused};
 use engine::io::{ConnId, Done, Driver, FileId, ListenerId, Op, OpenMode, Owner, Token};
 use engine::mem::{Buf, Slice};
 use std::io::{ErrorKind, Read, Write};
@@ -38,12 +39,20 @@ impl Rig {
         Rig::real(Box::new(PosixDriver::new().expect("epoll is everywhere")))
     }
 
-    /// None where it is refused and that was expected.
     pub(crate) fn uring() -> Option<Rig> {
-        match UringDriver::new() {
+        Rig::unless_refused(UringDriver::new())
+    }
+
+    pub(crate) fn tokio_uring() -> Option<Rig> {
+        Rig::unless_refused(TokioUringDriver::new())
+    }
+
+    /// None where it is refused and that was expected.
+    fn unless_refused(driver: Result<impl Driver + 'static, UringRefused>) -> Option<Rig> {
+        match driver {
             Ok(driver) => Some(Rig::real(Box::new(driver))),
             Err(refused) if std::env::var_os("RINGLOG_EXPECT_NO_URING").is_some() => {
-                eprintln!("uring is refused here, as expected: {refused}");
+                eprintln!("io_uring is refused here, as expected: {refused}");
                 None
             }
             Err(refused) => panic!("{refused}. If that is right here, set RINGLOG_EXPECT_NO_URING=1"),

@@ -98,6 +98,8 @@ pub enum IoChoice {
     Posix,
     /// io_uring as tokio-uring drives it, or no start.
     TokioUring,
+    /// io_uring as glommio drives it, or no start.
+    Glommio,
 }
 
 impl Cli {
@@ -153,6 +155,7 @@ mod tests {
             ("uring", IoChoice::Uring),
             ("posix", IoChoice::Posix),
             ("tokio-uring", IoChoice::TokioUring),
+            ("glommio", IoChoice::Glommio),
         ] {
             assert_eq!(start(&format!("ringlog --io {name}")).io, io);
         }

@@ -3,6 +3,8 @@
 use crate::args::IoChoice;
 use crate::sys;
 use engine::io::Driver;
+#[cfg(feature = "glommio")]
+use engine::io::glommio::GlommioDriver;
 use engine::io::posix::PosixDriver;
 #[cfg(feature = "tokio-uring")]
 use engine::io::tokio_uring::TokioUringDriver;
@@ -19,6 +21,8 @@ pub enum Kind {
     Posix,
     /// io_uring as tokio-uring drives it.
     TokioUring,
+    /// io_uring as glommio drives it.
+    Glommio,
 }
 
 impl Kind {
@@ -28,6 +32,7 @@ impl Kind {
             Kind::Uring => "uring",
             Kind::Posix => "posix",
             Kind::TokioUring => "tokio-uring",
+            Kind::Glommio => "glommio",
         }
     }
 }
@@ -69,6 +74,7 @@ pub fn choose(wish: IoChoice, data_dirs: &[PathBuf]) -> Result<Choice, OpenError
         (IoChoice::Posix, _) => Ok(choice(Kind::Posix, "asked for with --io".to_owned(), None)),
         (IoChoice::Uring, danger) => asked_for(Kind::Uring, danger),
         (IoChoice::TokioUring, danger) => asked_for(Kind::TokioUring, danger),
+        (IoChoice::Glommio, danger) => asked_for(Kind::Glommio, danger),
         (IoChoice::Auto, Some(danger)) => {
             let warning = Some(format!("{danger}. The slower posix driver serves instead"));
             Ok(choice(Kind::Posix, "the data is on a file system in user space".to_owned(), warning))
@@ -107,6 +113,8 @@ pub fn open(kind: Kind) -> Result<Box<dyn Driver>, OpenError> {
         Kind::Posix => Box::new(PosixDriver::new()?),
         #[cfg(feature = "tokio-uring")]
         Kind::TokioUring => Box::new(TokioUringDriver::new()?),
+        #[cfg(feature = "glommio")]
+        Kind::Glommio => Box::new(GlommioDriver::new()?),
         #[allow(unreachable_patterns, reason = "a build with every driver leaves none out")]
         other => return Err(OpenError::Absent(other.name())),
     })

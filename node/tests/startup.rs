@@ -64,7 +64,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 fn bad_arguments_are_refused_before_anything_is_touched() {
     for (args, said) in [
         (&["--shards", "0"][..], "--shards"),
-        (&["--io", "kqueue"][..], "auto, uring, posix, tokio-uring"),
+        (&["--io", "kqueue"][..], "auto, uring, posix, tokio-uring, glommio"),
         (&["--listen", "nonsense"][..], "HOST:PORT"),
         (&["--override", "no-equals-sign"][..], "KEY=VALUE"),
     ] {

@@ -4,6 +4,8 @@
 //!
 //! What a driver cannot do it says through [`Caps`]; the engine routes by capability and never by driver name.
 
+#[cfg(feature = "glommio")]
+pub mod glommio;
 mod kernel;
 mod limits;
 pub mod posix;

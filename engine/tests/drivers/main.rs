@@ -1,4 +1,4 @@
-//! One behaviour for every driver: the same cases over `uring`, `tokio-uring`, `posix` and `sim`. If a case fails on one of them, code
+//! One behaviour for every driver: the same cases over `uring`, `tokio-uring`, `glommio`, `posix` and `sim`. If a case fails on one of them, code
 //! that was tested on the others does something else in production or under the simulator.
 //!
 //! A ring that is refused fails its cases, because a test that quietly skips proves nothing; where it is expected (a
@@ -16,6 +16,7 @@ macro_rules! on_every_driver {
     ($($case:ident),* $(,)?) => {
         mod uring { $(#[test] fn $case() { crate::rig::Rig::uring().iter_mut().for_each(super::$case); })* }
         mod tokio_uring { $(#[test] fn $case() { crate::rig::Rig::tokio_uring().iter_mut().for_each(super::$case); })* }
+        mod glommio { $(#[test] fn $case() { crate::rig::Rig::glommio().iter_mut().for_each(super::$case); })* }
         mod posix { $(#[test] fn $case() { super::$case(&mut crate::rig::Rig::posix()); })* }
         mod sim { $(#[test] fn $case() { (0..8).for_each(|seed| super::$case(&mut crate::rig::Rig::sim(seed))); })* }
     };

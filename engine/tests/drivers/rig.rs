@@ -1,5 +1,6 @@
 //! A driver with a folder and a listener to try things on, and the far end of its connections.
 
+use engine::io::glommio::GlommioDriver;
 use engine::io::posix::PosixDriver;
 use engine::io::sim::{SimPeer, SimWorld};
 use engine::io::tokio_uring::TokioUringDriver;
@@ -45,6 +46,10 @@ impl Rig {
 
     pub(crate) fn tokio_uring() -> Option<Rig> {
         Rig::unless_refused(TokioUringDriver::new())
+    }
+
+    pub(crate) fn glommio() -> Option<Rig> {
+        Rig::unless_refused(GlommioDriver::new())
     }
 
     /// None where it is refused and that was expected.

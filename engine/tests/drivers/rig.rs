@@ -84,6 +84,11 @@ impl Rig {
         Rig { driver, listener, root, net, next: 0, held: Vec::new(), _folder: Some(folder) }
     }
 
+    /// Drops the driver whatever it is doing, as a shard that fails does.
+    pub(crate) fn drop_driver(&mut self) {
+        drop(std::mem::replace(&mut self.driver, Box::new(PosixDriver::new().expect("epoll is everywhere"))));
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -229,6 +234,17 @@ impl Peer {
         }
     }
 
+    /// As [`Peer::write`], to somebody who may be gone.
+    pub(crate) fn write_if_open(&self, bytes: &[u8]) {
+        match self {
+            Peer::Real(stream) => {
+                let mut stream: &TcpStream = stream;
+                let _ = stream.write_all(bytes);
+            }
+            Peer::Sim(peer) => peer.write(bytes),
+        }
+    }
+
     fn read(&self, max: usize) -> Vec<u8> {
         match self {
             Peer::Real(stream) => {
@@ -259,7 +275,7 @@ impl Peer {
                 stream.set_read_timeout(Some(Duration::from_millis(1))).expect("not zero");
                 stream.set_nonblocking(false).expect("it is a socket");
                 let mut stream: &TcpStream = stream;
-                matches!(stream.read(&mut [0; 64]), Ok(0))
+                matches!(stream.read(&mut [0; 64]), Ok(0)) || stream.take_error().is_ok_and(|error| error.is_some())
             }
             Peer::Sim(peer) => peer.is_closed(),
         }

@@ -20,8 +20,25 @@ use std::time::{Duration, Instant};
 /// Longest that anything here may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a broker is started with, besides a free port and its folder.
-pub const DRIVERS: [&str; 2] = ["posix", "uring"];
+/// All drivers, for the tests of what a user would miss first.
+pub const EVERY_DRIVER: [&str; 4] = ["posix", "uring", "tokio-uring", "glommio"];
+
+/// The drivers that `--io auto` may take. The engine's tests hold all four to one behaviour, so that not everything has to be
+/// run four times here; with `RINGLOG_EVERY_DRIVER=1` it is.
+pub const DRIVERS: Drivers = Drivers;
+
+/// See [`DRIVERS`].
+pub struct Drivers;
+
+impl IntoIterator for Drivers {
+    type Item = &'static str;
+    type IntoIter = std::iter::Copied<std::slice::Iter<'static, &'static str>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let count = if std::env::var_os("RINGLOG_EVERY_DRIVER").is_some() { EVERY_DRIVER.len() } else { 2 };
+        EVERY_DRIVER[..count].iter().copied()
+    }
+}
 
 /// A running broker; killed when dropped.
 pub struct Broker {

@@ -287,7 +287,9 @@ impl Driver for TokioUringDriver {
 
     fn reap(&mut self, out: &mut Vec<Done>) -> usize {
         let before = out.len();
-        if !std::mem::take(&mut self.went_round) && !(self.air.is_empty() && self.air.is_started()) {
+        let went_round = std::mem::take(&mut self.went_round);
+        let has_work = !self.air.is_empty() || !self.air.is_started();
+        if has_work && !went_round {
             self.pass();
         }
         self.take_arrivals();

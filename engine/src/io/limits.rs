@@ -24,6 +24,10 @@ pub(super) const RING_ENTRIES: std::ops::RangeInclusive<u32> = 64..=1024;
 /// milliseconds.
 pub(super) const LET_GO_MS: u64 = 1000;
 
+/// How long a peer may take none of what was sent to it without a copy once its connection was shut down, in milliseconds:
+/// until then the kernel reads our buffers.
+pub(super) const UNTAKEN_MS: u32 = 1000;
+
 /// epoll events taken at once.
 pub(super) const EVENTS_MAX: usize = 256;
 

@@ -12,6 +12,7 @@ mod refused;
 mod rig;
 mod sockets;
 mod timing;
+mod zero_copy;
 
 /// Makes a module for each driver with one test for each case.
 macro_rules! on_every_driver {

@@ -9,6 +9,7 @@ use engine::io::{ConnId, Done, Driver, FileId, ListenerId, Op, OpenMode, Owner, 
 use engine::mem::{Buf, Slice};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,14 @@ impl Rig {
 
     pub(crate) fn uring() -> Option<Rig> {
         Rig::unless_refused(UringDriver::new())
+    }
+
+    /// `uring`, with sends that are not copied wherever they go.
+    pub(crate) fn zero_copy() -> Option<Rig> {
+        Rig::unless_refused(UringDriver::new().map(|mut driver| {
+            driver.zero_copy_everywhere();
+            driver
+        }))
     }
 
     pub(crate) fn tokio_uring() -> Option<Rig> {
@@ -232,6 +241,26 @@ impl Peer {
             }
             Peer::Sim(peer) => peer.write(bytes),
         }
+    }
+
+    /// Offers next to no room for what it has not read.
+    pub(crate) fn take_little(&self) {
+        let Peer::Real(stream) = self else { panic!("the simulator has no windows") };
+        let (bytes, len): (i32, _) = (32 << 10, size_of::<i32>() as u32);
+        // SAFETY: the kernel reads the integer that lives across the call.
+        let rc = unsafe {
+            libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const bytes).cast(), len)
+        };
+        assert_eq!(rc, 0, "any size may be asked for");
+    }
+
+    /// Everything until the other side closes or breaks off.
+    pub(crate) fn read_to_end(&self) -> Vec<u8> {
+        let Peer::Real(stream) = self else { panic!("the simulator has no end of its own") };
+        stream.set_nonblocking(false).expect("it is a socket");
+        let (mut stream, mut bytes) = (stream, Vec::new());
+        let _ = stream.read_to_end(&mut bytes);
+        bytes
     }
 
     /// As [`Peer::write`], to somebody who may be gone.

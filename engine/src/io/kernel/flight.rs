@@ -32,6 +32,8 @@ pub(in crate::io) struct Flight {
     pub(in crate::io) moved: usize,
     /// Somebody asked for an early end: it is not started again.
     pub(in crate::io) cancelled: bool,
+    /// A send that goes from where its bytes lie.
+    pub(in crate::io) zero_copy: bool,
     pub(in crate::io) scratch: Box<Scratch>,
 }
 
@@ -73,6 +75,8 @@ pub(in crate::io) enum Call {
     Send {
         message: *const libc::msghdr,
         flags: u32,
+        /// From where the bytes lie, if the driver has asked for that.
+        zero_copy: bool,
     },
 }
 
@@ -83,6 +87,8 @@ pub(in crate::io) enum Step {
     Again,
     /// Direct I/O was refused and switched off; start it again.
     LostDirect,
+    /// The kernel does not send this from where it lies; start it again, copied.
+    LostZeroCopy,
 }
 
 /// A length as an entry carries it; what is longer is moved in several rounds.
@@ -109,7 +115,7 @@ impl Flight {
                 vectors::remaining(bufs, self.moved, &mut self.scratch.iovecs);
                 self.scratch.message = socket::message(&mut self.scratch.iovecs);
                 let flags = (libc::MSG_WAITALL | libc::MSG_NOSIGNAL) as u32;
-                Call::Send { message: &raw const self.scratch.message, flags }
+                Call::Send { message: &raw const self.scratch.message, flags, zero_copy: self.zero_copy }
             }
             other => unreachable!("{other:?} does not fly"),
         }
@@ -122,7 +128,9 @@ impl Flight {
             _ => self.failed(-result),
         };
         match step {
-            Step::Again | Step::LostDirect if self.cancelled => Step::Finished(Err(io::ErrorKind::Interrupted.into())),
+            Step::Again | Step::LostDirect | Step::LostZeroCopy if self.cancelled => {
+                Step::Finished(Err(io::ErrorKind::Interrupted.into()))
+            }
             step => step,
         }
     }
@@ -138,6 +146,11 @@ impl Flight {
             // Something else on the same descriptor was to end.
             (libc::ECANCELED, Op::Accept { .. } | Op::Recv { .. } | Op::Send { .. }) if !self.cancelled => Step::Again,
             (libc::ECANCELED, _) => Step::Finished(Err(io::ErrorKind::Interrupted.into())),
+            // A flag that it does not know, a socket that cannot, or pages beyond the locked-memory limit.
+            (libc::EINVAL | libc::EOPNOTSUPP | libc::ENOMEM | libc::ENOBUFS, Op::Send { .. }) if self.zero_copy => {
+                self.zero_copy = false;
+                Step::LostZeroCopy
+            }
             // Direct reads go on in whole blocks only; what came before is the end of the file.
             (libc::EINVAL, Op::Read { .. }) if self.moved > 0 => Step::Finished(Ok(count(self.moved))),
             (libc::EINVAL, Op::WriteV { .. } | Op::WriteSynced { .. }) if is_direct() => Step::LostDirect,

@@ -6,6 +6,7 @@ pub(super) mod files;
 pub(super) mod flight;
 pub(super) mod fs;
 pub(super) mod helper;
+pub(super) mod nic;
 pub(super) mod rings;
 pub(super) mod slots;
 pub(super) mod socket;

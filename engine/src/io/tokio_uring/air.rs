@@ -199,7 +199,7 @@ impl Air {
                 self.arrived.push(Arrival { flight, result });
                 None
             }
-            Step::Again => Some(flight),
+            Step::Again | Step::LostZeroCopy => Some(flight),
             Step::LostDirect => {
                 self.lost_direct = true;
                 Some(flight)

@@ -22,7 +22,7 @@ pub(super) fn of(fd: RawFd, call: Call) -> Entry {
         Call::Accept => opcode::Accept::new(fd, null.cast(), null.cast()).flags(libc::SOCK_CLOEXEC).build(),
         Call::RecvAny => opcode::Recv::new(fd, null, 0).buf_group(lent::GROUP).build().flags(Flags::BUFFER_SELECT),
         Call::Recv { into, len, flags } => opcode::Recv::new(fd, into, len).flags(flags).build(),
-        Call::Send { message, flags } => opcode::SendMsg::new(fd, message).flags(flags).build(),
+        Call::Send { message, flags, .. } => opcode::SendMsg::new(fd, message).flags(flags).build(),
     }
 }
 

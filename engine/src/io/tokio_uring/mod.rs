@@ -121,7 +121,7 @@ impl TokioUringDriver {
 
     fn fly(&mut self, token: Token, op: Op, fd: RawFd) {
         let scratch = self.scratches.pop().unwrap_or_else(Scratch::new);
-        self.air.queue(Box::new(Flight { token, op, fd, moved: 0, cancelled: false, scratch }));
+        self.air.queue(Box::new(Flight { token, op, fd, moved: 0, cancelled: false, zero_copy: false, scratch }));
     }
 
     fn submit_disk(&mut self, token: Token, op: Op) {

@@ -1,6 +1,6 @@
 //! Calls as entries of this ring.
 
-use super::bufring;
+use super::{bufring, zero_copy};
 use crate::io::kernel::flight::Call;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::{opcode, types};
@@ -22,6 +22,9 @@ pub(super) fn of(fd: RawFd, call: Call) -> Entry {
         Call::Accept => opcode::Accept::new(fd, null.cast(), null.cast()).flags(libc::SOCK_CLOEXEC).build(),
         Call::RecvAny => opcode::Recv::new(fd, null, 0).buf_group(bufring::GROUP).build().flags(Flags::BUFFER_SELECT),
         Call::Recv { into, len, flags } => opcode::Recv::new(fd, into, len).flags(flags).build(),
-        Call::Send { message, flags } => opcode::SendMsg::new(fd, message).flags(flags).build(),
+        Call::Send { message, flags, zero_copy: true } => {
+            opcode::SendMsgZc::new(fd, message).ioprio(zero_copy::REPORT_USAGE).flags(flags).build()
+        }
+        Call::Send { message, flags, .. } => opcode::SendMsg::new(fd, message).flags(flags).build(),
     }
 }

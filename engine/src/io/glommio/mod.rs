@@ -18,6 +18,9 @@
 //! * reserving space that does not begin at byte 0, and its truncation is a thread of its own anyway: the helper thread;
 //! * holding files (it keeps its three rings to itself): the rings are found by their descriptors, see `kernel/rings.rs`.
 //!
+//! Its executor may go to sleep over a task that is ready, if its own timer for interrupting tasks comes due just then; so
+//! that timer is set to a day.
+//!
 //! An error of the ring that the crate does not expect makes it panic, which ends the process.
 
 mod files;
@@ -56,6 +59,14 @@ const REGISTERED_BYTES: usize = 1 << 20;
 /// Rings that an executor has.
 const RINGS: usize = 3;
 
+/// After how long the executor interrupts its tasks. Ours are short, and an interruption that comes due before the first of
+/// them has run makes the executor sleep over those that are ready, so it is to come never.
+const PREEMPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest park with more ops under way than a ring has entries. So many completions at once interrupt the tasks, too, with
+/// the same effect.
+const CROWDED_PARK: Duration = Duration::from_millis(5);
+
 /// What the crate asks of the kernel; it ends the process where something is missing, so we ask first.
 const NEEDED: &[(u8, &str)] = &[
     (opcode::ReadFixed::CODE, "read_fixed"),
@@ -87,6 +98,8 @@ pub struct GlommioDriver {
     went_round: bool,
     /// The executor's rings, if they were found.
     rings: Vec<RawFd>,
+    /// Entries of each.
+    entries: usize,
     helper: Helper,
     timers: Timers,
     signal: Arc<Signal>,
@@ -110,6 +123,7 @@ impl GlommioDriver {
             round: Box::pin(round()),
             went_round: false,
             rings,
+            entries,
             helper: Helper::start(Arc::<Signal>::clone(&signal)).map_err(UringRefused::Other)?,
             timers: Timers::default(),
             signal,
@@ -202,7 +216,7 @@ async fn round() {
 fn executor() -> Result<(LocalExecutor, usize), UringRefused> {
     let mut entries = *RING_ENTRIES.end();
     loop {
-        let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(REGISTERED_BYTES);
+        let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(REGISTERED_BYTES).preempt_timer(PREEMPT);
         match builder.ring_depth(entries as usize).make() {
             Ok(executor) => return Ok((executor, entries as usize)),
             Err(GlommioError::IoError(error)) => match error.raw_os_error() {
@@ -288,6 +302,8 @@ impl Driver for GlommioDriver {
         }
         let until = until.into_iter().chain(self.timers.next()).min();
         let limit = until.map(|at| at.since(clock::mono()));
+        let is_crowded = self.shared.running.get() >= self.entries;
+        let limit = if is_crowded { Some(limit.map_or(CROWDED_PARK, |limit| limit.min(CROWDED_PARK))) } else { limit };
         if limit != Some(Duration::ZERO) {
             self.went_round = self.wait(limit);
         }

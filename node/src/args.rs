@@ -96,6 +96,10 @@ pub enum IoChoice {
     Uring,
     /// epoll and a thread for files.
     Posix,
+    /// io_uring as tokio-uring drives it, or no start.
+    TokioUring,
+    /// io_uring as glommio drives it, or no start.
+    Glommio,
 }
 
 impl Cli {
@@ -145,10 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn every_driver_by_its_name() {
+        for (name, io) in [
+            ("auto", IoChoice::Auto),
+            ("uring", IoChoice::Uring),
+            ("posix", IoChoice::Posix),
+            ("tokio-uring", IoChoice::TokioUring),
+            ("glommio", IoChoice::Glommio),
+        ] {
+            assert_eq!(start(&format!("ringlog --io {name}")).io, io);
+        }
+    }
+
+    #[test]
     fn refused_lines() {
         for line in [
             "ringlog --shards 0",
-            "ringlog --io glommio",
+            "ringlog --io kqueue",
             "ringlog --transport quic",
             "ringlog a.properties b.properties",
             "ringlog dump-log",

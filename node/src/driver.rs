@@ -3,7 +3,11 @@
 use crate::args::IoChoice;
 use crate::sys;
 use engine::io::Driver;
+#[cfg(feature = "glommio")]
+use engine::io::glommio::GlommioDriver;
 use engine::io::posix::PosixDriver;
+#[cfg(feature = "tokio-uring")]
+use engine::io::tokio_uring::TokioUringDriver;
 use engine::io::uring::{UringDriver, UringRefused};
 use std::io;
 use std::path::PathBuf;
@@ -15,6 +19,10 @@ pub enum Kind {
     Uring,
     /// epoll and a helper thread.
     Posix,
+    /// io_uring as tokio-uring drives it.
+    TokioUring,
+    /// io_uring as glommio drives it.
+    Glommio,
 }
 
 impl Kind {
@@ -23,6 +31,8 @@ impl Kind {
         match self {
             Kind::Uring => "uring",
             Kind::Posix => "posix",
+            Kind::TokioUring => "tokio-uring",
+            Kind::Glommio => "glommio",
         }
     }
 }
@@ -42,12 +52,19 @@ pub struct Choice {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// io_uring cannot be had here.
-    #[error("io_uring is refused here: {0}")]
+    #[error("io_uring is refused here: {0}. {ADVICE}")]
     Uring(#[from] UringRefused),
     /// The process is out of descriptors or threads, mostly.
     #[error("the posix driver cannot start: {0}")]
     Posix(#[from] io::Error),
+    /// A build that left it out.
+    #[error("this program was built without the {0} driver, which is a feature of the package node")]
+    Absent(&'static str),
 }
+
+/// What to do where io_uring is refused.
+const ADVICE: &str = "In a container, allow the io_uring system calls in its seccomp profile; on a host, see the sysctl \
+                      kernel.io_uring_disabled; or start with --io posix, which does without";
 
 /// Tries what is wished for. An explicit wish that cannot be met is an error, `auto` falls back.
 pub fn choose(wish: IoChoice, data_dirs: &[PathBuf]) -> Result<Choice, OpenError> {
@@ -55,24 +72,28 @@ pub fn choose(wish: IoChoice, data_dirs: &[PathBuf]) -> Result<Choice, OpenError
     let danger = data_dirs.iter().find(|path| sys::is_fuse(path).unwrap_or(false)).map(|path| on_fuse(path));
     match (wish, danger) {
         (IoChoice::Posix, _) => Ok(choice(Kind::Posix, "asked for with --io".to_owned(), None)),
-        (IoChoice::Uring, danger) => {
-            open(Kind::Uring).map(|_| choice(Kind::Uring, "asked for with --io".to_owned(), danger))
-        }
+        (IoChoice::Uring, danger) => asked_for(Kind::Uring, danger),
+        (IoChoice::TokioUring, danger) => asked_for(Kind::TokioUring, danger),
+        (IoChoice::Glommio, danger) => asked_for(Kind::Glommio, danger),
         (IoChoice::Auto, Some(danger)) => {
             let warning = Some(format!("{danger}. The slower posix driver serves instead"));
             Ok(choice(Kind::Posix, "the data is on a file system in user space".to_owned(), warning))
         }
         (IoChoice::Auto, None) => Ok(match open(Kind::Uring) {
             Ok(_) => choice(Kind::Uring, "io_uring works here".to_owned(), None),
-            Err(error) => {
-                let warning = format!(
-                    "{error}. The slower posix driver serves instead. In a container, allow the io_uring system calls in \
-                     its seccomp profile; on a host, see the sysctl kernel.io_uring_disabled"
-                );
-                choice(Kind::Posix, error.to_string(), Some(warning))
+            Err(OpenError::Uring(refused)) => {
+                let why = format!("io_uring is refused here: {refused}");
+                let warning = format!("{why}. The slower posix driver serves instead. {ADVICE}");
+                choice(Kind::Posix, why, Some(warning))
             }
+            Err(other) => choice(Kind::Posix, other.to_string(), Some(other.to_string())),
         }),
     }
+}
+
+/// A driver over io_uring that was asked for by name, with what is dangerous about it here.
+fn asked_for(kind: Kind, danger: Option<String>) -> Result<Choice, OpenError> {
+    open(kind).map(|_| Choice { kind, why: "asked for with --io".to_owned(), warning: danger })
 }
 
 /// Why io_uring must not write there: the kernel finishes a short write by itself, and FUSE, for direct writes, does not tell
@@ -90,5 +111,11 @@ pub fn open(kind: Kind) -> Result<Box<dyn Driver>, OpenError> {
     Ok(match kind {
         Kind::Uring => Box::new(UringDriver::new()?),
         Kind::Posix => Box::new(PosixDriver::new()?),
+        #[cfg(feature = "tokio-uring")]
+        Kind::TokioUring => Box::new(TokioUringDriver::new()?),
+        #[cfg(feature = "glommio")]
+        Kind::Glommio => Box::new(GlommioDriver::new()?),
+        #[allow(unreachable_patterns, reason = "a build with every driver leaves none out")]
+        other => return Err(OpenError::Absent(other.name())),
     })
 }

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Broker, Client, DRIVERS, folder};
+use common::{Broker, Client, EVERY_DRIVER, folder};
 use node::budget::ShardBudget;
 use node::machine::Machine;
 
@@ -28,7 +28,7 @@ fn prepare(data: &std::path::Path, driver: &str) {
 
 #[test]
 fn cold_fetches_that_nobody_takes_stay_within_their_budget() {
-    for driver in DRIVERS {
+    for driver in EVERY_DRIVER {
         let data = folder();
         prepare(data.path(), driver);
         // After a restart nothing is in memory.

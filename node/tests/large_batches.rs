@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Broker, Client, DRIVERS, folder, ringlog};
+use common::{Broker, Client, EVERY_DRIVER, folder, ringlog};
 use protocol::batch::BatchBuilder;
 use std::io::Write;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const LEN: usize = 300_000;
 const VERSION: i16 = 9;
 
 fn everywhere(check: impl Fn(&Broker)) {
-    for driver in DRIVERS {
+    for driver in EVERY_DRIVER {
         for shards in ["1", "2"] {
             let data = folder();
             let broker = Broker::start(data.path(), &["--io", driver, "--shards", shards]);
@@ -103,7 +103,7 @@ fn neighbours_death_and_damage() {
 
 #[test]
 fn one_producer_costs_no_copy() {
-    for driver in DRIVERS {
+    for driver in EVERY_DRIVER {
         let data = folder();
         let mut command = ringlog(data.path(), &["--io", driver, "--shards", "1"]);
         command.env("RUST_LOG", "debug");

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Broker, DRIVERS, folder};
+use common::{Broker, EVERY_DRIVER, folder};
 
 fn everywhere(check: impl Fn(&[&str])) {
-    for driver in DRIVERS {
+    for driver in EVERY_DRIVER {
         for shards in ["1", "2"] {
             check(&["--io", driver, "--shards", shards]);
         }

@@ -39,7 +39,11 @@ fn auto_falls_back_with_one_warning() {
 
 #[test]
 fn an_explicit_wish_is_refused() {
-    let data = folder();
-    let text = refused(without_uring(ringlog(data.path(), &["--io", "uring"])));
-    assert!(text.contains("io_uring") && text.contains("not permitted"), "{text}");
+    for driver in ["uring", "tokio-uring", "glommio"] {
+        let data = folder();
+        let text = refused(without_uring(ringlog(data.path(), &["--io", driver])));
+        for said in ["io_uring is refused here", "not permitted", "seccomp profile", "--io posix"] {
+            assert!(text.contains(said), "{driver}: {said:?} is not in {text}");
+        }
+    }
 }

@@ -25,6 +25,22 @@ fn the_start_lines_say_what_an_operator_asks() {
 }
 
 #[test]
+fn the_start_lines_say_what_each_driver_is() {
+    for (driver, said) in [
+        ("posix", "epoll, 1 helper thread for the disk"),
+        ("uring", "entries, "),
+        ("tokio-uring", "tokio-uring 0.5, "),
+        ("glommio", "glommio 0.9, 3 rings of "),
+    ] {
+        let data = folder();
+        let broker = Broker::start(data.path(), &["--io", driver]);
+        let asked = format!("{driver} (asked for with --io); ");
+        let line = broker.started.iter().find(|line| line.contains(&asked));
+        assert!(line.is_some_and(|line| line.contains(said)), "{said:?} is not in {:#?}", broker.started);
+    }
+}
+
+#[test]
 fn a_second_start_on_the_folder_is_refused() {
     let data = folder();
     let broker = Broker::start(data.path(), &[]);
@@ -64,7 +80,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 fn bad_arguments_are_refused_before_anything_is_touched() {
     for (args, said) in [
         (&["--shards", "0"][..], "--shards"),
-        (&["--io", "glommio"][..], "auto, uring, posix"),
+        (&["--io", "kqueue"][..], "auto, uring, posix, tokio-uring, glommio"),
         (&["--listen", "nonsense"][..], "HOST:PORT"),
         (&["--override", "no-equals-sign"][..], "KEY=VALUE"),
     ] {

@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::{Broker, DRIVERS, folder};
+use common::{Broker, EVERY_DRIVER, folder};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_restart_keeps_everything() {
-    for driver in DRIVERS {
+    for driver in EVERY_DRIVER {
         let data = folder();
         // The number of shards may change at any start.
         for (round, shards) in ["1", "2", "1"].into_iter().enumerate() {
@@ -27,10 +27,31 @@ fn a_restart_keeps_everything() {
     }
 }
 
+/// What one driver has written another reads, after a stop and after a kill.
+#[test]
+fn the_driver_may_change_at_any_start() {
+    let data = folder();
+    let mut acknowledged = Vec::new();
+    for (round, driver) in EVERY_DRIVER.into_iter().chain(EVERY_DRIVER.into_iter().rev()).enumerate() {
+        let broker = Broker::start(data.path(), &["--io", driver]);
+        let mut client = broker.client();
+        if round == 0 {
+            assert_eq!(client.create_topic("kept", 1), 0);
+        }
+        assert_eq!(client.fetch_all("kept", 0), acknowledged, "{driver} in round {round}");
+        for size in [10, 5_000, 100_000] {
+            let value = format!("{driver} {round} {}", "x".repeat(size));
+            assert_eq!(client.produce("kept", 0, &[&value]), (0, acknowledged.len() as i64), "{driver}");
+            acknowledged.push(value);
+        }
+        if round % 2 == 0 { broker.kill() } else { broker.stop() }
+    }
+}
+
 /// The first look at retention may come before the metadata has said what the topics' settings are.
 #[test]
 fn retention_waits_for_the_settings() {
-    for driver in DRIVERS {
+    for driver in EVERY_DRIVER {
         let data = folder();
         // The client's records are from 2023, which the default of a week would delete.
         let keep = ["--override", "log.retention.ms=-1", "--override", "log.retention.check.interval.ms=1"];
@@ -50,7 +71,7 @@ fn retention_waits_for_the_settings() {
 
 #[test]
 fn kill_9_loses_nothing_acknowledged() {
-    for driver in DRIVERS {
+    for driver in EVERY_DRIVER {
         let data = folder();
         let mut acknowledged = Vec::new();
         for round in 0..5 {
@@ -72,7 +93,7 @@ fn kill_9_loses_nothing_acknowledged() {
 
 #[test]
 fn signals_end_in_time_whatever_connections_do() {
-    for (driver, signal) in DRIVERS.into_iter().zip(["TERM", "INT"]) {
+    for (driver, signal) in EVERY_DRIVER.into_iter().zip(["TERM", "INT"].into_iter().cycle()) {
         let data = folder();
         let mut broker = Broker::start(data.path(), &["--io", driver]);
         let mut client = broker.client();

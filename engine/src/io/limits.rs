@@ -10,7 +10,7 @@ pub(super) const ANY_BYTES: usize = 64 << 10;
 /// pins a page, and a burst of ten thousand small ones takes pages too.
 pub(super) const ANY_COPIED_MAX: usize = BLOCK;
 
-/// Buffers that wait in the ring of a `uring` driver for bytes of any connection; a power of two, as the kernel wants.
+/// Buffers that wait in a ring for bytes of any connection; a power of two, as the kernel wants.
 pub(super) const RING_BUFFERS: u16 = 64;
 
 /// Most pieces in one vectored call: the kernel's UIO_MAXIOV.
@@ -20,9 +20,13 @@ pub(super) const IOVECS_MAX: usize = 1024;
 /// count against the locked-memory limit since Linux 6.14.
 pub(super) const RING_ENTRIES: std::ops::RangeInclusive<u32> = 64..=1024;
 
-/// How long a dropped `uring` driver waits for the kernel to let go of memory before it leaks the rest, in
+/// How long a dropped driver over a ring waits for the kernel to let go of memory before it leaks the rest, in
 /// milliseconds.
 pub(super) const LET_GO_MS: u64 = 1000;
+
+/// How long a peer may take none of what was sent to it without a copy once its connection was shut down, in milliseconds:
+/// until then the kernel reads our buffers.
+pub(super) const UNTAKEN_MS: u32 = 1000;
 
 /// epoll events taken at once.
 pub(super) const EVENTS_MAX: usize = 256;

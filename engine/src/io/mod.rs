@@ -4,10 +4,14 @@
 //!
 //! What a driver cannot do it says through [`Caps`]; the engine routes by capability and never by driver name.
 
+#[cfg(feature = "glommio")]
+pub mod glommio;
 mod kernel;
 mod limits;
 pub mod posix;
 pub mod sim;
+#[cfg(feature = "tokio-uring")]
+pub mod tokio_uring;
 pub mod uring;
 
 use crate::mem::{Buf, Slice};

@@ -1,12 +1,15 @@
 //! A driver with a folder and a listener to try things on, and the far end of its connections.
 
+use engine::io::glommio::GlommioDriver;
 use engine::io::posix::PosixDriver;
 use engine::io::sim::{SimPeer, SimWorld};
-use engine::io::uring::UringDriver;
+use engine::io::tokio_uring::TokioUringDriver;
+use engine::io::uring::{UringDriver, UringRefused};
 use engine::io::{ConnId, Done, Driver, FileId, ListenerId, Op, OpenMode, Owner, Token};
 use engine::mem::{Buf, Slice};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,12 +41,32 @@ impl Rig {
         Rig::real(Box::new(PosixDriver::new().expect("epoll is everywhere")))
     }
 
-    /// None where it is refused and that was expected.
     pub(crate) fn uring() -> Option<Rig> {
-        match UringDriver::new() {
+        Rig::unless_refused(UringDriver::new())
+    }
+
+    /// `uring`, with sends that are not copied wherever they go.
+    pub(crate) fn zero_copy() -> Option<Rig> {
+        Rig::unless_refused(UringDriver::new().map(|mut driver| {
+            driver.zero_copy_everywhere();
+            driver
+        }))
+    }
+
+    pub(crate) fn tokio_uring() -> Option<Rig> {
+        Rig::unless_refused(TokioUringDriver::new())
+    }
+
+    pub(crate) fn glommio() -> Option<Rig> {
+        Rig::unless_refused(GlommioDriver::new())
+    }
+
+    /// None where it is refused and that was expected.
+    fn unless_refused(driver: Result<impl Driver + 'static, UringRefused>) -> Option<Rig> {
+        match driver {
             Ok(driver) => Some(Rig::real(Box::new(driver))),
             Err(refused) if std::env::var_os("RINGLOG_EXPECT_NO_URING").is_some() => {
-                eprintln!("uring is refused here, as expected: {refused}");
+                eprintln!("io_uring is refused here, as expected: {refused}");
                 None
             }
             Err(refused) => panic!("{refused}. If that is right here, set RINGLOG_EXPECT_NO_URING=1"),
@@ -68,6 +91,11 @@ impl Rig {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("cargo gives tests a folder");
         let (root, net) = (folder.path().to_owned(), Net::Real(address));
         Rig { driver, listener, root, net, next: 0, held: Vec::new(), _folder: Some(folder) }
+    }
+
+    /// Drops the driver whatever it is doing, as a shard that fails does.
+    pub(crate) fn drop_driver(&mut self) {
+        drop(std::mem::replace(&mut self.driver, Box::new(PosixDriver::new().expect("epoll is everywhere"))));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -215,6 +243,37 @@ impl Peer {
         }
     }
 
+    /// Offers next to no room for what it has not read.
+    pub(crate) fn take_little(&self) {
+        let Peer::Real(stream) = self else { panic!("the simulator has no windows") };
+        let (bytes, len): (i32, _) = (32 << 10, size_of::<i32>() as u32);
+        // SAFETY: the kernel reads the integer that lives across the call.
+        let rc = unsafe {
+            libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const bytes).cast(), len)
+        };
+        assert_eq!(rc, 0, "any size may be asked for");
+    }
+
+    /// Everything until the other side closes or breaks off.
+    pub(crate) fn read_to_end(&self) -> Vec<u8> {
+        let Peer::Real(stream) = self else { panic!("the simulator has no end of its own") };
+        stream.set_nonblocking(false).expect("it is a socket");
+        let (mut stream, mut bytes) = (stream, Vec::new());
+        let _ = stream.read_to_end(&mut bytes);
+        bytes
+    }
+
+    /// As [`Peer::write`], to somebody who may be gone.
+    pub(crate) fn write_if_open(&self, bytes: &[u8]) {
+        match self {
+            Peer::Real(stream) => {
+                let mut stream: &TcpStream = stream;
+                let _ = stream.write_all(bytes);
+            }
+            Peer::Sim(peer) => peer.write(bytes),
+        }
+    }
+
     fn read(&self, max: usize) -> Vec<u8> {
         match self {
             Peer::Real(stream) => {
@@ -245,7 +304,7 @@ impl Peer {
                 stream.set_read_timeout(Some(Duration::from_millis(1))).expect("not zero");
                 stream.set_nonblocking(false).expect("it is a socket");
                 let mut stream: &TcpStream = stream;
-                matches!(stream.read(&mut [0; 64]), Ok(0))
+                matches!(stream.read(&mut [0; 64]), Ok(0)) || stream.take_error().is_ok_and(|error| error.is_some())
             }
             Peer::Sim(peer) => peer.is_closed(),
         }

@@ -1,7 +1,8 @@
 //! Timers, parking, waking.
 
 use crate::rig::Rig;
-use engine::io::{Op, ShardId, Waker};
+use engine::io::{Op, OpenMode, ShardId, Waker};
+use engine::mem::{Buf, Slice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ crate::on_every_driver!(
     a_wake_ends_the_park,
     a_wake_reaches_the_shard_it_names,
     wakes_do_not_add_up,
+    no_completion_is_slept_over,
 );
 
 fn timers_in_order_of_time(rig: &mut Rig) {
@@ -92,4 +94,27 @@ fn wakes_do_not_add_up(rig: &mut Rig) {
     let start = rig.driver.now();
     rig.driver.park(Some(start.plus_millis(5)));
     assert!(rig.driver.now() >= start.plus_millis(5), "no wake is left over");
+}
+
+/// Far more at once than a ring has entries, over and over; a driver that went to sleep over one would stay there.
+fn no_completion_is_slept_over(rig: &mut Rig) {
+    const AT_ONCE: usize = 3000;
+    const PARK_MS: u64 = 60_000;
+    let (file, _) = rig.open("many", OpenMode::Write);
+    rig.write(file, 0, &[Slice::copy_of(&[7; 64])]);
+    let start = rig.driver.now();
+    for _ in 0..10 {
+        for at in 0..AT_ONCE {
+            rig.submit(Op::Read { file, at: at as u64 % 60, buf: Buf::with_capacity(4) });
+        }
+        let mut done = Vec::new();
+        while done.len() < AT_ONCE {
+            if rig.driver.reap(&mut done) == 0 {
+                rig.driver.park(Some(start.plus_millis(PARK_MS)));
+            }
+        }
+        assert!(done.iter().all(|done| matches!(done.result, Ok(4))), "every read found its bytes");
+    }
+    assert!(rig.driver.now() < start.plus_millis(PARK_MS), "it slept until its time was over");
+    rig.ok(Op::Close { file });
 }

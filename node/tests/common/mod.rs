@@ -20,8 +20,28 @@ use std::time::{Duration, Instant};
 /// Longest that anything here may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a broker is started with, besides a free port and its folder.
-pub const DRIVERS: [&str; 2] = ["posix", "uring"];
+/// All drivers, for the tests of what a user would miss first.
+pub const EVERY_DRIVER: [&str; 4] = ["posix", "uring", "tokio-uring", "glommio"];
+
+/// The drivers that `--io auto` may take. The engine's tests hold all four to one behaviour, so that not everything has to be
+/// run four times here. `RINGLOG_DRIVERS=uring,glommio` names others, `RINGLOG_DRIVERS=all` is all.
+pub const DRIVERS: Drivers = Drivers;
+
+/// See [`DRIVERS`].
+pub struct Drivers;
+
+impl IntoIterator for Drivers {
+    type Item = &'static str;
+    type IntoIter = std::vec::IntoIter<&'static str>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let wish = std::env::var("RINGLOG_DRIVERS").unwrap_or_else(|_| "posix,uring".to_owned());
+        let wished = |driver: &&str| wish == "all" || wish.split(',').any(|name| name == *driver);
+        let drivers: Vec<_> = EVERY_DRIVER.into_iter().filter(wished).collect();
+        assert!(!drivers.is_empty(), "RINGLOG_DRIVERS={wish} names none of {EVERY_DRIVER:?}");
+        drivers.into_iter()
+    }
+}
 
 /// A running broker; killed when dropped.
 pub struct Broker {

@@ -85,6 +85,8 @@ enum Durability {
 enum Driver {
     Uring,
     Posix,
+    TokioUring,
+    Glommio,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,6 +139,8 @@ fn run_options(fault: Fault, options: Options) -> Result<RunOptions, String> {
     let io = options.io.map(|io| match io {
         Driver::Uring => "uring",
         Driver::Posix => "posix",
+        Driver::TokioUring => "tokio-uring",
+        Driver::Glommio => "glommio",
     });
     let binary = find_binary().ok_or("no binary `ringlog` beside this program; build it with `cargo build -p node`")?;
     let node = NodeOptions { binary, durability: durability.into(), io: "auto", shards: 1, planted: options.planted };

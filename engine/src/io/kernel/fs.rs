@@ -89,6 +89,22 @@ fn open_with(path: &Path, flags: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// A file without a name on the file system of the folder `dir`; gone when it closes.
+#[cfg(feature = "glommio")]
+pub(in crate::io) fn open_unnamed(dir: &Path) -> io::Result<OwnedFd> {
+    open_with(dir, libc::O_TMPFILE | libc::O_RDWR)
+}
+
+/// The device that an open file is on.
+#[cfg(feature = "glommio")]
+pub(in crate::io) fn device(fd: RawFd) -> io::Result<u64> {
+    // SAFETY: all zeros is a valid stat.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills the struct we own.
+    check(unsafe { libc::fstat(fd, &raw mut stat) })?;
+    Ok(stat.st_dev)
+}
+
 fn file_len(fd: RawFd) -> io::Result<u64> {
     // SAFETY: all zeros is a valid stat.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };

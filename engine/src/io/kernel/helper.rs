@@ -2,7 +2,6 @@
 
 use super::files::Files;
 use super::fs::{self, Performed};
-use super::wake::EventWaker;
 use crate::io::{Done, Op, Token, Waker};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -19,10 +18,11 @@ struct Job {
     close: Option<OwnedFd>,
 }
 
-struct Reply {
-    token: Token,
-    op: Op,
-    performed: Performed,
+/// A disk op that the thread has done.
+pub(in crate::io) struct Reply {
+    pub(in crate::io) token: Token,
+    pub(in crate::io) op: Op,
+    pub(in crate::io) performed: Performed,
 }
 
 /// The driver's end of the helper.
@@ -36,7 +36,7 @@ pub(in crate::io) struct Helper {
 
 impl Helper {
     /// Starts the thread, which wakes `waker` after each reply.
-    pub(in crate::io) fn start(waker: Arc<EventWaker>) -> io::Result<Helper> {
+    pub(in crate::io) fn start(waker: Arc<dyn Waker>) -> io::Result<Helper> {
         let (jobs, inbox) = channel::<Job>();
         let (outbox, replies) = channel();
         let run = move || {
@@ -67,20 +67,39 @@ impl Helper {
             Op::Allocate { file, .. } | Op::SetLen { file, .. } => (files.fd(*file), None),
             _ => (-1, None),
         };
+        self.send(Job { token, op, fd, close });
+    }
+
+    /// Queues a disk op on `fd`, for a driver that keeps its files itself; -1 for an op on a path.
+    #[cfg(feature = "glommio")]
+    pub(in crate::io) fn run(&mut self, token: Token, op: Op, fd: RawFd) {
+        self.send(Job { token, op, fd, close: None });
+    }
+
+    fn send(&mut self, job: Job) {
         self.pending += 1;
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { token, op, fd, close }).is_ok());
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         assert!(sent, "the helper thread lives as long as its driver");
+    }
+
+    /// The next op that is done.
+    pub(in crate::io) fn next(&mut self) -> Option<Reply> {
+        if self.pending == 0 {
+            return None;
+        }
+        match self.replies.try_recv() {
+            Ok(reply) => {
+                self.pending -= 1;
+                Some(reply)
+            }
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => unreachable!("the helper thread lives as long as its driver"),
+        }
     }
 
     /// Moves the ops that are done to `out`; `direct` turns false when a file fell back to buffered I/O.
     pub(in crate::io) fn reap(&mut self, files: &mut Files, direct: &mut bool, out: &mut Vec<Done>) {
-        while self.pending > 0 {
-            let Reply { token, op, performed } = match self.replies.try_recv() {
-                Ok(reply) => reply,
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => unreachable!("the helper thread lives as long as its driver"),
-            };
-            self.pending -= 1;
+        while let Some(Reply { token, op, performed }) = self.next() {
             *direct &= !performed.lost_direct;
             let result = match performed.opened {
                 Some(file) => performed.result.map(|_| files.insert(file).0),

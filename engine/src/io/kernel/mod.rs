@@ -1,10 +1,13 @@
-//! What the two real drivers share: system calls with our buffers, a helper thread for those that block, descriptors by
+//! What the real drivers share: system calls with our buffers, a helper thread for those that block, descriptors by
 //! id, timers, waking. What differs between them (who waits for what) is in their own folders.
 
 pub(super) mod clock;
 pub(super) mod files;
+pub(super) mod flight;
 pub(super) mod fs;
 pub(super) mod helper;
+pub(super) mod nic;
+pub(super) mod rings;
 pub(super) mod slots;
 pub(super) mod socket;
 pub(super) mod timers;

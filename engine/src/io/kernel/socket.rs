@@ -63,6 +63,13 @@ pub(in crate::io) fn shutdown(socket: RawFd) {
     unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
 }
 
+/// Breaks the connection off when the other side takes none of what was sent for so many milliseconds.
+pub(in crate::io) fn give_up_after(socket: RawFd, millis: u32) {
+    let (level, option, len) = (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, size_of::<u32>() as u32);
+    // SAFETY: the kernel reads the integer we own.
+    unsafe { libc::setsockopt(socket, level, option, (&raw const millis).cast(), len) };
+}
+
 type NameCall = unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut libc::socklen_t) -> i32;
 
 /// The address of the other side, if the socket still knows.

@@ -44,7 +44,7 @@ impl PosixDriver {
             epoll,
             sockets: Sockets::new(),
             files: Files::new(),
-            helper: Helper::start(Arc::clone(&waker))?,
+            helper: Helper::start(Arc::<EventWaker>::clone(&waker))?,
             timers: Timers::default(),
             waker,
             peers: Vec::new(),

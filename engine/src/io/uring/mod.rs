@@ -9,31 +9,33 @@
 //! ask for the size. Accept is one entry for each [`Op::Accept`], so that a shard that takes no connections accepts none.
 
 mod bufring;
-mod flight;
+mod end;
+mod entry;
 mod queue;
-mod setup;
+pub(super) mod setup;
+mod zero_copy;
 
 pub use setup::UringRefused;
 
 use super::kernel::files::Files;
+use super::kernel::flight::{Flight, Scratch, Step};
 use super::kernel::helper::Helper;
 use super::kernel::slots::Slots;
 use super::kernel::timers::Timers;
 use super::kernel::wake::EventWaker;
-use super::kernel::{clock, socket};
-use super::limits::{ANY_BYTES, LET_GO_MS};
+use super::kernel::{clock, rings, socket, vectors};
+use super::limits::{ANY_BYTES, UNTAKEN_MS};
 use super::{Caps, ConnId, Done, Driver, ListenerId, Op, RecvInto, Token, Waker};
 use crate::mem::{BLOCK, Buf, Slice};
 use crate::time::{Mono, Wall};
 use bufring::BufRing;
-use flight::{Flight, Scratch, Step};
-use io_uring::{Probe, opcode, types};
+use io_uring::{Probe, cqueue, opcode, types};
 use queue::{Completion, Queue};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use zero_copy::ZeroCopy;
 
 /// User data of the read that waits for wakers; flights use their slot.
 const WAKE: u64 = u64::MAX;
@@ -63,6 +65,7 @@ pub struct UringDriver {
     /// The read is under way.
     wake_armed: bool,
     peers: Vec<Arc<dyn Waker>>,
+    zero_copy: ZeroCopy,
     ready: Vec<Done>,
     completions: Vec<Completion>,
     caps: Caps,
@@ -73,12 +76,15 @@ struct Conn {
     socket: OwnedFd,
     receiving: bool,
     sending: bool,
+    /// Whether large sends go from where the bytes lie; found out at the first.
+    zero_copy: Option<bool>,
 }
 
 impl UringDriver {
     /// A driver for the calling thread, or why there cannot be one.
     pub fn new() -> Result<UringDriver, UringRefused> {
-        let setup::Made { ring, probe, mut notes } = setup::make()?;
+        let (made, _) = rings::watched(setup::make);
+        let setup::Made { ring, probe, mut notes } = made?;
         let bufring = match BufRing::register(&ring) {
             Ok(bufring) => Some(bufring),
             Err(error) => {
@@ -86,6 +92,10 @@ impl UringDriver {
                 None
             }
         };
+        let sends_zero_copy = probe.is_supported(opcode::SendMsgZc::CODE);
+        if sends_zero_copy {
+            notes.push("zero-copy sends of 16 KiB and more to network cards".to_owned());
+        }
         let waker = Arc::new(EventWaker::new(0).map_err(UringRefused::Other)?);
         let mut driver = UringDriver {
             queue: Queue::new(ring),
@@ -96,18 +106,24 @@ impl UringDriver {
             files: Files::new(),
             listeners: Slots::new(),
             conns: Slots::new(),
-            helper: Helper::start(Arc::clone(&waker)).map_err(UringRefused::Other)?,
+            helper: Helper::start(Arc::<EventWaker>::clone(&waker)).map_err(UringRefused::Other)?,
             timers: Timers::default(),
             waker,
             wake_count: Box::new(0),
             wake_armed: false,
             peers: Vec::new(),
+            zero_copy: ZeroCopy::new(sends_zero_copy),
             ready: Vec::new(),
             completions: Vec::new(),
             caps: Caps { name: "uring", direct: true, block: BLOCK as u32, notes },
         };
         driver.arm_wake();
         Ok(driver)
+    }
+
+    /// For tests: sends without the kernel's copy to every peer, until the kernel says that it copied.
+    pub fn zero_copy_everywhere(&mut self) {
+        self.zero_copy.reach_everywhere();
     }
 
     fn complete(&mut self, token: Token, result: io::Result<u32>, op: Op) {
@@ -133,15 +149,19 @@ impl UringDriver {
     }
 
     fn fly(&mut self, token: Token, op: Op, fd: RawFd) {
+        self.fly_as(token, op, fd, false);
+    }
+
+    fn fly_as(&mut self, token: Token, op: Op, fd: RawFd, zero_copy: bool) {
         let scratch = self.scratches.pop().unwrap_or_else(Scratch::new);
-        let slot = self.flights.insert(Flight { token, op, fd, moved: 0, cancelled: false, scratch });
+        let slot = self.flights.insert(Flight { token, op, fd, moved: 0, cancelled: false, zero_copy, scratch });
         self.start(slot);
     }
 
     /// Starts the op in `slot`, or goes on with it.
     fn start(&mut self, slot: u32) {
         if let Some(flight) = self.flights.get_mut(slot) {
-            let entry = flight.entry().user_data(u64::from(slot));
+            let entry = entry::of(flight.fd, flight.call()).user_data(u64::from(slot));
             // SAFETY: the entry points to buffers and scratch memory of the flight, which leave `flights` only with the
             // completion of this entry; Drop waits for that or leaks them.
             unsafe { self.queue.push(entry) };
@@ -162,7 +182,18 @@ impl UringDriver {
         let state = self.conn(conn);
         assert!(!std::mem::replace(&mut state.sending, true), "one send at a time on a connection");
         let fd = state.socket.as_raw_fd();
-        self.fly(token, Op::Send { conn, bufs }, fd);
+        let zero_copy = self.zero_copy.is_worth(vectors::total(&bufs)) && self.sends_zero_copy(conn);
+        self.fly_as(token, Op::Send { conn, bufs }, fd, zero_copy);
+    }
+
+    fn sends_zero_copy(&mut self, conn: ConnId) -> bool {
+        let state = self.conn(conn);
+        let (known, fd) = (state.zero_copy, state.socket.as_raw_fd());
+        known.unwrap_or_else(|| {
+            let reaches = self.zero_copy.reaches(socket::local(fd), socket::peer(fd));
+            self.conn(conn).zero_copy = Some(reaches);
+            reaches
+        })
     }
 
     /// Whether the ring does this op of the disk here.
@@ -230,12 +261,27 @@ impl UringDriver {
 
     /// Takes the completion of the flight in `slot` in.
     fn land(&mut self, slot: u32, result: i32, flags: u32) {
+        if cqueue::notif(flags) {
+            if let Some(over) = self.zero_copy.noticed(slot, result) {
+                self.finish(slot, over);
+            }
+            return;
+        }
+        self.zero_copy.expect(slot, flags);
         let picked = self.bufring.as_mut().and_then(|ring| ring.take(flags, usize::try_from(result).unwrap_or(0)));
         let Some(flight) = self.flights.get_mut(slot) else { unreachable!("a slot is kept until its completion") };
         match flight.step(result, picked) {
-            Step::Finished(result) => self.finish(slot, result),
+            Step::Finished(result) => {
+                if let Some(over) = self.zero_copy.over(slot, result) {
+                    self.finish(slot, over);
+                }
+            }
             Step::LostDirect => {
                 self.caps.direct = false;
+                self.start(slot);
+            }
+            Step::LostZeroCopy => {
+                self.zero_copy.switch_off();
                 self.start(slot);
             }
             Step::Again => self.start(slot),
@@ -251,7 +297,7 @@ impl UringDriver {
                 let socket = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
                 socket::set_no_delay(&socket);
                 (*peer, *local) = (socket::peer(socket.as_raw_fd()), socket::local(socket.as_raw_fd()));
-                Ok(self.conns.insert(Conn { socket, receiving: false, sending: false }))
+                Ok(self.conns.insert(Conn { socket, receiving: false, sending: false, zero_copy: None }))
             }
             (Op::Recv { conn, .. }, result) => {
                 self.conn(*conn).receiving = false;
@@ -283,7 +329,11 @@ impl Driver for UringDriver {
             Op::Recv { conn, into } => self.submit_recv(token, conn, into),
             Op::Send { conn, bufs } => self.submit_send(token, conn, bufs),
             Op::Shutdown { conn } => {
-                socket::shutdown(self.conn(conn).socket.as_raw_fd());
+                let (fd, zero_copy) = (self.conn(conn).socket.as_raw_fd(), self.conn(conn).zero_copy);
+                if zero_copy == Some(true) {
+                    socket::give_up_after(fd, UNTAKEN_MS);
+                }
+                socket::shutdown(fd);
                 self.complete(token, Ok(0), op);
             }
             Op::CloseConn { conn } => {
@@ -351,57 +401,15 @@ impl Driver for UringDriver {
         self.peers = peers;
     }
 
-    /// The socket is made blocking: a ring waits for connections, but not on a non-blocking socket.
     fn hold(&mut self, files: &[Arc<std::fs::File>]) -> io::Result<()> {
         // A ring outlives a killed process until its last op has ended, and its registered files live as long.
         let descriptors: Vec<RawFd> = files.iter().map(|file| file.as_raw_fd()).collect();
-        self.queue.ring().submitter().register_files(&descriptors)
+        rings::hold(self.queue.ring().as_raw_fd(), &descriptors)
     }
 
+    /// The socket is made blocking: a ring waits for connections, but not on a non-blocking socket.
     fn adopt_listener(&mut self, listener: TcpListener) -> io::Result<ListenerId> {
         listener.set_nonblocking(false)?;
         Ok(ListenerId(self.listeners.insert(listener)))
-    }
-}
-
-impl Drop for UringDriver {
-    /// Cuts short what waits for peers and lets disk ops end. Memory that the kernel still holds after that is leaked:
-    /// better lost than written to by the kernel once it is somebody else's.
-    fn drop(&mut self) {
-        for slot in self.flights.ids().collect::<Vec<_>>() {
-            self.cancel_flight(slot);
-        }
-        self.waker.wake();
-        let deadline = clock::mono().plus_millis(LET_GO_MS);
-        let mut completions = Vec::new();
-        while (self.wake_armed || self.flights.ids().next().is_some()) && clock::mono() < deadline {
-            self.queue.submit();
-            self.queue.wait(Some(Duration::from_millis(10)));
-            self.queue.drain(&mut completions);
-            for (user_data, result, _) in completions.drain(..) {
-                match user_data {
-                    CANCEL => {}
-                    WAKE => self.wake_armed = false,
-                    slot => drop_flight(self.flights.remove(slot as u32), result),
-                }
-            }
-        }
-        let held = std::mem::replace(&mut self.flights, Slots::new());
-        if held.ids().next().is_some() || self.wake_armed {
-            tracing::warn!("the kernel still holds buffers of a driver that is dropped; their memory is leaked");
-            std::mem::forget(held);
-            std::mem::forget(self.bufring.take());
-            std::mem::forget(std::mem::take(&mut self.wake_count));
-        } else if self.bufring.is_some() && self.queue.ring().submitter().unregister_buf_ring(bufring::GROUP).is_err() {
-            std::mem::forget(self.bufring.take());
-        }
-    }
-}
-
-/// Ends a flight that nobody wants to hear of; a connection that it accepted is closed.
-fn drop_flight(flight: Option<Flight>, result: i32) {
-    if flight.is_some_and(|flight| matches!(flight.op, Op::Accept { .. })) && result >= 0 {
-        // SAFETY: the kernel just gave us this descriptor in the completion.
-        drop(unsafe { OwnedFd::from_raw_fd(result) });
     }
 }

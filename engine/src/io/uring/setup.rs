@@ -85,21 +85,39 @@ pub(super) fn make() -> Result<Made, UringRefused> {
             return Err(UringRefused::TooOld(what));
         }
     }
-    let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe).map_err(UringRefused::Other)?;
-    for (code, what) in [
-        (opcode::Accept::CODE, "accept"),
-        (opcode::Recv::CODE, "recv"),
-        (opcode::SendMsg::CODE, "sendmsg"),
-        (opcode::Read::CODE, "read"),
-        (opcode::AsyncCancel::CODE, "cancel"),
-    ] {
-        if !probe.is_supported(code) {
-            return Err(UringRefused::TooOld(what));
-        }
-    }
+    let probe = probe(&ring, NEEDED)?;
     let notes = vec![format!("{entries} entries, {}", style.note())];
     Ok(Made { ring, probe, notes })
+}
+
+/// What no driver over a ring can do without.
+const NEEDED: &[(u8, &str)] = &[
+    (opcode::Accept::CODE, "accept"),
+    (opcode::Recv::CODE, "recv"),
+    (opcode::SendMsg::CODE, "sendmsg"),
+    (opcode::Read::CODE, "read"),
+    (opcode::AsyncCancel::CODE, "cancel"),
+];
+
+/// What `ring` can do, which is at least `needs`.
+fn probe(ring: &IoUring, needs: &[(u8, &'static str)]) -> Result<Probe, UringRefused> {
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe).map_err(UringRefused::Other)?;
+    match needs.iter().find(|(code, _)| !probe.is_supported(*code)) {
+        Some((_, what)) => Err(UringRefused::TooOld(what)),
+        None => Ok(probe),
+    }
+}
+
+/// What rings can do here, which is at least `needs`: for drivers whose crate makes its rings by itself and has no words
+/// for a refusal.
+#[cfg(any(feature = "tokio-uring", feature = "glommio"))]
+pub(in crate::io) fn require(needs: &[(u8, &'static str)]) -> Result<Probe, UringRefused> {
+    /// Enough to be asked what it can do.
+    const ENTRIES: u32 = 2;
+    let ring = Style::Plain.build(ENTRIES).map_err(|error| refusal(error, ENTRIES))?;
+    probe(&ring, NEEDED)?;
+    probe(&ring, needs)
 }
 
 fn ring() -> Result<(IoUring, Style, u32), UringRefused> {
@@ -112,14 +130,21 @@ fn ring() -> Result<(IoUring, Style, u32), UringRefused> {
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINVAL) => style = styles.next(),
                 Some(libc::ENOMEM) if entries > *RING_ENTRIES.start() => entries /= 2,
-                Some(libc::ENOMEM) => return Err(UringRefused::NoMemory(entries)),
-                Some(libc::EPERM | libc::EACCES) => return Err(not_permitted()),
-                Some(libc::ENOSYS) => return Err(UringRefused::Absent),
-                _ => return Err(UringRefused::Other(error)),
+                _ => return Err(refusal(error, entries)),
             },
         }
     }
     Err(UringRefused::TooOld("set-up that we know"))
+}
+
+/// Why the kernel does not make a ring.
+pub(in crate::io) fn refusal(error: io::Error, entries: u32) -> UringRefused {
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => UringRefused::NoMemory(entries),
+        Some(libc::EPERM | libc::EACCES) => not_permitted(),
+        Some(libc::ENOSYS) => UringRefused::Absent,
+        _ => UringRefused::Other(error),
+    }
 }
 
 /// EPERM has two common causes, and their cures differ.

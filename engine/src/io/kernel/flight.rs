@@ -1,49 +1,94 @@
-//! Ops under way in the ring: the entry that starts (or goes on with) each, and the step that its completion makes.
+//! An op under way in a ring: the call that starts (or goes on with) it, and the step that a completion makes. How a call
+//! becomes an entry is the driver's, for each speaks its own crate.
 //!
 //! Everything the kernel reads or writes is owned by the [`Flight`]: buffers in its op, vectors and message header in
 //! its boxed [`Scratch`]. A flight ends only when the kernel has completed its last entry.
 
-use super::bufring;
-use crate::io::kernel::{count, fs, socket, vectors};
+use super::{count, fs, socket, vectors};
 use crate::io::{Op, RecvInto, Token};
-use crate::mem::Buf;
-use io_uring::squeue::{Entry, Flags};
-use io_uring::{opcode, types};
+use crate::mem::{Buf, Slice};
 use std::io;
 use std::os::fd::RawFd;
 
 /// Memory that an entry points to besides buffers; boxed, so that it stays where it is.
-pub(super) struct Scratch {
+pub(in crate::io) struct Scratch {
     iovecs: Vec<libc::iovec>,
     message: libc::msghdr,
 }
 
 impl Scratch {
-    pub(super) fn new() -> Box<Scratch> {
+    pub(in crate::io) fn new() -> Box<Scratch> {
         Box::new(Scratch { iovecs: Vec::new(), message: socket::message(&mut []) })
     }
 }
 
 /// An op that the ring works on.
-pub(super) struct Flight {
-    pub(super) token: Token,
-    pub(super) op: Op,
+pub(in crate::io) struct Flight {
+    pub(in crate::io) token: Token,
+    pub(in crate::io) op: Op,
     /// The descriptor of its file or socket.
-    pub(super) fd: RawFd,
+    pub(in crate::io) fd: RawFd,
     /// Bytes moved so far.
-    pub(super) moved: usize,
+    pub(in crate::io) moved: usize,
     /// Somebody asked for an early end: it is not started again.
-    pub(super) cancelled: bool,
-    pub(super) scratch: Box<Scratch>,
+    pub(in crate::io) cancelled: bool,
+    /// A send that goes from where its bytes lie.
+    pub(in crate::io) zero_copy: bool,
+    pub(in crate::io) scratch: Box<Scratch>,
+}
+
+/// What the kernel is to do on a flight's descriptor. Pointers are good for as long as the flight is.
+#[derive(Clone, Copy)]
+pub(in crate::io) enum Call {
+    Read {
+        into: *mut u8,
+        len: u32,
+        at: u64,
+    },
+    WriteV {
+        vectors: *const libc::iovec,
+        count: u32,
+        at: u64,
+        /// RWF_DSYNC or nothing.
+        flags: i32,
+    },
+    /// fdatasync.
+    SyncData,
+    Allocate {
+        at: u64,
+        len: u64,
+    },
+    SetLen {
+        len: u64,
+    },
+    Close,
+    /// With SOCK_CLOEXEC, without asking for the address.
+    Accept,
+    /// Into a buffer of the driver's choice.
+    RecvAny,
+    Recv {
+        into: *mut u8,
+        len: u32,
+        /// MSG_WAITALL or nothing.
+        flags: i32,
+    },
+    Send {
+        message: *const libc::msghdr,
+        flags: u32,
+        /// From where the bytes lie, if the driver has asked for that.
+        zero_copy: bool,
+    },
 }
 
 /// What a completion means for its op.
-pub(super) enum Step {
+pub(in crate::io) enum Step {
     Finished(io::Result<u32>),
     /// More to do: start it again from where it is.
     Again,
     /// Direct I/O was refused and switched off; start it again.
     LostDirect,
+    /// The kernel does not send this from where it lies; start it again, copied.
+    LostZeroCopy,
 }
 
 /// A length as an entry carries it; what is longer is moved in several rounds.
@@ -52,52 +97,40 @@ fn entry_len(bytes: usize) -> u32 {
 }
 
 impl Flight {
-    /// The entry that does what is left of the op.
-    pub(super) fn entry(&mut self) -> Entry {
-        let fd = types::Fd(self.fd);
+    /// The call that does what is left of the op.
+    pub(in crate::io) fn call(&mut self) -> Call {
         match &mut self.op {
             Op::Read { at, buf, .. } => {
-                let offset = *at + self.moved as u64;
-                opcode::Read::new(fd, buf.spare_ptr(), entry_len(buf.spare_len())).offset(offset).build()
+                Call::Read { into: buf.spare_ptr(), len: entry_len(buf.spare_len()), at: *at + self.moved as u64 }
             }
-            Op::WriteV { at, bufs, .. } => {
-                vectors::remaining(bufs, self.moved, &mut self.scratch.iovecs);
-                let (vectors, offset) = (&self.scratch.iovecs, *at + self.moved as u64);
-                opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32).offset(offset).build()
-            }
-            Op::WriteSynced { at, bufs, .. } => {
-                vectors::remaining(bufs, self.moved, &mut self.scratch.iovecs);
-                let (vectors, offset) = (&self.scratch.iovecs, *at + self.moved as u64);
-                let entry = opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32).offset(offset);
-                entry.rw_flags(libc::RWF_DSYNC).build()
-            }
-            Op::SyncData { .. } => opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build(),
-            Op::Allocate { at, len, .. } => opcode::Fallocate::new(fd, *len).offset(*at).build(),
-            Op::SetLen { len, .. } => opcode::Ftruncate::new(fd, *len).build(),
-            Op::Close { .. } => opcode::Close::new(fd).build(),
-            Op::Accept { .. } => {
-                let null = std::ptr::null_mut();
-                opcode::Accept::new(fd, null, std::ptr::null_mut()).flags(libc::SOCK_CLOEXEC).build()
-            }
-            Op::Recv { into, .. } => recv_entry(fd, into),
+            Op::WriteV { at, bufs, .. } => write(*at, bufs, self.moved, &mut self.scratch.iovecs, 0),
+            Op::WriteSynced { at, bufs, .. } => write(*at, bufs, self.moved, &mut self.scratch.iovecs, libc::RWF_DSYNC),
+            Op::SyncData { .. } => Call::SyncData,
+            Op::Allocate { at, len, .. } => Call::Allocate { at: *at, len: *len },
+            Op::SetLen { len, .. } => Call::SetLen { len: *len },
+            Op::Close { .. } => Call::Close,
+            Op::Accept { .. } => Call::Accept,
+            Op::Recv { into, .. } => recv(into),
             Op::Send { bufs, .. } => {
                 vectors::remaining(bufs, self.moved, &mut self.scratch.iovecs);
                 self.scratch.message = socket::message(&mut self.scratch.iovecs);
                 let flags = (libc::MSG_WAITALL | libc::MSG_NOSIGNAL) as u32;
-                opcode::SendMsg::new(fd, &raw const self.scratch.message).flags(flags).build()
+                Call::Send { message: &raw const self.scratch.message, flags, zero_copy: self.zero_copy }
             }
             other => unreachable!("{other:?} does not fly"),
         }
     }
 
     /// Takes a completion in: `result` as the kernel gave it, `picked` the buffer it chose for a receive into `Any`.
-    pub(super) fn step(&mut self, result: i32, picked: Option<Buf>) -> Step {
+    pub(in crate::io) fn step(&mut self, result: i32, picked: Option<Buf>) -> Step {
         let step = match result {
             0.. => self.moved_on(result as usize, picked),
             _ => self.failed(-result),
         };
         match step {
-            Step::Again | Step::LostDirect if self.cancelled => Step::Finished(Err(io::ErrorKind::Interrupted.into())),
+            Step::Again | Step::LostDirect | Step::LostZeroCopy if self.cancelled => {
+                Step::Finished(Err(io::ErrorKind::Interrupted.into()))
+            }
             step => step,
         }
     }
@@ -110,7 +143,14 @@ impl Flight {
             (libc::ENOBUFS, Op::Recv { into: RecvInto::Any, .. }) => Step::Again,
             // That client left while it waited; the next may be there.
             (libc::ECONNABORTED, Op::Accept { .. }) => Step::Again,
+            // Something else on the same descriptor was to end.
+            (libc::ECANCELED, Op::Accept { .. } | Op::Recv { .. } | Op::Send { .. }) if !self.cancelled => Step::Again,
             (libc::ECANCELED, _) => Step::Finished(Err(io::ErrorKind::Interrupted.into())),
+            // A flag that it does not know, a socket that cannot, or pages beyond the locked-memory limit.
+            (libc::EINVAL | libc::EOPNOTSUPP | libc::ENOMEM | libc::ENOBUFS, Op::Send { .. }) if self.zero_copy => {
+                self.zero_copy = false;
+                Step::LostZeroCopy
+            }
             // Direct reads go on in whole blocks only; what came before is the end of the file.
             (libc::EINVAL, Op::Read { .. }) if self.moved > 0 => Step::Finished(Ok(count(self.moved))),
             (libc::EINVAL, Op::WriteV { .. } | Op::WriteSynced { .. }) if is_direct() => Step::LostDirect,
@@ -122,7 +162,7 @@ impl Flight {
         self.moved += bytes;
         let complete = match &mut self.op {
             Op::Read { buf, .. } => {
-                // SAFETY: the kernel wrote `bytes` bytes at the spare pointer that `entry` gave it.
+                // SAFETY: the kernel wrote `bytes` bytes at the spare pointer that `call` gave it.
                 unsafe { buf.advance(bytes) };
                 bytes == 0 || buf.spare_len() == 0
             }
@@ -141,15 +181,17 @@ impl Flight {
     }
 }
 
-fn recv_entry(fd: types::Fd, into: &mut RecvInto) -> Entry {
+fn write(at: u64, bufs: &[Slice], moved: usize, iovecs: &mut Vec<libc::iovec>, flags: i32) -> Call {
+    vectors::remaining(bufs, moved, iovecs);
+    Call::WriteV { vectors: iovecs.as_ptr(), count: iovecs.len() as u32, at: at + moved as u64, flags }
+}
+
+fn recv(into: &mut RecvInto) -> Call {
     match into {
-        RecvInto::Any => {
-            opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(bufring::GROUP).build().flags(Flags::BUFFER_SELECT)
-        }
-        RecvInto::Buf(buf) => opcode::Recv::new(fd, buf.spare_ptr(), entry_len(buf.spare_len())).build(),
+        RecvInto::Any => Call::RecvAny,
+        RecvInto::Buf(buf) => Call::Recv { into: buf.spare_ptr(), len: entry_len(buf.spare_len()), flags: 0 },
         RecvInto::Fill(buf) => {
-            let len = entry_len(buf.spare_len());
-            opcode::Recv::new(fd, buf.spare_ptr(), len).flags(libc::MSG_WAITALL).build()
+            Call::Recv { into: buf.spare_ptr(), len: entry_len(buf.spare_len()), flags: libc::MSG_WAITALL }
         }
     }
 }
@@ -164,7 +206,7 @@ fn received(into: &mut RecvInto, bytes: usize, picked: Option<Buf>) -> bool {
             true
         }
         RecvInto::Buf(buf) => {
-            // SAFETY: the kernel wrote `bytes` bytes at the spare pointer that `recv_entry` gave it.
+            // SAFETY: the kernel wrote `bytes` bytes at the spare pointer that `recv` gave it.
             unsafe { buf.advance(bytes) };
             true
         }

@@ -1,7 +1,12 @@
 //! How far the process is, known to all its threads: starting, open to clients, stopping, drained.
+//!
+//! `loom-tests` takes this file as it is and models it, which is why its atomics may be loom's.
 
 use engine::io::Waker;
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Longest that open connections are waited for, in milliseconds.

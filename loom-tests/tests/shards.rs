@@ -53,6 +53,8 @@ enum Missing {
     Wake,
     /// Looks for what the helper did before it silences the bell.
     DriversOrder,
+    /// Looks at the stages before the turn silences the bell, and not after.
+    LookAfterTheBell,
 }
 
 /// One shard and what it knows of the others, by their number.
@@ -168,22 +170,37 @@ impl Shard {
         }
     }
 
-    /// Until every shard has heard everything; as in the node, others may need answers until then.
-    fn run(mut self) -> u64 {
-        while !(self.stages.is_drained() && self.io.tasks_running() == 0 && self.mail.pending_total() == 0) {
-            self.turn();
-            let asks_again = !self.drained && !self.has_finished() && self.unanswered.iter().all(BTreeSet::is_empty);
-            if asks_again || !self.answers.borrow().is_empty() {
-                thread::yield_now();
-                continue;
-            }
-            if self.missing == Missing::SecondLook {
-                self.io.park(None);
-            } else if let Some(_asleep) = self.mail.park() {
-                self.io.park(None);
-            }
+    /// True when every shard has heard everything and nothing of ours is under way; as in the node, others may need
+    /// answers until then.
+    fn has_ended(&self) -> bool {
+        self.stages.is_drained() && self.io.tasks_running() == 0 && self.mail.pending_total() == 0
+    }
+
+    /// True when the next turn has something to do already.
+    fn is_busy(&self) -> bool {
+        let asks_again = !self.drained && !self.has_finished() && self.unanswered.iter().all(BTreeSet::is_empty);
+        asks_again || !self.answers.borrow().is_empty()
+    }
+
+    fn sleep(&mut self) {
+        if self.missing == Missing::SecondLook {
+            self.io.park(None);
+        } else if let Some(_asleep) = self.mail.park() {
+            self.io.park(None);
         }
-        self.asked.iter().sum()
+    }
+
+    /// Turns and sleeps until the end; how many questions it asked.
+    fn run(mut self) -> u64 {
+        loop {
+            let seen_early = self.has_ended();
+            self.turn();
+            let has_ended = if self.missing == Missing::LookAfterTheBell { seen_early } else { self.has_ended() };
+            if has_ended {
+                return self.asked.iter().sum();
+            }
+            if self.is_busy() { thread::yield_now() } else { self.sleep() }
+        }
     }
 }
 
@@ -248,4 +265,10 @@ fn control_without_a_wake() {
 #[should_panic(expected = "deadlock")]
 fn control_a_driver_that_silences_its_bell_too_late() {
     shuttle::check_random(|| talk(2, Missing::DriversOrder), 10_000);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn control_a_loop_that_looks_at_the_stages_too_early() {
+    shuttle::check_random(|| talk(2, Missing::LookAfterTheBell), 10_000);
 }

@@ -21,7 +21,8 @@ pub const END_MS: u64 = 1_900;
 
 const _: () = assert!(DRAIN_MS + FLUSH_MS < END_MS, "the parts fit into the whole");
 
-/// Shared by the signal thread and all shards.
+/// Shared by the signal thread and all shards. A shard looks here in a turn after it has reaped its driver: the reap
+/// silences the bell, and what was looked at before it would be slept over.
 pub struct Stages {
     /// The metadata is complete: clients may come.
     open: AtomicBool,

@@ -16,7 +16,7 @@
 mod buf;
 mod gauge;
 mod limits;
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(test)]
 mod oracle;
 mod poison;
 mod pool;

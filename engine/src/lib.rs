@@ -4,6 +4,8 @@
 //! messages between cores, [`shard`] runs tasks over the seam, [`log`] is the storage engine itself. Nothing here knows
 //! Kafka's requests; the record batch layout comes from the `protocol` crate.
 
+mod sync;
+
 pub mod time;
 
 pub mod mem;

@@ -8,18 +8,12 @@
 
 use engine::io::ShardId;
 use engine::mailbox::{ParkState, mesh_with_slots, ring};
+use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
+use loom_tests::{Bed, bounded};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
-
-/// For the models with too many interleavings: those with at most three preemptions, where most bugs show.
-fn bounded(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(model);
-}
 
 fn push_through(slots: usize, count: usize) {
     loom::model(move || {
@@ -58,6 +52,114 @@ fn two_slots_wrap_in_order() {
     push_through(2, 3);
 }
 
+/// What one end did, and what came of it.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Push { value: usize, taken: bool },
+    Pop(Option<usize>),
+}
+
+/// True if some order of what both ends did is one that a bounded queue would have had.
+fn is_explained(pushes: &[Act], pops: &[Act], queue: &VecDeque<usize>, slots: usize) -> bool {
+    let allowed = |act: Act| {
+        let mut queue = queue.clone();
+        let as_seen = match act {
+            Act::Push { value, taken } => {
+                let has_room = queue.len() < slots;
+                if has_room {
+                    queue.push_back(value);
+                }
+                taken == has_room
+            }
+            Act::Pop(popped) => queue.pop_front() == popped,
+        };
+        as_seen.then_some(queue)
+    };
+    let first = |acts: &[Act]| acts.first().copied().and_then(allowed);
+    (pushes.is_empty() && pops.is_empty())
+        || first(pushes).is_some_and(|queue| is_explained(&pushes[1..], pops, &queue, slots))
+        || first(pops).is_some_and(|queue| is_explained(pushes, &pops[1..], &queue, slots))
+}
+
+/// What an end did that the other one can notice.
+fn noticed(acts: &[Act]) -> Vec<Act> {
+    let is_noticed = |act: &&Act| matches!(act, Act::Push { taken: true, .. } | Act::Pop(Some(_)));
+    acts.iter().filter(is_noticed).copied().collect()
+}
+
+/// Runs `pushes` and `pops` at the same time, none of them repeated, each end calling `between` after each, and hands
+/// what came of it to `judge`.
+fn race(slots: usize, pushes: usize, pops: usize, between: fn(), judge: fn(&[Act], &[Act], usize) -> bool) {
+    loom::model(move || {
+        let (mut sender, mut receiver) = ring(slots);
+        let push = move |value| {
+            let taken = sender.try_push(value).is_ok();
+            between();
+            Act::Push { value, taken }
+        };
+        let pushing = thread::spawn(move || (0..pushes).map(push).collect::<Vec<_>>());
+        let pop = |_| {
+            let popped = receiver.try_pop();
+            between();
+            Act::Pop(popped)
+        };
+        let popped: Vec<_> = (0..pops).map(pop).collect();
+        let pushed = pushing.join().unwrap();
+        assert!(judge(&pushed, &popped, slots), "no queue of {slots} does this: {pushed:?} {popped:?}");
+    });
+}
+
+/// One queue explains both ends.
+fn at_once(pushed: &[Act], popped: &[Act], slots: usize) -> bool {
+    is_explained(pushed, popped, &VecDeque::new(), slots)
+}
+
+/// Each end sees a queue on which the other may be late.
+fn lately(pushed: &[Act], popped: &[Act], slots: usize) -> bool {
+    at_once(pushed, &noticed(popped), slots) && at_once(&noticed(pushed), popped, slots)
+}
+
+/// Pushes and pops of a race.
+const SCRIPTS: [(usize, usize); 7] = [(1, 1), (1, 3), (2, 2), (3, 1), (3, 2), (3, 3), (4, 3)];
+
+#[test]
+fn with_fences_every_race_is_explained_by_one_queue() {
+    let fenced = || fence(Ordering::SeqCst);
+    SCRIPTS.iter().for_each(|&(pushes, pops)| {
+        race(1, pushes, pops, fenced, at_once);
+        race(2, pushes, pops, fenced, at_once);
+    });
+}
+
+#[test]
+fn every_race_is_explained_by_a_queue_that_may_be_late() {
+    SCRIPTS.iter().for_each(|&(pushes, pops)| {
+        race(1, pushes, pops, || (), lately);
+        race(2, pushes, pops, || (), lately);
+    });
+}
+
+/// Full and empty may both be old news at the same time: why `stall` and `announce` fence before they look again.
+#[test]
+#[should_panic(expected = "no queue of 2 does this")]
+fn control_without_fences_one_queue_does_not_explain_it() {
+    race(2, 3, 2, || (), at_once);
+}
+
+#[test]
+fn control_the_oracle_refuses_what_no_queue_does() {
+    let taken = |value| Act::Push { value, taken: true };
+    for (pushes, pops) in [
+        (&[taken(0), taken(1)][..], &[Act::Pop(Some(1))][..]),
+        (&[taken(0)], &[Act::Pop(Some(0)), Act::Pop(Some(0))]),
+        (&[taken(0), taken(1)], &[Act::Pop(None)]),
+        (&[taken(0)], &[Act::Pop(Some(0)), Act::Pop(Some(1))]),
+        (&[Act::Push { value: 0, taken: false }], &[Act::Pop(None)]),
+    ] {
+        assert!(!lately(pushes, pops, 1) && !at_once(pushes, pops, 1), "{pushes:?} {pops:?}");
+    }
+}
+
 #[test]
 fn what_is_queued_is_dropped_once() {
     struct Counted(Arc<AtomicUsize>);
@@ -81,31 +183,6 @@ fn what_is_queued_is_dropped_once() {
         pushing.join().unwrap();
         assert_eq!(drops.load(Ordering::Relaxed), 3);
     });
-}
-
-/// Sleeping and waking as an eventfd does: a wake before the sleep ends the sleep.
-struct Bed {
-    woken: Mutex<bool>,
-    alarm: Condvar,
-}
-
-impl Bed {
-    fn new() -> Bed {
-        Bed { woken: Mutex::new(false), alarm: Condvar::new() }
-    }
-
-    fn notify(&self) {
-        *self.woken.lock().unwrap() = true;
-        self.alarm.notify_one();
-    }
-
-    fn wait(&self) {
-        let mut woken = self.woken.lock().unwrap();
-        while !*woken {
-            woken = self.alarm.wait(woken).unwrap();
-        }
-        *woken = false;
-    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The mailbox on real threads, at a capacity that overflows all the time and with readers that really sleep. If a
 //! wake-up gets lost the test does not end; the limit on each sleep turns that into a failure.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use engine::io::ShardId;

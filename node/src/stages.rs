@@ -1,7 +1,12 @@
 //! How far the process is, known to all its threads: starting, open to clients, stopping, drained.
+//!
+//! `loom-tests` takes this file as it is and models it, which is why its atomics may be loom's.
 
 use engine::io::Waker;
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Longest that open connections are waited for, in milliseconds.
@@ -16,7 +21,8 @@ pub const END_MS: u64 = 1_900;
 
 const _: () = assert!(DRAIN_MS + FLUSH_MS < END_MS, "the parts fit into the whole");
 
-/// Shared by the signal thread and all shards.
+/// Shared by the signal thread and all shards. A shard looks here in a turn after it has reaped its driver: the reap
+/// silences the bell, and what was looked at before it would be slept over.
 pub struct Stages {
     /// The metadata is complete: clients may come.
     open: AtomicBool,

@@ -1,11 +1,11 @@
 //! `cargo xtask check`: everything CI checks, in the order in which a mistake is cheapest to find. Changes nothing.
 
-use crate::{codegen, fuzz, layering, tidy};
+use crate::{codegen, fuzz, layering, models, tidy};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-/// Format, text rules, layers, generated code, clippy, every Rust test, the models under loom.
+/// Format, text rules, layers, generated code, clippy, every Rust test, the models under loom, shards under shuttle.
 pub(crate) fn check(root: &Path) -> Result<(), String> {
     step("format", || run(root, "cargo", &["fmt", "--all", "--check"], &[]))?;
     step("tidy", || tidy::check(root))?;
@@ -15,7 +15,8 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
         run(root, "cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
     })?;
     step("tests", || run(root, "cargo", &["test", "--quiet", "--workspace"], &[]))?;
-    step("loom", || loom(root))
+    step("loom", || models::loom(root))?;
+    step("shuttle, briefly", || models::shuttle(root, None))
 }
 
 /// Writes what `check` would complain about and a machine can mend.
@@ -24,18 +25,12 @@ pub(crate) fn fix(root: &Path) -> Result<(), String> {
     run(root, "cargo", &["fmt", "--all"], &[])
 }
 
-/// The models: every interleaving of the lock-free parts. A folder of its own, because the flag rebuilds everything.
-pub(crate) fn loom(root: &Path) -> Result<(), String> {
-    let target = root.join("target/loom").display().to_string();
-    let env = [("RUSTFLAGS", "--cfg loom"), ("CARGO_TARGET_DIR", target.as_str())];
-    run(root, "cargo", &["test", "--quiet", "--release", "-p", "loom-tests"], &env)
-}
-
 /// Every test there is: `check`, the schema against Kafka's own, and the unmodified clients on a release build.
 pub(crate) fn test(root: &Path) -> Result<(), String> {
     check(root)?;
     step("install clients", || clients_install(root))?;
     step("schema against Kafka 4.3.1", || crate::validate_schema::run(root, None))?;
+    step("sanitizers", || crate::sanitize::where_possible(root))?;
     step("simulate, briefly", || crate::simulate::brief(root))?;
     step("rigs, briefly", || crate::rigs::short(root))?;
     step("fuzz, briefly", || fuzz::tests(root).and_then(|()| fuzz::brief(root, "2")))?;

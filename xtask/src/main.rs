@@ -13,7 +13,9 @@ mod codegen_samples;
 mod fuzz;
 mod hostile;
 mod layering;
+mod models;
 mod rigs;
+mod sanitize;
 mod simulate;
 mod tidy;
 mod validate_schema;
@@ -23,12 +25,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask <command>
-  check                         format, text rules, layers, generated code, clippy, Rust tests, loom models; changes nothing
+  check                         format, text rules, layers, generated code, clippy, Rust tests, loom models, shuttle; changes nothing
   fix                           write what check would complain about: generated code, format
   test                          check, then everything with real clients, after installing them into .cache/
   clients [PYTEST ARGS]         only the client suite, e.g. `clients -k groups`, `clients --against kafka`
   install                       install the clients and Kafka 4.3.1 into .cache/
   loom                          only the models of the lock-free parts
+  shuttle [RUNS]                whole shards under random schedules, so many for each test
+  sanitize [address|thread]     buffers, mailboxes and drivers under the address and the thread sanitizer
+  miri                          buffers and mailboxes under miri; needs a nightly toolchain with it
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
   sim MINUTES                   simulated clusters on all cores for so long
@@ -48,7 +53,12 @@ fn main() -> ExitCode {
         ["test"] => check::test(&root()),
         ["clients", rest @ ..] => check::clients(&root(), rest),
         ["install"] => check::clients_install(&root()),
-        ["loom"] => check::loom(&root()),
+        ["loom"] => models::loom(&root()),
+        ["shuttle"] => models::shuttle(&root(), None),
+        ["shuttle", runs] => models::shuttle(&root(), Some(runs)),
+        ["sanitize"] => sanitize::sanitize(&root(), None),
+        ["sanitize", only] => sanitize::sanitize(&root(), Some(only)),
+        ["miri"] => sanitize::miri(&root()),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
         ["sim", minutes] => simulate::campaign(&root(), minutes),

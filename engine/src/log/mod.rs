@@ -26,6 +26,8 @@ mod check;
 mod journal;
 
 mod chunk;
+#[cfg(test)]
+mod chunk_oracle;
 mod space;
 mod writer;
 

@@ -2,8 +2,8 @@
 
 use super::park::ParkState;
 use super::ring::{Receiver, Sender, ring};
-use super::sync::Arc;
 use crate::io::ShardId;
+use crate::sync::Arc;
 use std::collections::VecDeque;
 
 /// Values that a ring holds. Enough that a turn's worth of messages rarely overflows, few enough that the slots of a pair

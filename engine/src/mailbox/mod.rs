@@ -9,13 +9,14 @@
 //! and moves up at the next flush. How much that is ([`Endpoint::pending`]) is for the node to act on, by reading no more
 //! from sockets. Order is kept for each pair, and promised for nothing else.
 //!
-//! Every atomic comes from [`sync`], so that the models in the `loom-tests` crate run this very code.
+//! Every atomic comes from the crate's `sync`, so that the models in the `loom-tests` crate run this very code.
 
 mod mesh;
 mod park;
 mod ring;
-mod sync;
+mod signal;
 
 pub use mesh::{Endpoint, Parking, mesh, mesh_with_slots};
 pub use park::ParkState;
 pub use ring::{Receiver, Sender, ring};
+pub use signal::Signal;

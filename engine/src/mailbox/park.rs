@@ -10,7 +10,7 @@
 //! Both sides write, fence and read (Dekker): at least one of them sees the other's write, so either the writer wakes or
 //! the reader does not sleep. Without either fence, or without the second look, wake-ups get lost; `loom-tests` shows it.
 
-use super::sync::{AtomicBool, Ordering, fence};
+use crate::sync::{AtomicBool, Ordering, fence};
 use crossbeam_utils::CachePadded;
 
 /// Whether one reader is parked, or about to be.

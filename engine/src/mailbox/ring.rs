@@ -5,7 +5,7 @@
 //! Each side keeps a copy of the other's index and looks again only when the copy says full or empty.
 
 use super::park::take;
-use super::sync::{Arc, AtomicBool, AtomicUsize, Ordering, UnsafeCell, fence};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, UnsafeCell, fence};
 use crossbeam_utils::CachePadded;
 use std::mem::MaybeUninit;
 

@@ -2,9 +2,10 @@
 
 use super::region::Region;
 use super::slice::{Slice, TailMemory};
+use super::track;
+use crate::sync::Arc;
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 /// Unique memory: `len` bytes that were written, and room up to `capacity`.
 ///
@@ -95,12 +96,14 @@ impl Buf {
 
     /// What was written.
     pub fn as_slice(&self) -> &[u8] {
+        track::reading(self.ptr.as_ptr(), self.len);
         // SAFETY: everything below `len` was written, and this Buf is its only owner.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 
     /// What was written, to change it.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        track::writing(self.ptr.as_ptr(), self.len);
         // SAFETY: as in as_slice, and &mut self keeps every other view away.
         unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
     }
@@ -108,6 +111,7 @@ impl Buf {
     /// Appends a copy of `bytes`, which must fit.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         assert!(bytes.len() <= self.spare_len(), "{} bytes do not fit {} spare ones", bytes.len(), self.spare_len());
+        track::writing(self.spare_ptr(), bytes.len());
         // SAFETY: the spare room is ours, and `bytes` cannot overlap it since nobody else may see it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.spare_ptr(), bytes.len()) };
         self.len += bytes.len();
@@ -123,6 +127,7 @@ impl Buf {
     /// Appends `count` zero bytes, which must fit.
     pub fn fill_zero(&mut self, count: usize) {
         assert!(count <= self.spare_len(), "{count} zeros do not fit {} spare bytes", self.spare_len());
+        track::writing(self.spare_ptr(), count);
         // SAFETY: the spare room is ours and at least `count` bytes.
         unsafe { std::ptr::write_bytes(self.spare_ptr(), 0, count) };
         self.len += count;
@@ -159,6 +164,7 @@ impl Buf {
     /// The first `count` bytes at [`Buf::spare_ptr`] were written since.
     pub(crate) unsafe fn advance(&mut self, count: usize) {
         assert!(count <= self.spare_len(), "the kernel wrote {count} bytes into {} spare ones", self.spare_len());
+        track::writing(self.spare_ptr(), count);
         self.len += count;
     }
 

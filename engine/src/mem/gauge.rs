@@ -1,7 +1,6 @@
 //! How much memory of one kind is alive, wherever it is by now.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicUsize, Ordering};
 
 /// Counts the memory of all buffers made with it, from then on until the last slice of each is dropped, on any thread.
 ///

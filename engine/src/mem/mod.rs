@@ -16,10 +16,14 @@
 mod buf;
 mod gauge;
 mod limits;
+#[cfg(test)]
+mod oracle;
+mod poison;
 mod pool;
 mod region;
 mod slice;
 mod tail;
+mod track;
 
 pub use buf::Buf;
 pub use gauge::Gauge;
@@ -27,6 +31,8 @@ pub use limits::BLOCK;
 pub use pool::{pooled_bytes, trim};
 pub use slice::Slice;
 pub use tail::{Lease, Tail};
+#[cfg(loom)]
+pub use track::scribble;
 
 /// `bytes` rounded up to whole blocks.
 pub const fn round_up_to_block(bytes: usize) -> usize {

@@ -1,12 +1,18 @@
 //! The idle memory of one thread, by size class.
 
 use super::limits::{CLASS_MAX, CLASS_MIN, CLASSES, POOL_BYTES_MAX};
-use super::region;
+use super::{poison, region};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 
+#[cfg(not(loom))]
 thread_local! {
     static LOCAL: RefCell<Pool> = const { RefCell::new(Pool::new()) };
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static LOCAL: RefCell<Pool> = RefCell::new(Pool::new());
 }
 
 struct Pool {
@@ -57,12 +63,12 @@ impl Drop for Pool {
 
 /// Bytes of idle memory that this thread keeps for reuse.
 pub fn pooled_bytes() -> usize {
-    LOCAL.with_borrow(|pool| pool.bytes)
+    LOCAL.with(|pool| pool.borrow().bytes)
 }
 
 /// Gives this thread's idle memory back to the system.
 pub fn trim() {
-    LOCAL.with_borrow_mut(Pool::release_all);
+    LOCAL.with(|pool| pool.borrow_mut().release_all());
 }
 
 fn class_of(size: usize) -> Option<usize> {
@@ -93,6 +99,7 @@ pub(super) fn give(ptr: NonNull<u8>, size: usize) -> bool {
             let mut pool = pool.borrow_mut();
             let fits = pool.make_room(class, size);
             if fits {
+                poison::forbid(ptr.as_ptr(), size);
                 pool.free[class].push(ptr);
                 pool.bytes += size;
             }

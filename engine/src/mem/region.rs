@@ -2,7 +2,7 @@
 
 use super::gauge::Counted;
 use super::limits::{BLOCK, CLASS_MAX, CLASS_MIN, HUGE_PAGE};
-use super::pool;
+use super::{poison, pool, track};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -25,6 +25,9 @@ impl Region {
     pub(super) fn new(bytes: usize) -> Region {
         let size = size_for(bytes);
         let ptr = pool::take(size).unwrap_or_else(|| allocate(size));
+        poison::allow(ptr.as_ptr(), bytes);
+        // SAFETY: the memory is at least as large as asked.
+        poison::forbid(unsafe { ptr.as_ptr().add(bytes) }, size - bytes);
         Region { ptr, size, counted: None }
     }
 
@@ -58,13 +61,19 @@ fn size_for(bytes: usize) -> usize {
 fn layout(size: usize) -> Layout {
     #[expect(
         clippy::expect_used,
-        reason = "BLOCK is a power of two and size_for's callers hold slices, which end at isize::MAX"
+        reason = "both alignments are powers of two and size_for's callers hold slices, which end at isize::MAX"
     )]
-    Layout::from_size_align(size, BLOCK).expect("a size class is a valid layout")
+    Layout::from_size_align(size, if size >= HUGE_PAGE { HUGE_PAGE } else { BLOCK })
+        .expect("a size class is a valid layout")
+}
+
+/// True for memory from the kernel itself. Miri cannot cut a mapping to size, and takes the allocator's.
+const fn is_mapped(size: usize) -> bool {
+    size >= HUGE_PAGE && !cfg!(miri)
 }
 
 fn allocate(size: usize) -> NonNull<u8> {
-    if size >= HUGE_PAGE {
+    if is_mapped(size) {
         return map_huge(size);
     }
     let layout = layout(size);
@@ -78,7 +87,9 @@ fn allocate(size: usize) -> NonNull<u8> {
 /// # Safety
 /// `ptr` came from [`allocate`] with this `size` and nobody uses it any more.
 pub(super) unsafe fn release(ptr: NonNull<u8>, size: usize) {
-    if size >= HUGE_PAGE {
+    track::released(ptr.as_ptr(), size);
+    poison::allow(ptr.as_ptr(), size);
+    if is_mapped(size) {
         // SAFETY: map_huge left exactly this range mapped, and the caller owns it.
         let rc = unsafe { libc::munmap(ptr.as_ptr().cast(), size) };
         assert!(rc == 0, "munmap of our own mapping failed");

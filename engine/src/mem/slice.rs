@@ -2,12 +2,12 @@
 
 use super::limits::BLOCK;
 use super::region::Region;
+use super::track;
+use crate::sync::{Arc, AtomicBool, Ordering};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, Range};
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Immutable bytes that may be shared between owners and threads; cloning counts a reference.
 #[derive(Clone)]
@@ -133,6 +133,7 @@ impl Deref for Slice {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
+        track::reading(self.ptr.as_ptr(), self.len);
         // SAFETY: the constructors took `len` written bytes at `ptr` that nobody changes while `memory` is held.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }

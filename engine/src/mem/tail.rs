@@ -2,9 +2,10 @@
 
 use super::buf::{Buf, Home, LentRange};
 use super::slice::{Slice, TailMemory};
+use super::track;
+use crate::sync::Arc;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Page-aligned memory that fills from the front.
 ///
@@ -70,7 +71,11 @@ impl Tail {
         assert!(bytes.len() <= self.room(), "{} bytes do not fit {} of room", bytes.len(), self.room());
         let start = self.len;
         // SAFETY: the room is inside the memory; slices end at `published`, no lease is out, so nobody sees it.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.ptr().as_ptr().add(start), bytes.len()) };
+        unsafe {
+            let room = self.memory.ptr().as_ptr().add(start);
+            track::writing(room, bytes.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len());
+        }
         self.len += bytes.len();
         start..self.len
     }
@@ -80,6 +85,7 @@ impl Tail {
         // SAFETY: the range was written, slices end at `published`, a lease starts at `len`, and &mut self is unique.
         unsafe {
             let start = self.memory.ptr().as_ptr().add(self.published);
+            track::writing(start, self.len - self.published);
             std::slice::from_raw_parts_mut(start, self.len - self.published)
         }
     }

@@ -1,18 +1,15 @@
-//! Waking a driver that waits in the kernel: an eventfd and a flag that makes repeated wakes cheap.
-//!
-//! The driver drains first the eventfd and then the flag, and its shard looks into mailboxes only after that. A wake
-//! that found the flag set was skipped, but then its message was sent before the flag was cleared, so the shard sees it.
+//! Waking a driver that waits in the kernel: an eventfd behind a [`Signal`], which says why no wake gets lost.
 
 use super::check;
 use crate::io::Waker;
+use crate::mailbox::Signal;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Shared between a driver and everybody who wakes it.
 pub(in crate::io) struct EventWaker {
     event: OwnedFd,
-    signalled: AtomicBool,
+    signal: Signal,
 }
 
 impl EventWaker {
@@ -22,7 +19,7 @@ impl EventWaker {
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | flags) })?;
         // SAFETY: the kernel just gave us this descriptor.
         let event = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
-        Ok(EventWaker { event, signalled: AtomicBool::new(false) })
+        Ok(EventWaker { event, signal: Signal::new() })
     }
 
     pub(in crate::io) fn fd(&self) -> RawFd {
@@ -37,15 +34,15 @@ impl EventWaker {
         self.clear();
     }
 
-    /// Clears the flag after the eventfd was read. Read-modify-write, so that it sees what a skipped wake published.
+    /// Clears the flag after the eventfd was read.
     pub(in crate::io) fn clear(&self) {
-        self.signalled.swap(false, Ordering::AcqRel);
+        self.signal.lower();
     }
 }
 
 impl Waker for EventWaker {
     fn wake(&self) {
-        if !self.signalled.swap(true, Ordering::AcqRel) {
+        if self.signal.raise() {
             let one = 1u64;
             // SAFETY: the kernel reads 8 bytes of a value we own. It cannot fail: the counter never nears its maximum.
             unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };

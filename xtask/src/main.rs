@@ -3,6 +3,7 @@
 //! Only the table of commands is here; each command has a file of its own.
 
 mod agreement;
+mod bench;
 mod check;
 mod codegen;
 mod codegen_keys;
@@ -28,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   test                          check, then everything with real clients, after installing them into .cache/
   clients [PYTEST ARGS]         only the client suite, e.g. `clients -k groups`, `clients --against kafka`
   install                       install the clients and Kafka 4.3.1 into .cache/
+  install-peers                 build NATS JetStream's server into .cache/bin, for the comparison; needs Go
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["test"] => check::test(&root()),
         ["clients", rest @ ..] => check::clients(&root(), rest),
         ["install"] => check::clients_install(&root()),
+        ["install-peers"] => bench::install_peers(&root()),
         ["loom"] => check::loom(&root()),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),

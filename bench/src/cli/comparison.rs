@@ -157,6 +157,7 @@ impl Compare {
         }
         self.check_programs(&plan)?;
         machine::raise_file_limit();
+        bench::peers::process::sweep(&self.dir);
         let session = plan.session();
         let mut results = Results::open(&self.files.results, &session, self.fresh)
             .map_err(|e| format!("{}: {e}", self.files.results.display()))?;

@@ -23,8 +23,8 @@ pub(super) fn run(job: &Job<'_>, block: usize, depth: usize) -> Result<Value, Me
 fn engine(job: &Job<'_>, block: usize, depth: usize) -> Result<Value, MeasureError> {
     let failed = |reason: String| MeasureError::Load { program: "bench append".into(), reason };
     let me = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
-    let output = Command::new("taskset")
-        .args(["-c", &job.context.broker_cpu.to_string()])
+    let output = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "taskset", "-c", &job.context.broker_cpu.to_string()])
         .arg(me)
         .args(["append", "--json", "--io", &job.context.tools.io])
         .args(["--block", &block.to_string(), "--depth", &depth.to_string()])

@@ -27,8 +27,8 @@ impl Job<'_> {
     pub(super) fn drive(&self, broker: &Broker, words: &[String]) -> Result<Value, MeasureError> {
         let failed = |reason: String| MeasureError::Load { program: "the load generator".into(), reason };
         let me = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
-        let mut child = Command::new("taskset")
-            .args(["-c", &self.context.load_cpu.to_string()])
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "taskset", "-c", &self.context.load_cpu.to_string()])
             .arg(me)
             .args(words)
             .args(["--bootstrap", &broker.address.to_string(), "--json"])
@@ -36,7 +36,7 @@ impl Job<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| failed(format!("taskset: {e}; is util-linux installed?")))?;
+            .map_err(|e| failed(format!("setpriv: {e}; is util-linux installed?")))?;
         let mut before = Sample::now(broker);
         let mut last = String::new();
         let stdout = child.stdout.take().ok_or_else(|| failed("no output".into()))?;

@@ -68,8 +68,19 @@ fn under_java(job: &Job<'_>, broker: &Broker) -> Result<Vec<(&'static str, f64)>
 }
 
 fn start(job: &Job<'_>, broker: &Broker, payload: &std::path::Path) -> std::io::Result<Child> {
-    Command::new("taskset")
-        .args(["-c", &job.context.load_cpu.to_string(), "java", "-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-cp"])
+    Command::new("setpriv")
+        .args([
+            "--pdeathsig",
+            "KILL",
+            "taskset",
+            "-c",
+            &job.context.load_cpu.to_string(),
+            "java",
+            "-Xms512m",
+            "-Xmx512m",
+            "-XX:+UseG1GC",
+            "-cp",
+        ])
         .arg(format!("{}/*", job.context.tools.kafka_libs.display()))
         .args(["org.apache.kafka.tools.ProducerPerformance", "--topic", TOPIC, "--reporting-interval", "1000"])
         .args(["--bootstrap-server", &broker.address.to_string()])

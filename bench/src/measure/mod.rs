@@ -17,6 +17,7 @@ use crate::load::{self, nats};
 use crate::peers::{Broker, BrokerError, Contender, MemoryGroup, Peer, Setup, Tools};
 use crate::scenario::{Scenario, Timing, Work};
 use serde_json::Value;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -161,19 +162,36 @@ impl Job<'_> {
     }
 }
 
-/// Until every partition of a topic has a leader.
+/// Until every partition of a topic has a leader that serves it: Kafka's metadata name one a moment before it does.
 fn wait_for_leaders(broker: &Broker, topic: &str, partitions: i32, within: Duration) -> Result<(), MeasureError> {
     let request = frames::metadata(topic)?;
     let begin = Instant::now();
+    let mut served = 0;
     while begin.elapsed() < within {
         let led = load::ask(broker.address, &request).ok().and_then(|answer| frames::leaders(&answer).ok());
         if led == usize::try_from(partitions).ok() {
-            return Ok(());
+            served = serving(broker, topic, served, partitions)?;
+            if served == partitions {
+                return Ok(());
+            }
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     let what = format!("a leader for each of {partitions} partitions");
     Err(MeasureError::Late { what, seconds: within.as_secs() })
+}
+
+/// The first partition from `from` on that does not answer a fetch of its start.
+fn serving(broker: &Broker, topic: &str, from: i32, partitions: i32) -> Result<i32, MeasureError> {
+    let Ok(mut socket) = TcpStream::connect(broker.address) else { return Ok(from) };
+    for partition in from..partitions {
+        let mut fetch = frames::FetchTemplate::new(topic, partition, 1, 0)?;
+        let serves = |answer: Vec<u8>| matches!(frames::fetch_head(&answer, answer.len()), Ok(Some(_)));
+        if !load::ask_on(&mut socket, fetch.at(0)).is_ok_and(serves) {
+            return Ok(partition);
+        }
+    }
+    Ok(partitions)
 }
 
 /// Whether `path` is there, with what to do when it is not.

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Kernel clock ticks a second in /proc/PID/stat; fixed at 100 in Linux's user interface.
 const TICKS_PER_S: f64 = 100.0;
 
+/// Folders of brokers begin like this, the id of the process that made them follows.
+const FOLDER_PREFIX: &str = "ringlog-bench-";
+
 /// How long a broker may take until it listens, in seconds: Kafka reads every begun segment of a killed one's logs.
 const LISTENS_WITHIN_S: u64 = 600;
 
@@ -128,7 +131,7 @@ impl Broker {
     /// Starts a broker with a folder of its own and waits until it listens.
     pub fn start(setup: &Setup<'_>) -> Result<Broker, BrokerError> {
         let folder = tempfile::Builder::new()
-            .prefix("ringlog-bench-")
+            .prefix(&format!("{FOLDER_PREFIX}{}-", std::process::id()))
             .tempdir_in(setup.parent)
             .map_err(|e| BrokerError::file(setup.parent, e))?;
         let port = free_port().map_err(|e| BrokerError::file(Path::new("a free port on 127.0.0.1"), e))?;
@@ -209,9 +212,22 @@ fn confined(program: Vec<String>, cpu: usize, group: Option<&MemoryGroup>) -> Ve
         let enter = format!("echo $$ > '{}' && exec \"$@\"", group.procs().display());
         words.extend(["sh".to_owned(), "-c".to_owned(), enter, "sh".to_owned()]);
     }
-    words.extend(["taskset".to_owned(), "-c".to_owned(), cpu.to_string()]);
+    // It ends with us, however we end.
+    words.extend(["setpriv", "--pdeathsig", "KILL", "taskset", "-c", &cpu.to_string()].map(str::to_owned));
     words.extend(program);
     words
+}
+
+/// Removes the folders that comparisons left which were killed.
+pub fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let pid = name.strip_prefix(FOLDER_PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn spawn(words: &[String], log: &Path, what: &str) -> Result<Child, BrokerError> {
@@ -243,5 +259,20 @@ mod tests {
         let mut child = spawn(&words, &log, "echo").unwrap();
         assert!(child.wait().unwrap().success());
         assert_eq!(fs::read_to_string(log).unwrap().trim(), child.id().to_string());
+    }
+
+    #[test]
+    fn only_the_folders_of_the_dead_are_swept() {
+        let parent = tempfile::tempdir().unwrap();
+        let mine = format!("{FOLDER_PREFIX}{}-abc", std::process::id());
+        // Process ids end below this.
+        for name in [&mine, "ringlog-bench-4194999-abc", "ringlog-bench-notes", "data"] {
+            fs::create_dir(parent.path().join(name)).unwrap();
+        }
+        sweep(parent.path());
+        let mut left: Vec<String> =
+            fs::read_dir(parent.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["data".to_owned(), mine, "ringlog-bench-notes".to_owned()]);
     }
 }

@@ -122,15 +122,16 @@ fn pair(plan: &Plan, scenario: &Scenario, contenders: &[Contender], round: usize
         println!("    {}", report::line(contender, &figures));
         runs.push((contender.id().to_owned(), figures));
     }
-    Ok(Pair { scenario: scenario.name.clone(), round, fio_mb_per_s, runs, facts: facts(plan) })
+    Ok(Pair { scenario: scenario.name.clone(), round, fio_mb_per_s, runs, facts: facts(context) })
 }
 
-fn facts(plan: &Plan) -> Value {
-    let mut facts = machine::facts(&plan.context.tools.ringlog);
+/// What a pair was measured on, and when.
+pub(crate) fn facts(context: &Context) -> Value {
+    let mut facts = machine::facts(&context.tools.ringlog);
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     facts["at_unix"] = json!(at);
-    facts["seconds"] = json!(plan.context.timing.seconds);
-    facts["io"] = json!(plan.context.tools.io);
+    facts["seconds"] = json!(context.timing.seconds);
+    facts["io"] = json!(context.tools.io);
     facts
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The generator: [`frames`] encodes requests once, [`load`] drives connections from one thread, [`stats`] counts; [`append`]
 //! drives our engine without a broker. The comparison: [`scenario`] has workloads and their [`goal`]s as data, [`peers`]
-//! starts and measures processes, [`measure`] carries a scenario out, [`compare`] decides what runs when, [`results`] keeps
+//! starts and measures processes, [`measure`] carries a scenario out, [`compare`] decides what runs when ([`drivers`]: between our own), [`results`] keeps
 //! it, [`estimate`] says how far it can be trusted, [`report`] tells it. [`machine`] and [`disk`] know the host.
 
 pub mod frames;
@@ -27,5 +27,6 @@ pub mod measure;
 pub mod results;
 
 pub mod compare;
+pub mod drivers;
 
 pub mod report;

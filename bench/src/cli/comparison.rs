@@ -1,9 +1,9 @@
 //! `compare` and `report`.
 
+use super::host::Host;
 use bench::compare::{self, Outcome, Plan};
-use bench::measure::{self, Context};
-use bench::peers::process::KafkaTuning;
-use bench::peers::{Peer, Tools};
+use bench::measure;
+use bench::peers::Peer;
 use bench::results::Results;
 use bench::scenario::{Scenario, Timing, Work, table};
 use bench::{machine, report};
@@ -71,58 +71,7 @@ pub(crate) struct Compare {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
-    tools: ToolArgs,
-    /// Folder on the disk to be measured.
-    #[arg(long, default_value = ".")]
-    dir: PathBuf,
-    /// Processor of the broker.
-    #[arg(long, default_value_t = 0)]
-    broker_cpu: usize,
-    /// Processor of the load.
-    #[arg(long, default_value_t = 1)]
-    load_cpu: usize,
-}
-
-#[derive(Args)]
-pub(crate) struct ToolArgs {
-    /// Our binary.
-    #[arg(long, default_value = "target/release/ringlog")]
-    ringlog: PathBuf,
-    /// Our I/O driver.
-    #[arg(long, default_value = "auto")]
-    io: String,
-    /// Folder with Kafka's jars, as `cargo xtask install` leaves them.
-    #[arg(long, default_value = ".cache/kafka/libs")]
-    kafka: PathBuf,
-    /// Kafka's heap in MiB.
-    #[arg(long, default_value_t = KafkaTuning::default().heap_mib)]
-    kafka_heap: u64,
-    /// Kafka's num.network.threads.
-    #[arg(long, default_value_t = KafkaTuning::default().network_threads)]
-    kafka_network_threads: u32,
-    /// Kafka's num.io.threads.
-    #[arg(long, default_value_t = KafkaTuning::default().io_threads)]
-    kafka_io_threads: u32,
-    /// nats-server, as `cargo xtask install-peers` leaves it.
-    #[arg(long, default_value = ".cache/bin/nats-server")]
-    nats: PathBuf,
-}
-
-impl ToolArgs {
-    fn tools(&self) -> Tools {
-        let kafka = KafkaTuning {
-            heap_mib: self.kafka_heap,
-            network_threads: self.kafka_network_threads,
-            io_threads: self.kafka_io_threads,
-        };
-        Tools {
-            ringlog: self.ringlog.clone(),
-            io: self.io.clone(),
-            kafka_libs: self.kafka.clone(),
-            kafka,
-            nats: self.nats.clone(),
-        }
-    }
+    host: Host,
 }
 
 #[derive(Args)]
@@ -157,7 +106,7 @@ impl Compare {
         }
         self.check_programs(&plan)?;
         machine::raise_file_limit();
-        bench::peers::process::sweep(&self.dir);
+        bench::peers::process::sweep(&plan.context.dir);
         let session = plan.session();
         let mut results = Results::open(&self.files.results, &session, self.fresh)
             .map_err(|e| format!("{}: {e}", self.files.results.display()))?;
@@ -196,13 +145,7 @@ impl Compare {
             restart_bytes: self.restart_gb.map_or(base.restart_bytes, |gb| (gb * 1e9) as u64),
             ..base
         };
-        let context = Context {
-            tools: self.tools.tools(),
-            dir: self.dir.clone(),
-            broker_cpu: self.broker_cpu,
-            load_cpu: self.load_cpu,
-            timing,
-        };
+        let context = self.host.context(timing);
         let minutes = self.minutes.or(self.quick.then_some(QUICK_MINUTES));
         Plan {
             context,

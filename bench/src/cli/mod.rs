@@ -1,7 +1,10 @@
-//! The commands: [`drive`] is the load generator, [`comparison`] what compares and reports.
+//! The commands: [`drive`] is the load generator, [`comparison`] what compares and reports,
+//! [`drivers`] compares our own; [`host`] says where things are.
 
 mod comparison;
 mod drive;
+mod drivers;
+mod host;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +29,8 @@ enum Cmd {
     Append(drive::Append),
     /// Run scenarios on Ringlog and its rivals in turn; print a table, write an HTML report. Goes on where it stopped.
     Compare(Box<comparison::Compare>),
+    /// Run scenarios on each of our I/O drivers in turn and print the table of the four.
+    Drivers(drivers::Drivers),
     /// Write the table and the report of results that are there.
     Report(comparison::Report),
 }
@@ -39,6 +44,7 @@ impl Cli {
             Cmd::CatchUp(args) => args.run(),
             Cmd::Append(args) => args.run(),
             Cmd::Compare(args) => args.run(),
+            Cmd::Drivers(args) => args.run(),
             Cmd::Report(args) => args.run(),
         }
     }

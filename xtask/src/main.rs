@@ -30,6 +30,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   clients [PYTEST ARGS]         only the client suite, e.g. `clients -k groups`, `clients --against kafka`
   install                       install the clients and Kafka 4.3.1 into .cache/
   install-peers                 build NATS JetStream's server into .cache/bin, for the comparison; needs Go
+  bench-regress [--save] [PERCENT]  criterion's benches of the hot path: keep them as baseline, or fail when one is slower by more than so much (15)
   loom                          only the models of the lock-free parts
   fuzz SECONDS                  every fuzz target for that long
   agreement SEEDS [FIRST]       power cuts after every operation on the simulated disk and on real ones; needs root
@@ -51,6 +52,12 @@ fn main() -> ExitCode {
         ["clients", rest @ ..] => check::clients(&root(), rest),
         ["install"] => check::clients_install(&root()),
         ["install-peers"] => bench::install_peers(&root()),
+        ["bench-regress", "--save"] => bench::regress(&root(), true, 0.0),
+        ["bench-regress"] => bench::regress(&root(), false, 15.0),
+        ["bench-regress", percent] => percent
+            .parse()
+            .map_err(|error| format!("{percent}: {error}"))
+            .and_then(|p| bench::regress(&root(), false, p)),
         ["loom"] => check::loom(&root()),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),

@@ -13,6 +13,11 @@ mod run;
 
 pub mod nats;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 pub(crate) use clock::cpu_time;
 pub use plan::{Goes, LoadError, Pace, Plan, Readers, Window, Writers};
 pub use run::run;

@@ -1,7 +1,9 @@
-//! A load generator for any Kafka broker, and the comparison that runs ours and Kafka on the same core.
+//! A load generator for any Kafka broker, and the comparison that runs ours, Kafka and others on the same core.
 //!
-//! [`frames`] encodes requests once; [`load`] drives connections from one thread; [`stats`] counts; [`brokers`] starts
-//! and measures broker processes; [`compare`] runs scenarios in interleaved rounds and prints the table.
+//! The generator: [`frames`] encodes requests once, [`load`] drives connections from one thread, [`stats`] counts; [`append`]
+//! drives our engine without a broker. The comparison: [`scenario`] has workloads and their [`goal`]s as data, [`peers`]
+//! starts and measures processes, [`measure`] carries a scenario out, [`compare`] decides what runs when ([`drivers`]: between our own), [`results`] keeps
+//! it, [`estimate`] says how far it can be trusted, [`report`] tells it. [`machine`] and [`disk`] know the host.
 
 pub mod frames;
 
@@ -9,6 +11,22 @@ pub mod stats;
 
 pub mod load;
 
-pub mod brokers;
+pub mod append;
+
+pub mod peers;
+
+pub mod disk;
+pub mod machine;
+
+pub mod estimate;
+pub mod goal;
+pub mod scenario;
+
+pub mod measure;
+
+pub mod results;
 
 pub mod compare;
+pub mod drivers;
+
+pub mod report;

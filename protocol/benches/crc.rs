@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-const SIZES: [usize; 6] = [40, 64, 256, 1 << 10, 16 << 10, 1 << 20];
+const SIZES: [usize; 8] = [40, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20];
 
 fn crc(criterion: &mut Criterion) {
     let data: Vec<u8> = (0..(1_u32 << 20) + 64).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();

@@ -17,13 +17,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("node", &["protocol", "engine", "broker", "transport-tcp", "transport-quic", "marks"]),
     ("sim", &["protocol", "engine", "broker", "transport-tcp", "transport-quic", "node", "marks"]),
     ("rigs", &["protocol"]),
-    ("bench", &["protocol"]),
+    ("bench", &["protocol", "engine"]),
     ("loom-tests", &["engine"]),
     ("xtask", &[]),
 ];
 
 /// What tests and benches of a crate may use on top.
-const TESTS_MAY: &[(&str, &[&str])] = &[("bench", &["engine"]), ("node", &["faultfs"])];
+const TESTS_MAY: &[(&str, &[&str])] = &[("node", &["faultfs"])];
 
 /// Names every dependency that points the wrong way and every crate the table does not know.
 pub(crate) fn check(root: &Path) -> Result<(), String> {

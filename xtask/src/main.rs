@@ -3,6 +3,7 @@
 //! Only the table of commands is here; each command has a file of its own.
 
 mod agreement;
+mod bench;
 mod check;
 mod codegen;
 mod codegen_keys;
@@ -30,6 +31,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   test                          check, then everything with real clients, after installing them into .cache/
   clients [PYTEST ARGS]         only the client suite, e.g. `clients -k groups`, `clients --against kafka`
   install                       install the clients and Kafka 4.3.1 into .cache/
+  install-peers                 build NATS JetStream's server into .cache/bin, for the comparison; needs Go
+  bench-regress [--save] [PERCENT]  criterion's benches of the hot path: keep them as baseline, or fail when one is slower by more than so much (15)
   loom                          only the models of the lock-free parts
   shuttle [RUNS]                whole shards under random schedules, so many for each test
   sanitize [address|thread]     buffers, mailboxes and drivers under the address and the thread sanitizer
@@ -59,6 +62,13 @@ fn main() -> ExitCode {
         ["sanitize"] => sanitize::sanitize(&root(), None),
         ["sanitize", only] => sanitize::sanitize(&root(), Some(only)),
         ["miri"] => sanitize::miri(&root()),
+        ["install-peers"] => bench::install_peers(&root()),
+        ["bench-regress", "--save"] => bench::regress(&root(), true, 0.0),
+        ["bench-regress"] => bench::regress(&root(), false, 15.0),
+        ["bench-regress", percent] => percent
+            .parse()
+            .map_err(|error| format!("{percent}: {error}"))
+            .and_then(|p| bench::regress(&root(), false, p)),
         ["agreement", seeds] => agreement::run(&root(), seeds, "0"),
         ["agreement", seeds, first] => agreement::run(&root(), seeds, first),
         ["sim", minutes] => simulate::campaign(&root(), minutes),

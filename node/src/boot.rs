@@ -11,7 +11,7 @@ use crate::identity::{self, Identity, IdentityError};
 use crate::listen::{self, ListenError};
 use crate::machine::Machine;
 use crate::report::Report;
-use crate::sys::{self, StopSignals};
+use crate::sys::{self, Signals};
 use broker::BrokerSettings;
 use broker::settings::ListenerSettings;
 use engine::log::LogLimits;
@@ -65,7 +65,7 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
         Level::Warning => tracing::warn!("{notice}"),
     });
     // Blocked before any thread starts, so that only the one that waits for them gets them.
-    let signals = StopSignals::block().map_err(system("block signals"))?;
+    let signals = Signals::block().map_err(system("block signals"))?;
     let dirs = config.data_dirs.iter().map(|path| DataDir::open(path)).collect::<Result<Vec<_>, _>>()?;
     let sockets = bind_all(&config)?;
     let paths: Vec<PathBuf> = dirs.iter().map(|dir| dir.path.clone()).collect();
@@ -152,6 +152,7 @@ fn orders(
             idle_ms: config.idle_ms,
             budget_bytes: budget.network_bytes,
             is_large_ask,
+            is_brief,
             ..Limits::default()
         },
         admission: Arc::new(admission(config)?),
@@ -162,6 +163,11 @@ fn orders(
 /// Fetches can ask for much more than they are.
 pub fn is_large_ask(frame: &[u8]) -> bool {
     frame.starts_with(&(ApiKey::Fetch as i16).to_be_bytes())
+}
+
+/// Record sets are appended in the turn that they come in; what else a request holds may have to wait.
+pub fn is_brief(frame: &[u8]) -> bool {
+    frame.starts_with(&(ApiKey::Produce as i16).to_be_bytes())
 }
 
 /// How many connections there may be.

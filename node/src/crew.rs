@@ -12,7 +12,7 @@ use crate::links::{self, Links};
 use crate::recover::{self, Found, RecoverError};
 use crate::shard::Shard;
 use crate::stages::{END_MS, Stages};
-use crate::sys::{self, StopSignals};
+use crate::sys::{self, Signal, Signals};
 use broker::{BrokerSettings, ShardId};
 use engine::io::{Caps, Waker};
 use engine::log::{LogLimits, ShutdownError};
@@ -140,7 +140,7 @@ impl Crew {
     pub fn assemble(
         orders: &Orders,
         sockets: &[(TcpListener, SocketAddr)],
-        signals: StopSignals,
+        signals: Signals,
     ) -> Result<Crew, CrewError> {
         let (to_main, reports) = channel();
         let mut crew = Crew { orders: Vec::new(), reports, end: None, producer_id: None, caps: Caps::default() };
@@ -159,7 +159,7 @@ impl Crew {
         Ok(crew)
     }
 
-    fn bring_up(&mut self, orders: &Orders, signals: StopSignals, to_main: Sender<Report>) -> Result<(), CrewError> {
+    fn bring_up(&mut self, orders: &Orders, signals: Signals, to_main: Sender<Report>) -> Result<(), CrewError> {
         let mut wakers: Vec<Option<Arc<dyn Waker>>> = vec![None; orders.shards];
         for _ in 0..orders.shards {
             if let Report::Up { shard, waker, caps } = self.next()? {
@@ -256,13 +256,19 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> CrewError {
 }
 
 /// The first signal stops the shards, a second one ends the process at once.
-fn watch_signals(signals: StopSignals, stages: Arc<Stages>, to_main: Sender<Report>) -> Result<(), CrewError> {
+fn watch_signals(signals: Signals, stages: Arc<Stages>, to_main: Sender<Report>) -> Result<(), CrewError> {
+    let stop = move |stages: &Stages| loop {
+        match signals.wait() {
+            Signal::Stop(name) => return name,
+            Signal::Counts => stages.ask_counts(),
+        }
+    };
     let watch = move || {
-        let name = signals.wait();
+        let name = stop(&stages);
         tracing::info!("{name}: finishing requests, flushing, then ending");
         let _ = to_main.send(Report::StopSignal);
         stages.request_stop();
-        let name = signals.wait();
+        let name = stop(&stages);
         tracing::warn!("{name} again: ending at once; the next start verifies the logs");
         std::process::exit(1);
     };

@@ -8,6 +8,7 @@ pub mod boot;
 pub mod budget;
 pub mod cold;
 pub mod config;
+pub mod counts;
 pub mod crew;
 pub mod data_dir;
 pub mod driver;

@@ -10,37 +10,52 @@ use engine::shard::Io;
 const PENDING_MAX: usize = 1024;
 
 /// One shard's end of all its links.
-pub struct Links(Endpoint<Message<Mem>>);
+pub struct Links {
+    ends: Endpoint<Message<Mem>>,
+    /// Messages sent, ever.
+    sent: u64,
+}
 
 /// The links of `shards` shards, by their number.
 pub fn mesh(shards: usize) -> Vec<Links> {
-    mailbox::mesh(shards).into_iter().map(Links).collect()
+    mailbox::mesh(shards).into_iter().map(|ends| Links { ends, sent: 0 }).collect()
 }
 
 impl Links {
     /// Sends a message; in order for each receiver.
     pub fn send(&mut self, to: ShardId, msg: Message<Mem>) {
         // A shard that has ended gets no mail: nobody has a connection any more that could wait for the answer.
-        let _ = self.0.send(EngineShard(to.0), msg);
+        self.sent += 1;
+        let _ = self.ends.send(EngineShard(to.0), msg);
+    }
+
+    /// Whose links these are.
+    pub fn me(&self) -> ShardId {
+        ShardId(self.ends.me().0)
+    }
+
+    /// Messages sent, ever.
+    pub fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// The next message.
     pub fn receive(&mut self) -> Option<(ShardId, Message<Mem>)> {
-        self.0.recv().map(|(from, msg)| (ShardId(from.0), msg))
+        self.ends.recv().map(|(from, msg)| (ShardId(from.0), msg))
     }
 
     /// Ends a turn: wakes everybody who sleeps on what it did.
     pub fn flush(&mut self, io: &Io) {
-        self.0.flush(|shard| io.detach(Op::Wake(shard)));
+        self.ends.flush(|shard| io.detach(Op::Wake(shard)));
     }
 
     /// True while others cannot keep up with this shard.
     pub fn is_congested(&self) -> bool {
-        self.0.pending_total() > PENDING_MAX
+        self.ends.pending_total() > PENDING_MAX
     }
 
     /// Permission to sleep, to be held meanwhile; `None` when there is mail.
     pub fn park(&mut self) -> Option<Parking> {
-        self.0.park()
+        self.ends.park()
     }
 }

@@ -11,6 +11,7 @@
 //! broker's, bytes are the engine's; here is only the order of things.
 
 use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS, Patience, WAIT_MS};
+use crate::counts::Counts;
 use crate::crew::Contents;
 use crate::links::Links;
 use crate::peer_log::PeerLog;
@@ -76,7 +77,18 @@ pub struct Shard {
     /// What this shard last said that it waits for, in bytes.
     wanted_bytes: usize,
     peer_log: PeerLog,
+    /// Of records, in answers.
+    fetched: Fetched,
+    /// How often somebody had asked for the counts when they were last logged.
+    counts_told: usize,
     dones: Vec<Done>,
+}
+
+/// Record bytes in answers, and those of them that had to be copied.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fetched {
+    bytes: u64,
+    copied_bytes: u64,
 }
 
 impl Shard {
@@ -90,9 +102,22 @@ impl Shard {
         cold: ColdReads,
     ) -> Shard {
         let (phase, found, cold, dones) = (Phase::Serving, Rc::default(), Rc::new(RefCell::new(cold)), Vec::new());
-        let (wanted_bytes, peer_log) = (0, PeerLog::default());
-        let mut shard =
-            Shard { io, transport, broker, links, stages, phase, found, cold, wanted_bytes, peer_log, dones };
+        let (wanted_bytes, peer_log, fetched, counts_told) = (0, PeerLog::default(), Fetched::default(), 0);
+        let mut shard = Shard {
+            io,
+            transport,
+            broker,
+            links,
+            stages,
+            phase,
+            found,
+            cold,
+            wanted_bytes,
+            peer_log,
+            fetched,
+            counts_told,
+            dones,
+        };
         let now = shard.clock(shard.io.now());
         shard.broker.start(now);
         shard
@@ -198,6 +223,7 @@ impl Shard {
             self.io.submit(token, op);
         }
         self.links.flush(&self.io);
+        self.tell_counts();
         self.next(now)
     }
 
@@ -211,9 +237,32 @@ impl Shard {
     /// Flushes everything, marks the logs clean, and ends the shard.
     fn begin_close(&mut self, now: Mono) {
         self.broker.keep_snapshots();
-        tracing::debug!(copied_bytes = self.broker.store().logs.copied_bytes(), "batch bytes copied into log memory");
+        tracing::debug!("counts of shard {}: {}", self.links.me().0, self.counts());
         let logs = self.broker.store_mut().take_logs(&self.io);
         self.phase = Phase::Closing(Box::new(logs.begin_shutdown(now.plus_millis(FLUSH_MS))));
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> Counts {
+        let store = self.broker.store();
+        Counts {
+            net: self.transport.tally(),
+            connections: self.transport.connection_count(),
+            driver_bytes: self.io.with_driver(|driver| driver.copied_bytes()),
+            produced_bytes: store.produced_bytes(),
+            tail_bytes: store.logs.copied_bytes(),
+            edge_bytes: store.logs.edge_bytes(),
+            fetched_bytes: self.fetched.bytes,
+            fetch_copied_bytes: self.fetched.copied_bytes,
+            mail: self.links.sent(),
+        }
+    }
+
+    fn tell_counts(&mut self) {
+        let asks = self.stages.count_asks();
+        if std::mem::replace(&mut self.counts_told, asks) != asks {
+            tracing::info!("counts of shard {}: {}", self.links.me().0, self.counts());
+        }
     }
 
     fn turn_closing(&mut self, now: Mono) -> Turn {
@@ -340,7 +389,7 @@ impl Shard {
     fn act(&mut self, effect: Effect<Mem>) {
         match effect {
             Effect::Reply { conn, seq, parts } => {
-                let parts = parts.into_iter().map(slice_of).collect();
+                let parts = parts.into_iter().map(|part| self.slice_of(part)).collect();
                 self.transport.reply(ConnId(conn.0), seq, parts);
             }
             Effect::NoReply { conn, seq } => self.transport.no_reply(ConnId(conn.0), seq),
@@ -354,6 +403,16 @@ impl Shard {
             }
             Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
         }
+    }
+
+    fn slice_of(&mut self, part: ReplyPart<Mem>) -> Slice {
+        let chunk = match part {
+            ReplyPart::Bytes(bytes) => return Slice::from(bytes),
+            ReplyPart::Chunk(chunk) => chunk,
+        };
+        self.fetched.bytes += chunk.len() as u64;
+        self.fetched.copied_bytes += if matches!(chunk, Mem::Slice(_)) { 0 } else { chunk.len() as u64 };
+        chunk.into_slice()
     }
 
     /// Begins the reads for which there is memory, and says what the others wait for.
@@ -418,13 +477,6 @@ impl Shard {
         if matches!(self.phase, Phase::Drained) && self.stages.is_drained() {
             self.begin_close(now);
         }
-    }
-}
-
-fn slice_of(part: ReplyPart<Mem>) -> Slice {
-    match part {
-        ReplyPart::Bytes(bytes) => Slice::from(bytes),
-        ReplyPart::Chunk(bytes) => bytes.into_slice(),
     }
 }
 

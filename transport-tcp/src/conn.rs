@@ -55,6 +55,8 @@ pub(crate) struct Conn {
     /// Bytes of answers whose turn has not come.
     held_back_bytes: usize,
     pub(crate) recv_pending: bool,
+    /// The receive under way is for the head of a large frame.
+    pub(crate) awaits_head: bool,
     pub(crate) send_pending: bool,
     pub(crate) shutdown_pending: bool,
     /// Is in the transport's list of connections to look at.
@@ -85,6 +87,7 @@ impl Conn {
             unsent_bytes: 0,
             held_back_bytes: 0,
             recv_pending: false,
+            awaits_head: false,
             send_pending: false,
             shutdown_pending: false,
             is_dirty: false,
@@ -126,16 +129,19 @@ impl Conn {
     }
 
     /// Frames that stay, out of the last `count` taken in, get memory of their own: the buffer that they were cut out of is
-    /// many times as large.
-    pub(crate) fn settle(&mut self, count: usize) {
+    /// many times as large. Returns how many bytes were moved.
+    pub(crate) fn settle(&mut self, count: usize) -> usize {
         let first = self.held.len().saturating_sub(count);
+        let mut bytes = 0;
         for (_, frame) in self.held.range_mut(first..) {
             if let Whole::Frame(frame) = frame
                 && frame.len() < EARNED_AT
             {
+                bytes += frame.len();
                 *frame = Slice::from(frame.to_vec());
             }
         }
+        bytes
     }
 
     /// Requests that were handed out and wait for their answer.

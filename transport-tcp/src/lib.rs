@@ -13,6 +13,7 @@ mod inbound;
 mod pace;
 mod replies;
 mod sniff;
+mod tally;
 
 mod admission;
 mod conn;
@@ -23,4 +24,5 @@ pub use admission::Admission;
 pub use event::{CloseReason, ConnId, Event};
 pub use limits::Limits;
 pub use sniff::Sniffed;
+pub use tally::Tally;
 pub use transport::TcpTransport;

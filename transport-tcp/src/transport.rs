@@ -5,9 +5,11 @@ use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, ConnId, Event};
 use crate::inbound::Whole;
 use crate::limits::{
-    ACCEPT_RETRY_MS, FRAME_GRACE_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS, TIMES_KEPT,
+    ACCEPT_RETRY_MS, FRAME_GRACE_MS, HEADS_MAX, Limits, PLACED_MAX, SLOT_BITS, SPARSE_MAX, STALLED_CHECK_MS,
+    STALLED_MS, TIMES_KEPT,
 };
 use crate::replies::Answer;
+use crate::tally::Tally;
 use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
 use engine::mem::{Buf, Slice};
 use engine::time::Mono;
@@ -95,6 +97,9 @@ pub struct TcpTransport {
     large: VecDeque<ConnId>,
     /// Frames in a place that was given, until they are handed out.
     placed: usize,
+    /// Receives under way for the head of a large frame.
+    heads: usize,
+    tally: Tally,
 }
 
 impl TcpTransport {
@@ -124,6 +129,8 @@ impl TcpTransport {
             frames: Vec::new(),
             large: VecDeque::new(),
             placed: 0,
+            heads: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -193,7 +200,9 @@ impl TcpTransport {
         let Some(slot) = self.slot_of(conn) else { return };
         let Some(conn) = self.conns[slot].as_mut() else { return };
         let before = conn.inbound.held_bytes();
+        let moved_bytes = conn.inbound.moved_bytes();
         conn.inbound.place(at, room);
+        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
         self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
         self.placed += 1;
     }
@@ -235,6 +244,11 @@ impl TcpTransport {
     /// Open or still closing connections.
     pub fn connection_count(&self) -> usize {
         self.conns.len() - self.free.len()
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Bytes that all connections hold: requests without an answer and answers not taken.
@@ -351,6 +365,10 @@ impl TcpTransport {
     fn received(&mut self, slot: usize, result: io::Result<u32>, into: RecvInto, now: Mono) {
         let Some(conn) = self.conns[slot].as_mut() else { unreachable!("a connection outlives its ops") };
         conn.recv_pending = false;
+        self.heads -= usize::from(std::mem::take(&mut conn.awaits_head));
+        let bytes = u64::from(*result.as_ref().unwrap_or(&0));
+        self.tally.receives += u64::from(bytes > 0);
+        self.tally.received_bytes += bytes;
         self.mark(slot);
         let outcome = match (result, into) {
             (Ok(0), _) => Err(self.conn(slot).inbound.at_end()),
@@ -371,9 +389,18 @@ impl TcpTransport {
         let before = conn.cost_bytes();
         conn.moved_at = now;
         let (was_at, _) = conn.inbound.progress();
+        let is_sparse = buf.len() <= SPARSE_MAX && buf.capacity() > SPARSE_MAX;
+        let moved_bytes = conn.inbound.moved_bytes();
         let outcome = conn.inbound.received(buf, &mut frames);
+        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
         let count = frames.len();
-        frames.drain(..).for_each(|whole| conn.hold(whole));
+        self.tally.frames += count as u64;
+        for mut whole in frames.drain(..) {
+            if is_sparse {
+                self.tally.kept_bytes += keep(&mut whole, self.limits.is_brief) as u64;
+            }
+            conn.hold(whole);
+        }
         let (arrived, is_begun) = (conn.inbound.progress().0, conn.inbound.is_begun());
         conn.pace.received(arrived.saturating_sub(was_at), is_begun, count > 0, now);
         if is_begun && !std::mem::replace(&mut conn.is_timed, true) {
@@ -389,7 +416,7 @@ impl TcpTransport {
         self.frames = frames;
         self.hand_out(slot);
         if let Some(conn) = self.conns[slot].as_mut() {
-            conn.settle(count);
+            self.tally.kept_bytes += conn.settle(count) as u64;
         }
         outcome
     }
@@ -429,6 +456,7 @@ impl TcpTransport {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
         let before = conn.cost_bytes();
+        self.tally.answers += u64::from(matches!(answer, Answer::Send(_)));
         let close = conn.answer(seq, answer);
         self.waiting -= 1;
         self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
@@ -449,6 +477,8 @@ impl TcpTransport {
             let bufs = conn.next_send();
             if !bufs.is_empty() {
                 conn.send_pending = true;
+                self.tally.sends += 1;
+                self.tally.sent_bytes += bufs.iter().map(|part| part.len() as u64).sum::<u64>();
                 self.ops.push_back((token(Kind::Send, slot), Op::Send { conn: conn.socket, bufs }));
             }
         }
@@ -480,7 +510,11 @@ impl TcpTransport {
             return;
         }
         let before = conn.inbound.held_bytes();
-        let into = conn.inbound.target(confined);
+        let moved_bytes = conn.inbound.moved_bytes();
+        conn.awaits_head = conn.inbound.expects_large() && self.heads < HEADS_MAX;
+        self.heads += usize::from(conn.awaits_head);
+        let into = if conn.awaits_head { conn.inbound.target_head() } else { conn.inbound.target(confined) };
+        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
         conn.pace.asked(if let RecvInto::Fill(buf) = &into { buf.spare_len() } else { 0 }, self.now);
         self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
         conn.recv_pending = true;
@@ -665,6 +699,17 @@ impl TcpTransport {
     fn conn(&self, slot: usize) -> &Conn {
         #[expect(clippy::expect_used, reason = "a slot is taken until the last op of its connection has returned")]
         self.conns[slot].as_ref().expect("a connection outlives its ops")
+    }
+}
+
+/// Gives a frame that may stay memory of its own; how many bytes that moved.
+fn keep(whole: &mut Whole, is_brief: fn(&[u8]) -> bool) -> usize {
+    match whole {
+        Whole::Frame(frame) if !is_brief(frame) => {
+            *frame = Slice::from(frame.to_vec());
+            frame.len()
+        }
+        Whole::Frame(_) | Whole::Placed { .. } => 0,
     }
 }
 

@@ -233,6 +233,10 @@ pub trait Driver {
         let _ = files;
         Ok(())
     }
+    /// Bytes that the driver has copied by itself, on their way between an op's buffers and the kernel.
+    fn copied_bytes(&self) -> u64 {
+        0
+    }
     /// Takes over a bound, listening socket made at boot.
     fn adopt_listener(&mut self, listener: std::net::TcpListener) -> io::Result<ListenerId>;
 }

@@ -323,6 +323,7 @@ fn orders(setup: &Setup, incarnation: u64) -> Orders {
         limits: Limits {
             budget_bytes: setup.network_bytes,
             is_large_ask: node::boot::is_large_ask,
+            is_brief: node::boot::is_brief,
             ..Limits::default()
         },
         admission: Arc::new(Admission::unlimited()),

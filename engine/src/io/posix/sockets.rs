@@ -3,7 +3,7 @@
 use super::epoll::{Epoll, Source};
 use crate::io::kernel::slots::Slots;
 use crate::io::kernel::{count, socket, vectors};
-use crate::io::limits::{ANY_BYTES, ANY_COPIED_MAX};
+use crate::io::limits::ANY_BYTES;
 use crate::io::{ConnId, Done, ListenerId, Op, RecvInto, Token};
 use crate::mem::{Buf, Slice};
 use std::collections::VecDeque;
@@ -40,7 +40,7 @@ struct Sending {
 pub(super) struct Sockets {
     listeners: Slots<Listener>,
     conns: Slots<Conn>,
-    /// A buffer for a receive into `Any` that turned out to be too early, or brought little; kept for the next.
+    /// A buffer for a receive into `Any` that turned out to be too early; kept for the next.
     spare: Option<Buf>,
     iovecs: Vec<libc::iovec>,
 }
@@ -186,14 +186,7 @@ fn try_recv(fd: RawFd, receiving: &mut Receiving, spare: &mut Option<Buf>) -> At
                     Attempt::Finished(Ok(0))
                 }
                 Ok(got) => {
-                    receiving.into = RecvInto::Buf(if got <= ANY_COPIED_MAX {
-                        let small = buf.copied();
-                        buf.clear();
-                        *spare = Some(buf);
-                        small
-                    } else {
-                        buf
-                    });
+                    receiving.into = RecvInto::Buf(buf);
                     Attempt::Finished(Ok(count(got)))
                 }
                 Err(error) => {

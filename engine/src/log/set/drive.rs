@@ -184,6 +184,7 @@ impl LogSet {
             let range = plan.range.start..end;
             let plan = WritePlan { stopper: plan.stopper && end == plan.range.end, ..plan };
             log.writers[at].submitted(&plan, end);
+            self.edges += if shape.direct { end % BLOCK_BYTES } else { 0 };
             log.rate.note(self.now, end - range.start);
             self.submit(LogOp::Write { id, base, range: range.clone() }, Op::WriteV { file, at: range.start, bufs });
         }

@@ -29,7 +29,7 @@ pub mod testing;
 
 pub use append_then::Then;
 pub use broker::Broker;
-pub use front::Message;
+pub use front::{Baggage, Message};
 pub use io::{ConnId, Effect, Input, Now, Origin, ShardId};
 pub use partition::PartitionKey;
 pub use partition::lifecycle::RecoveredLog;

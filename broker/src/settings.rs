@@ -70,6 +70,10 @@ pub struct BrokerSettings {
     pub producer_expiration_ms: i64,
     pub transaction_max_timeout_ms: i32,
     pub request_timeout_ms: i32,
+    /// `core.connection.moves`: a connection goes to the shard that does nearly all of its work.
+    pub core_connection_moves: bool,
+    /// `core.connection.moves.bytes`: traffic over which that is measured.
+    pub core_connection_moves_bytes: u64,
 }
 
 impl BrokerSettings {
@@ -102,6 +106,8 @@ impl BrokerSettings {
             producer_expiration_ms: at.number("producer.id.expiration.ms", 86_400_000),
             transaction_max_timeout_ms: at.number("transaction.max.timeout.ms", 900_000),
             request_timeout_ms: at.number("request.timeout.ms", 30_000),
+            core_connection_moves: at.flag("core.connection.moves", false),
+            core_connection_moves_bytes: at.number("core.connection.moves.bytes", 4 << 20),
             listeners,
             statics,
         }

@@ -35,7 +35,8 @@ pub struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { receives, received_bytes, frames, moved_bytes, kept_bytes, answers, sends, sent_bytes } = self.net;
+        let Tally { receives, received_bytes, frames, moved_bytes, kept_bytes, answers, sends, sent_bytes, moved_away } =
+            self.net;
         for (name, value) in [
             ("connections", self.connections as u64),
             ("receives", receives),
@@ -45,6 +46,7 @@ impl fmt::Display for Counts {
             ("sends", sends),
             ("sent_bytes", sent_bytes),
             ("mail", self.mail),
+            ("moved_away", moved_away),
             ("produced_bytes", self.produced_bytes),
             ("fetched_bytes", self.fetched_bytes),
             ("copied_driver", self.driver_bytes),

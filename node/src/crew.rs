@@ -324,6 +324,7 @@ impl Member {
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
         let cold = ColdReads::new(orders.cold_bytes);
         let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages), cold);
+        shard.share_connections();
         let loaded = shard.run_until(Shard::is_loaded);
         if let Some(reason) = shard.failure() {
             return Err(CrewError::Metadata(reason.to_owned()));

@@ -1,17 +1,37 @@
-//! A shard's mail: messages to and from the brokers of the other shards, in the engine's mailboxes.
+//! A shard's mail: messages to and from the brokers of the other shards, and connections that move between them, in the
+//! engine's mailboxes.
 
 use crate::store::Mem;
-use broker::{Message, ShardId};
-use engine::io::{Op, ShardId as EngineShard};
+use broker::{Baggage, Message, ShardId};
+use engine::io::{Loose, Op, ShardId as EngineShard};
 use engine::mailbox::{self, Endpoint, Parking};
 use engine::shard::Io;
+use transport_tcp::Moving;
 
 /// Messages without room in a mailbox beyond which a shard reads no new requests: they come from there.
 const PENDING_MAX: usize = 1024;
 
+/// What travels between shards.
+pub enum Mail {
+    /// From broker to broker.
+    Message(Message<Mem>),
+    /// A connection for the receiver.
+    Connection(Box<Arrival>),
+}
+
+/// A connection without requests, with all that is known of it.
+pub struct Arrival {
+    /// Its socket, released by the sender's driver.
+    pub socket: Loose,
+    /// For the transport.
+    pub moving: Moving,
+    /// For the broker.
+    pub baggage: Baggage,
+}
+
 /// One shard's end of all its links.
 pub struct Links {
-    ends: Endpoint<Message<Mem>>,
+    ends: Endpoint<Mail>,
     /// Messages sent, ever.
     sent: u64,
 }
@@ -26,7 +46,15 @@ impl Links {
     pub fn send(&mut self, to: ShardId, msg: Message<Mem>) {
         // A shard that has ended gets no mail: nobody has a connection any more that could wait for the answer.
         self.sent += 1;
-        let _ = self.ends.send(EngineShard(to.0), msg);
+        let _ = self.ends.send(EngineShard(to.0), Mail::Message(msg));
+    }
+
+    /// Sends a connection; it comes back when that shard has ended.
+    pub fn send_connection(&mut self, to: ShardId, arrival: Box<Arrival>) -> Result<(), Box<Arrival>> {
+        match self.ends.send(EngineShard(to.0), Mail::Connection(arrival)) {
+            Err(Mail::Connection(arrival)) => Err(arrival),
+            Ok(()) | Err(Mail::Message(_)) => Ok(()),
+        }
     }
 
     /// Whose links these are.
@@ -34,14 +62,14 @@ impl Links {
         ShardId(self.ends.me().0)
     }
 
-    /// Messages sent, ever.
+    /// Messages sent, ever; connections do not count.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// The next message.
-    pub fn receive(&mut self) -> Option<(ShardId, Message<Mem>)> {
-        self.ends.recv().map(|(from, msg)| (ShardId(from.0), msg))
+    /// The next piece of mail.
+    pub fn receive(&mut self) -> Option<(ShardId, Mail)> {
+        self.ends.recv().map(|(from, mail)| (ShardId(from.0), mail))
     }
 
     /// Ends a turn: wakes everybody who sleeps on what it did.

@@ -13,6 +13,8 @@ pub struct Tally {
     pub moved_bytes: u64,
     /// Bytes of small frames that may stay and were moved out of a buffer that is much larger.
     pub kept_bytes: u64,
+    /// Connections that went to other shards, those among them that were accepted here and dealt out at once.
+    pub moved_away: u64,
     /// Answers that were put into sends.
     pub answers: u64,
     /// Sends, each with everything that was due on its connection.

@@ -8,6 +8,7 @@ use crate::limits::{
     ACCEPT_RETRY_MS, FRAME_GRACE_MS, HEADS_MAX, Limits, PLACED_MAX, SLOT_BITS, SPARSE_MAX, STALLED_CHECK_MS,
     STALLED_MS, TIMES_KEPT,
 };
+use crate::moving::{Leaving, Moving};
 use crate::replies::Answer;
 use crate::tally::Tally;
 use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
@@ -100,6 +101,9 @@ pub struct TcpTransport {
     /// Receives under way for the head of a large frame.
     heads: usize,
     tally: Tally,
+    /// Our number among the shards, where connections may go from one to another.
+    me: Option<usize>,
+    leaving: VecDeque<Leaving>,
 }
 
 impl TcpTransport {
@@ -131,6 +135,8 @@ impl TcpTransport {
             placed: 0,
             heads: 0,
             tally: Tally::default(),
+            me: None,
+            leaving: VecDeque::new(),
         }
     }
 
@@ -138,6 +144,45 @@ impl TcpTransport {
     pub fn listen(&mut self, listener: ListenerId) {
         self.listeners.push(Listener { id: listener, accept_pending: false, retry_at: None });
         self.accept(self.listeners.len() - 1);
+    }
+
+    /// From now on connections are dealt out among the shards that said so, with the same [`Admission`], and may move
+    /// between them; `me` is the number of this one.
+    pub fn share(&mut self, me: usize) {
+        self.admission.deal_to(me);
+        self.me = Some(me);
+    }
+
+    /// Lets the connection go to shard `to` as soon as all that it asked is answered; until then nothing new is read.
+    pub fn move_to(&mut self, conn: ConnId, to: usize) {
+        let Some(slot) = self.slot_of(conn).filter(|_| self.me.is_some_and(|me| me != to) && !self.is_stopping) else {
+            return;
+        };
+        if let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) {
+            conn.moves_to = Some(to);
+        }
+        self.mark(slot);
+    }
+
+    /// The next connection that another shard is to have: nothing is known of it here any more.
+    pub fn poll_leaving(&mut self) -> Option<Leaving> {
+        self.leaving.pop_front()
+    }
+
+    /// Takes over a connection that left another shard for this one. `None` if it is closed at once, because the server
+    /// stops.
+    pub fn adopt(&mut self, socket: Socket, moving: Moving, now: Mono) -> Option<ConnId> {
+        if self.is_stopping {
+            self.admission.leave(moving.peer.ip(), self.me);
+            self.refuse(socket);
+            return None;
+        }
+        Some(self.enter(socket, moving, now))
+    }
+
+    /// A connection that left another shard for this one never came.
+    pub fn lose(&mut self, moving: &Moving) {
+        self.admission.leave(moving.peer.ip(), self.me);
     }
 
     /// Takes the completion of an op that [`TcpTransport::poll_op`] gave.
@@ -343,6 +388,20 @@ impl TcpTransport {
             self.events.push_back(Event::Refused { peer, reason });
             return self.refuse(socket);
         }
+        let moving = Moving::fresh(peer, local, &self.limits, now);
+        if let Some(me) = self.me
+            && let to = self.admission.deal(me)
+            && to != me
+        {
+            self.tally.moved_away += 1;
+            return self.leaving.push_back(Leaving { to, conn: None, socket, moving });
+        }
+        let conn = self.enter(socket, moving, now);
+        self.events.push_back(Event::Opened { conn, peer, local });
+    }
+
+    /// Gives a connection a slot.
+    fn enter(&mut self, socket: Socket, moving: Moving, now: Mono) -> ConnId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.conns.push(None);
             self.conns.len() - 1
@@ -350,12 +409,46 @@ impl TcpTransport {
         assert!(slot < 1 << SLOT_BITS, "descriptors run out long before slots");
         let id = ConnId(self.opened << SLOT_BITS | slot as u64);
         self.opened += 1;
-        self.conns[slot] = Some(Conn::new(id, socket, peer, &self.limits, now));
+        let mut conn = Conn::new(id, socket, moving);
+        self.spent_bytes += conn.cost_bytes();
+        conn.is_timed = conn.pace.begun_at().is_some();
+        if conn.is_timed {
+            self.timed.push(Reverse((conn.pace.deadline(), id)));
+        }
+        self.conns[slot] = Some(conn);
         if let Some(ms) = self.limits.idle_ms {
             self.idle.push(Reverse((now.plus_millis(ms), id)));
         }
-        self.events.push_back(Event::Opened { conn: id, peer, local });
         self.mark(slot);
+        id
+    }
+
+    /// Brings a connection that is to move a step nearer to that.
+    fn depart(&mut self, slot: usize, to: usize) {
+        let Some(conn) = self.conns[slot].as_mut() else { return };
+        if conn.inbound.is_placed() {
+            // The place is this shard's: its frame ends here.
+            if !conn.recv_pending {
+                self.read(slot);
+            }
+            return;
+        }
+        if conn.recv_pending {
+            if !std::mem::replace(&mut conn.is_cancelled, true) {
+                self.ops.push_back((token(Kind::Cancel, slot), Op::Cancel(token(Kind::Recv, slot))));
+            }
+            return;
+        }
+        let (true, Some(me)) = (conn.is_quiet(), self.me) else { return };
+        let Some(conn) = self.conns[slot].take() else { return };
+        self.admission.moves(me, to);
+        self.tally.moved_away += 1;
+        self.spent_bytes -= conn.cost_bytes();
+        self.favoured = self.favoured.filter(|id| *id != conn.id);
+        self.free.push(slot);
+        self.forget_times_of_closed();
+        let (id, socket) = (conn.id, conn.socket);
+        self.leaving.push_back(Leaving { to, conn: Some(id), socket, moving: Moving::of(conn) });
     }
 
     fn refuse(&mut self, socket: Socket) {
@@ -365,6 +458,7 @@ impl TcpTransport {
     fn received(&mut self, slot: usize, result: io::Result<u32>, into: RecvInto, now: Mono) {
         let Some(conn) = self.conns[slot].as_mut() else { unreachable!("a connection outlives its ops") };
         conn.recv_pending = false;
+        let is_cancelled = std::mem::take(&mut conn.is_cancelled);
         self.heads -= usize::from(std::mem::take(&mut conn.awaits_head));
         let bytes = u64::from(*result.as_ref().unwrap_or(&0));
         self.tally.receives += u64::from(bytes > 0);
@@ -375,6 +469,10 @@ impl TcpTransport {
             (Ok(_), RecvInto::Buf(buf) | RecvInto::Fill(buf)) => self.take_frames(slot, buf, now),
             (Ok(_), RecvInto::Any) => unreachable!("the driver replaces Any by the buffer it picked"),
             (Err(error), _) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.conn(slot).inbound.at_end()),
+            (Err(error), into) if is_cancelled && error.kind() == io::ErrorKind::Interrupted => match into {
+                RecvInto::Buf(buf) | RecvInto::Fill(buf) => self.take_frames(slot, buf, now),
+                RecvInto::Any => Ok(()),
+            },
             (Err(error), _) => Err(CloseReason::Io(error)),
         };
         if let Err(reason) = outcome {
@@ -484,6 +582,7 @@ impl TcpTransport {
         }
         match conn.phase {
             Phase::Open if self.is_stopping && conn.is_quiet() => self.end(slot, CloseReason::Stopping),
+            Phase::Open if let Some(to) = conn.moves_to.filter(|_| !self.is_stopping) => self.depart(slot, to),
             Phase::Open if !conn.recv_pending && !self.is_stopping => self.read(slot),
             Phase::LastWords if conn.is_flushed() => self.shut_down(slot),
             Phase::Ending if conn.is_idle_in_kernel() => {
@@ -667,7 +766,7 @@ impl TcpTransport {
         let Some(conn) = self.conns[slot].take() else { return };
         self.spent_bytes -= conn.cost_bytes();
         self.placed -= conn.placed();
-        self.admission.leave(conn.peer.ip());
+        self.admission.leave(conn.peer.ip(), self.me);
         self.free.push(slot);
         self.forget_times_of_closed();
     }

@@ -223,7 +223,9 @@ impl Process {
             let transport = TcpTransport::new(self.orders.limits.clone(), Arc::clone(&self.orders.admission));
             let Some(links) = member.links.take() else { continue };
             let (io, cold) = (member.io.clone(), ColdReads::new(self.orders.cold_bytes));
-            member.shard = Some(Shard::new(io, transport, broker, links, Arc::clone(&self.stages), cold));
+            let mut shard = Shard::new(io, transport, broker, links, Arc::clone(&self.stages), cold);
+            shard.share_connections();
+            member.shard = Some(shard);
         }
         self.wake_all();
         self.phase = Phase::Loading;

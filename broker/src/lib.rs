@@ -15,6 +15,7 @@ pub mod append_then;
 pub mod broker;
 pub mod config;
 pub mod controller;
+pub mod cores;
 mod disk;
 pub mod front;
 pub mod group;

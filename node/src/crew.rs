@@ -8,6 +8,7 @@
 
 use crate::cold::ColdReads;
 use crate::driver::{self, Kind, OpenError};
+use crate::endpoints::Bound;
 use crate::links::{self, Links};
 use crate::recover::{self, Found, RecoverError};
 use crate::shard::Shard;
@@ -19,7 +20,7 @@ use engine::log::{LogLimits, ShutdownError};
 use engine::shard::Io;
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -48,6 +49,8 @@ pub struct Orders {
     pub limits: Limits,
     /// Connections of all.
     pub admission: Arc<Admission>,
+    /// Connections go to the shard with fewest, and may move; else each stays where its client put it.
+    pub share_connections: bool,
     /// The broker's settings.
     pub broker: Arc<BrokerSettings>,
 }
@@ -136,16 +139,13 @@ pub struct Contents {
 }
 
 impl Crew {
-    /// Starts the threads and opens all logs. Every socket is shared by all shards.
-    pub fn assemble(
-        orders: &Orders,
-        sockets: &[(TcpListener, SocketAddr)],
-        signals: Signals,
-    ) -> Result<Crew, CrewError> {
+    /// Starts the threads and opens all logs.
+    pub fn assemble(orders: &Orders, sockets: &[Bound], signals: Signals) -> Result<Crew, CrewError> {
         let (to_main, reports) = channel();
         let mut crew = Crew { orders: Vec::new(), reports, end: None, producer_id: None, caps: Caps::default() };
         for (shard, links) in links::mesh(orders.shards).into_iter().enumerate() {
-            let listeners: io::Result<Vec<_>> = sockets.iter().map(|(socket, _)| socket.try_clone()).collect();
+            let listeners: io::Result<Vec<_>> =
+                sockets.iter().map(|bound| bound.socket_of(shard).try_clone()).collect();
             let listeners = listeners.map_err(system("share a socket"))?;
             let (to_shard, inbox) = channel();
             let member = Member { shard, orders: orders.clone(), links, listeners, inbox, to_main: to_main.clone() };
@@ -324,7 +324,9 @@ impl Member {
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
         let cold = ColdReads::new(orders.cold_bytes);
         let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages), cold);
-        shard.share_connections();
+        if orders.share_connections {
+            shard.share_connections();
+        }
         let loaded = shard.run_until(Shard::is_loaded);
         if let Some(reason) = shard.failure() {
             return Err(CrewError::Metadata(reason.to_owned()));

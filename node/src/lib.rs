@@ -13,6 +13,7 @@ pub mod crew;
 pub mod data_dir;
 pub mod driver;
 pub mod dump;
+pub mod endpoints;
 pub mod identity;
 pub mod links;
 pub mod listen;

@@ -329,6 +329,7 @@ fn orders(setup: &Setup, incarnation: u64) -> Orders {
             ..Limits::default()
         },
         admission: Arc::new(Admission::unlimited()),
+        share_connections: true,
         broker: Arc::new(broker),
     }
 }

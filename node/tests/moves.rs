@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Broker, Client, DRIVERS, folder};
+use common::{Broker, Client, DRIVERS, folder, memory_folder};
 use protocol::ApiKey;
 use protocol::batch::BatchBuilder;
 use protocol::messages::fetch;
@@ -44,7 +44,7 @@ fn a_pipelining_producer_that_moves_all_the_time_loses_and_reorders_nothing() {
     const IN_FLIGHT: usize = 5;
     for driver in DRIVERS {
         for len in [10, 20_000, 100_000] {
-            let data = folder();
+            let data = memory_folder();
             let (broker, partitions) = start(data.path(), driver, 1);
             let before = moved(&broker);
             let mut client = broker.client();

@@ -7,7 +7,8 @@ use crate::controller::seat::Seat;
 use crate::disk::Disk;
 use crate::front::message::{TellPart, Ticket};
 use crate::front::sessions::Sessions;
-use crate::front::{Conn, Front, Message};
+use crate::front::traffic::REQUEST_BYTES;
+use crate::front::{Baggage, Conn, Front, Message};
 use crate::group::wiring::Groups;
 use crate::image::MetadataImage;
 use crate::io::{ConnId, Effect, Input, Now, Origin, ReadFault, ShardId};
@@ -107,8 +108,9 @@ impl<S: Store> Broker<S> {
         self.now = now;
         match input {
             Input::Opened { conn, peer, local } => {
-                self.front.conns.insert(conn, Conn { peer, local });
+                self.front.conns.insert(conn, Conn::new(peer, local));
             }
+            Input::Arrived { conn, peer, local, baggage } => self.arrive(conn, Conn::new(peer, local), baggage),
             Input::Closed { conn } => {
                 self.front.conns.remove(&conn);
                 self.drop_polls(conn);
@@ -122,6 +124,35 @@ impl<S: Store> Broker<S> {
             Input::Tick => self.tick(),
         }
         self.settle();
+    }
+
+    /// A connection goes to another shard. None of its requests is under way; later answers to it would be lost.
+    pub fn depart(&mut self, conn: ConnId) -> Baggage {
+        let session = self.front.conns.remove(&conn).and_then(|conn| conn.session);
+        Baggage { session: session.and_then(|id| Some((id, self.sessions.take(id)?))) }
+    }
+
+    fn arrive(&mut self, conn: ConnId, mut known: Conn, baggage: Baggage) {
+        if let Some((id, session)) = baggage.session
+            && self.sessions.put(id, session, self.now.mono_ms)
+        {
+            known.session = Some(id);
+        }
+        self.front.conns.insert(conn, known);
+    }
+
+    /// Notes whose partitions a connection of ours works on, and lets it go there if that is nearly all it does.
+    pub(crate) fn note_traffic(&mut self, origin: Origin, owner: ShardId, bytes: usize) {
+        if !self.settings.core_connection_moves || self.shards == 1 || origin.shard != self.me {
+            return;
+        }
+        let window = self.settings.core_connection_moves_bytes;
+        let Some(conn) = self.front.conns.get_mut(&origin.conn) else { return };
+        if let Some(to) = conn.traffic.note(owner, bytes as u64 + REQUEST_BYTES, window)
+            && to != self.me
+        {
+            self.effects.push_back(Effect::Move { conn: origin.conn, to });
+        }
     }
 
     /// The next effect, until there is none.
@@ -254,7 +285,7 @@ impl<S: Store> Broker<S> {
             Message::Ask { gather, parts } => self.asked(from, gather, parts),
             Message::Tell { parts } => {
                 for (ticket, tell) in parts {
-                    self.told(ticket, tell);
+                    self.told(from, ticket, tell);
                 }
             }
             Message::Unwatch { gather } => self.unwatch(from, gather),

@@ -4,7 +4,7 @@ use crate::store::{Chunk, LogId, ReadRange, StoreEvent};
 use std::net::SocketAddr;
 
 /// One core of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
 
 /// One client connection of one shard. Never reused within a process.
@@ -53,6 +53,17 @@ pub enum Input<C: Chunk> {
         peer: SocketAddr,
         /// Our address as the client reached it: what a wildcard listener advertises.
         local: SocketAddr,
+    },
+    /// A connection came from another shard, where [`Broker::depart`](crate::Broker::depart) gave its baggage.
+    Arrived {
+        /// Its id here.
+        conn: ConnId,
+        /// The client's address.
+        peer: SocketAddr,
+        /// Our address as the client reached it.
+        local: SocketAddr,
+        /// What it brings.
+        baggage: crate::front::Baggage,
     },
     /// A connection is gone; no reply for it is needed any more.
     Closed {
@@ -142,6 +153,13 @@ pub enum Effect<C: Chunk> {
         seq: u64,
         /// For the log: what the peer did.
         reason: String,
+    },
+    /// Another shard does nearly all the work of this connection: it may go there, once its requests are answered.
+    Move {
+        /// The connection.
+        conn: ConnId,
+        /// Where to.
+        to: ShardId,
     },
     /// A message for another shard's broker.
     Send {

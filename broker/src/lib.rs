@@ -15,6 +15,7 @@ pub mod append_then;
 pub mod broker;
 pub mod config;
 pub mod controller;
+pub mod cores;
 mod disk;
 pub mod front;
 pub mod group;
@@ -29,7 +30,7 @@ pub mod testing;
 
 pub use append_then::Then;
 pub use broker::Broker;
-pub use front::Message;
+pub use front::{Baggage, Message};
 pub use io::{ConnId, Effect, Input, Now, Origin, ShardId};
 pub use partition::PartitionKey;
 pub use partition::lifecycle::RecoveredLog;

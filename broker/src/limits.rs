@@ -32,5 +32,8 @@ pub const CLIENT_SOFTWARE_BYTES_MAX: usize = 1024;
 /// Byte limit of a read that wants exactly one batch: the first one comes whole, whatever its size.
 pub const LOOKUP_BYTES: usize = 1;
 
+/// A record set of at most so many bytes is copied when it has to wait for storage; larger ones fill their memory themselves.
+pub const SPARSE_BYTES_MAX: usize = 4 << 10;
+
 const _: () = assert!(PRODUCER_BATCHES_MAX < u8::MAX as usize, "a snapshot counts a producer's batches in a byte");
 const _: () = assert!(PRODUCERS_PER_PARTITION_MAX < u32::MAX as usize, "a snapshot counts producers in 32 bits");

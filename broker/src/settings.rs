@@ -26,9 +26,10 @@ impl ListenerSettings {
         }
     }
 
-    fn took(&self, local: SocketAddr) -> bool {
+    /// `ports` are those of cores, if they have their own.
+    fn took(&self, local: SocketAddr, ports: &[u16]) -> bool {
         let ip = |addr: IpAddr| addr.to_canonical();
-        let port = self.bind.port() == local.port() || self.bind.port() == 0;
+        let port = self.bind.port() == local.port() || self.bind.port() == 0 || ports.contains(&local.port());
         port && (self.bind.ip().is_unspecified() || ip(self.bind.ip()) == ip(local.ip()))
     }
 }
@@ -46,6 +47,8 @@ pub struct BrokerSettings {
     pub rack: Option<String>,
     /// In the order of `listeners`.
     pub listeners: Vec<ListenerSettings>,
+    /// The port of each core, by listener; empty unless each has its own (`core.endpoints`).
+    pub core_ports: Vec<Vec<u16>>,
     /// Every key that was set in the properties file or on the command line, as it was written.
     pub statics: Values,
     pub num_partitions: i32,
@@ -70,6 +73,10 @@ pub struct BrokerSettings {
     pub producer_expiration_ms: i64,
     pub transaction_max_timeout_ms: i32,
     pub request_timeout_ms: i32,
+    /// `core.connection.moves`: a connection goes to the shard that does nearly all of its work.
+    pub core_connection_moves: bool,
+    /// `core.connection.moves.bytes`: traffic over which that is measured.
+    pub core_connection_moves_bytes: u64,
 }
 
 impl BrokerSettings {
@@ -102,16 +109,32 @@ impl BrokerSettings {
             producer_expiration_ms: at.number("producer.id.expiration.ms", 86_400_000),
             transaction_max_timeout_ms: at.number("transaction.max.timeout.ms", 900_000),
             request_timeout_ms: at.number("request.timeout.ms", 30_000),
+            core_connection_moves: at.flag("core.connection.moves", false),
+            core_connection_moves_bytes: at.number("core.connection.moves.bytes", 4 << 20),
             listeners,
+            core_ports: Vec::new(),
             statics,
         }
     }
 
     /// Host and port that a client which reached us at `local` should be told.
     pub fn endpoint(&self, local: SocketAddr) -> (String, u16) {
-        match self.listeners.iter().find(|listener| listener.took(local)) {
-            Some(listener) => listener.endpoint(local),
-            None => (local.ip().to_canonical().to_string(), local.port()),
+        self.endpoint_of_core(local, 0)
+    }
+
+    /// Host and port that a client which reached us at `local` should be told of a core; where cores have none of their own,
+    /// of all of them.
+    pub(crate) fn endpoint_of_core(&self, local: SocketAddr, core: u16) -> (String, u16) {
+        let ports_of = |at: usize| self.core_ports.get(at).map_or(&[][..], Vec::as_slice);
+        let took = |(at, listener): &(usize, &ListenerSettings)| listener.took(local, ports_of(*at));
+        let Some((at, listener)) = self.listeners.iter().enumerate().find(took) else {
+            return (local.ip().to_canonical().to_string(), local.port());
+        };
+        let (host, port) = listener.endpoint(local);
+        match (ports_of(at).get(usize::from(core)), &listener.advertised) {
+            (None, _) => (host, port),
+            (Some(_), Some(_)) => (host, port.saturating_add(core)),
+            (Some(own), None) => (host, *own),
         }
     }
 }

@@ -7,17 +7,17 @@ use crate::config::{Config, ConfigError, Level};
 use crate::crew::{Crew, CrewError, Orders};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::driver::{self, Choice, OpenError};
+use crate::endpoints::{self, Bound, EndpointError};
 use crate::identity::{self, Identity, IdentityError};
-use crate::listen::{self, ListenError};
 use crate::machine::Machine;
 use crate::report::Report;
-use crate::sys::{self, StopSignals};
+use crate::sys::{self, Signals};
 use broker::BrokerSettings;
 use broker::settings::ListenerSettings;
 use engine::log::LogLimits;
 use protocol::ApiKey;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use transport_tcp::{Admission, Limits};
@@ -33,7 +33,7 @@ pub enum StartError {
     DataDir(#[from] DataDirError),
     /// An address.
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Endpoints(#[from] EndpointError),
     /// The broker's identity.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -65,22 +65,27 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
         Level::Warning => tracing::warn!("{notice}"),
     });
     // Blocked before any thread starts, so that only the one that waits for them gets them.
-    let signals = StopSignals::block().map_err(system("block signals"))?;
+    let signals = Signals::block().map_err(system("block signals"))?;
     let dirs = config.data_dirs.iter().map(|path| DataDir::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let sockets = bind_all(&config)?;
+    let machine = Machine::probe();
+    let shards = args.shards.map_or(machine.cores.len(), usize::from);
+    let cores = if config.core_endpoints { Some(endpoints::check(&config.listeners, shards)?) } else { None };
+    let sockets = endpoints::bind_all(&config.listeners, cores, config.listen_backlog.unwrap_or(i32::MAX))?;
     let paths: Vec<PathBuf> = dirs.iter().map(|dir| dir.path.clone()).collect();
     let identity = identity::establish(&paths, config.node_id)?;
+    if config.core_endpoints {
+        endpoints::check_id(identity.node_id)?;
+    }
     let choice = driver::choose(args.io, &paths)?;
     if let Some(warning) = &choice.warning {
         tracing::warn!("{warning}");
     }
-    let machine = Machine::probe();
-    let mut orders = orders(args, &config, &machine, &identity, &choice, paths, &sockets)?;
+    let mut orders = orders(shards, &config, &machine, &identity, &choice, paths, &sockets)?;
     orders.running = dirs.iter().map(|dir| Arc::clone(&dir.running)).collect();
     let durability = durability_line(&config);
     let mut crew = Crew::assemble(&orders, &sockets, signals)?;
-    let addresses: Vec<(String, SocketAddr)> =
-        config.listeners.iter().zip(&sockets).map(|(plan, (_, at))| (plan.name.clone(), *at)).collect();
+    let of = |bound: &Bound| bound.sockets.iter().map(|(_, at)| (bound.name.clone(), *at)).collect::<Vec<_>>();
+    let addresses: Vec<(String, SocketAddr)> = sockets.iter().flat_map(of).collect();
     let notes = crew.caps.notes.clone();
     let report = Report {
         listeners: &addresses,
@@ -105,34 +110,26 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
     Ok(())
 }
 
-fn bind_all(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
-    let bind = |plan: &crate::config::listeners::Listener| {
-        let socket = listen::bind(plan.bind)?;
-        sys::set_backlog(&socket, config.listen_backlog.unwrap_or(i32::MAX)).map_err(system("set a backlog"))?;
-        let address = socket.local_addr().map_err(system("ask for a socket's address"))?;
-        Ok((socket, address))
-    };
-    config.listeners.iter().map(bind).collect()
-}
-
 fn orders(
-    args: &StartArgs,
+    shards: usize,
     config: &Config,
     machine: &Machine,
     identity: &Identity,
     choice: &Choice,
     data_dirs: Vec<PathBuf>,
-    sockets: &[(TcpListener, SocketAddr)],
+    sockets: &[Bound],
 ) -> Result<Orders, StartError> {
-    let shards = args.shards.map_or(machine.cores.len(), usize::from);
     let budget = ShardBudget::share(machine.memory_bytes, shards);
     // Port 0 was a wish; what clients are told is what the system chose.
-    let listeners = config.listeners.iter().zip(sockets).map(|(plan, (_, bind))| ListenerSettings {
+    let listeners = config.listeners.iter().zip(sockets).map(|(plan, bound)| ListenerSettings {
         name: plan.name.clone(),
-        bind: *bind,
+        bind: bound.address(),
         advertised: plan.advertised.clone(),
     });
     let mut broker = BrokerSettings::new(identity.node_id, listeners.collect(), config.statics.clone());
+    if config.core_endpoints {
+        broker.core_ports = sockets.iter().map(Bound::ports).collect();
+    }
     broker.cluster_id = Some(identity.cluster_id.clone());
     broker.incarnation = random_u64().map_err(system("read /dev/urandom"))?;
     Ok(Orders {
@@ -152,9 +149,11 @@ fn orders(
             idle_ms: config.idle_ms,
             budget_bytes: budget.network_bytes,
             is_large_ask,
+            is_brief,
             ..Limits::default()
         },
         admission: Arc::new(admission(config)?),
+        share_connections: !config.core_endpoints,
         broker: Arc::new(broker),
     })
 }
@@ -162,6 +161,11 @@ fn orders(
 /// Fetches can ask for much more than they are.
 pub fn is_large_ask(frame: &[u8]) -> bool {
     frame.starts_with(&(ApiKey::Fetch as i16).to_be_bytes())
+}
+
+/// Record sets are appended in the turn that they come in; what else a request holds may have to wait.
+pub fn is_brief(frame: &[u8]) -> bool {
+    frame.starts_with(&(ApiKey::Produce as i16).to_be_bytes())
 }
 
 /// How many connections there may be.

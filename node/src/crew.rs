@@ -8,18 +8,19 @@
 
 use crate::cold::ColdReads;
 use crate::driver::{self, Kind, OpenError};
+use crate::endpoints::Bound;
 use crate::links::{self, Links};
 use crate::recover::{self, Found, RecoverError};
 use crate::shard::Shard;
 use crate::stages::{END_MS, Stages};
-use crate::sys::{self, StopSignals};
+use crate::sys::{self, Signal, Signals};
 use broker::{BrokerSettings, ShardId};
 use engine::io::{Caps, Waker};
 use engine::log::{LogLimits, ShutdownError};
 use engine::shard::Io;
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -48,6 +49,8 @@ pub struct Orders {
     pub limits: Limits,
     /// Connections of all.
     pub admission: Arc<Admission>,
+    /// Connections go to the shard with fewest, and may move; else each stays where its client put it.
+    pub share_connections: bool,
     /// The broker's settings.
     pub broker: Arc<BrokerSettings>,
 }
@@ -136,16 +139,13 @@ pub struct Contents {
 }
 
 impl Crew {
-    /// Starts the threads and opens all logs. Every socket is shared by all shards.
-    pub fn assemble(
-        orders: &Orders,
-        sockets: &[(TcpListener, SocketAddr)],
-        signals: StopSignals,
-    ) -> Result<Crew, CrewError> {
+    /// Starts the threads and opens all logs.
+    pub fn assemble(orders: &Orders, sockets: &[Bound], signals: Signals) -> Result<Crew, CrewError> {
         let (to_main, reports) = channel();
         let mut crew = Crew { orders: Vec::new(), reports, end: None, producer_id: None, caps: Caps::default() };
         for (shard, links) in links::mesh(orders.shards).into_iter().enumerate() {
-            let listeners: io::Result<Vec<_>> = sockets.iter().map(|(socket, _)| socket.try_clone()).collect();
+            let listeners: io::Result<Vec<_>> =
+                sockets.iter().map(|bound| bound.socket_of(shard).try_clone()).collect();
             let listeners = listeners.map_err(system("share a socket"))?;
             let (to_shard, inbox) = channel();
             let member = Member { shard, orders: orders.clone(), links, listeners, inbox, to_main: to_main.clone() };
@@ -159,7 +159,7 @@ impl Crew {
         Ok(crew)
     }
 
-    fn bring_up(&mut self, orders: &Orders, signals: StopSignals, to_main: Sender<Report>) -> Result<(), CrewError> {
+    fn bring_up(&mut self, orders: &Orders, signals: Signals, to_main: Sender<Report>) -> Result<(), CrewError> {
         let mut wakers: Vec<Option<Arc<dyn Waker>>> = vec![None; orders.shards];
         for _ in 0..orders.shards {
             if let Report::Up { shard, waker, caps } = self.next()? {
@@ -256,13 +256,19 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> CrewError {
 }
 
 /// The first signal stops the shards, a second one ends the process at once.
-fn watch_signals(signals: StopSignals, stages: Arc<Stages>, to_main: Sender<Report>) -> Result<(), CrewError> {
+fn watch_signals(signals: Signals, stages: Arc<Stages>, to_main: Sender<Report>) -> Result<(), CrewError> {
+    let stop = move |stages: &Stages| loop {
+        match signals.wait() {
+            Signal::Stop(name) => return name,
+            Signal::Counts => stages.ask_counts(),
+        }
+    };
     let watch = move || {
-        let name = signals.wait();
+        let name = stop(&stages);
         tracing::info!("{name}: finishing requests, flushing, then ending");
         let _ = to_main.send(Report::StopSignal);
         stages.request_stop();
-        let name = signals.wait();
+        let name = stop(&stages);
         tracing::warn!("{name} again: ending at once; the next start verifies the logs");
         std::process::exit(1);
     };
@@ -318,6 +324,9 @@ impl Member {
         let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
         let cold = ColdReads::new(orders.cold_bytes);
         let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages), cold);
+        if orders.share_connections {
+            shard.share_connections();
+        }
         let loaded = shard.run_until(Shard::is_loaded);
         if let Some(reason) = shard.failure() {
             return Err(CrewError::Metadata(reason.to_owned()));

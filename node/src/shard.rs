@@ -11,8 +11,9 @@
 //! broker's, bytes are the engine's; here is only the order of things.
 
 use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS, Patience, WAIT_MS};
+use crate::counts::Counts;
 use crate::crew::Contents;
-use crate::links::Links;
+use crate::links::{Arrival, Links, Mail};
 use crate::peer_log::PeerLog;
 use crate::place;
 use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
@@ -20,8 +21,8 @@ use crate::store::{self, EngineStore, Mem};
 use broker::controller::plan::FoundTopic;
 use broker::io::{ReadFault, ReplyPart};
 use broker::store::{LogId, Store};
-use broker::{Broker, Effect, Input, Now};
-use engine::io::{Done, ListenerId, Owner};
+use broker::{Baggage, Broker, Effect, Input, Now, ShardId};
+use engine::io::{Done, ListenerId, Op, Owner};
 use engine::log::{LogEvent, Read, Shutdown, ShutdownError};
 use engine::mailbox::Parking;
 use engine::mem::Slice;
@@ -33,7 +34,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use transport_tcp::{CloseReason, ConnId, Event, TcpTransport};
+use transport_tcp::{CloseReason, ConnId, Event, Leaving, TcpTransport};
 
 /// What the loop does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,20 @@ pub struct Shard {
     /// What this shard last said that it waits for, in bytes.
     wanted_bytes: usize,
     peer_log: PeerLog,
+    /// Of records, in answers.
+    fetched: Fetched,
+    /// Connections that came before the metadata was known here.
+    early: Vec<Arrival>,
+    /// How often somebody had asked for the counts when they were last logged.
+    counts_told: usize,
     dones: Vec<Done>,
+}
+
+/// Record bytes in answers, and those of them that had to be copied.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fetched {
+    bytes: u64,
+    copied_bytes: u64,
 }
 
 impl Shard {
@@ -90,12 +104,33 @@ impl Shard {
         cold: ColdReads,
     ) -> Shard {
         let (phase, found, cold, dones) = (Phase::Serving, Rc::default(), Rc::new(RefCell::new(cold)), Vec::new());
-        let (wanted_bytes, peer_log) = (0, PeerLog::default());
-        let mut shard =
-            Shard { io, transport, broker, links, stages, phase, found, cold, wanted_bytes, peer_log, dones };
+        let (wanted_bytes, peer_log, fetched, counts_told) = (0, PeerLog::default(), Fetched::default(), 0);
+        let mut shard = Shard {
+            io,
+            transport,
+            broker,
+            links,
+            stages,
+            phase,
+            found,
+            cold,
+            wanted_bytes,
+            peer_log,
+            fetched,
+            early: Vec::new(),
+            counts_told,
+            dones,
+        };
         let now = shard.clock(shard.io.now());
         shard.broker.start(now);
         shard
+    }
+
+    /// Lets connections be dealt out among the shards that say so, and move between them, where the driver can do that.
+    pub fn share_connections(&mut self) {
+        if self.io.with_driver(|driver| driver.hands_over()) {
+            self.transport.share(usize::from(self.links.me().0));
+        }
     }
 
     /// Accepts connections of `listener`.
@@ -197,7 +232,9 @@ impl Shard {
         while let Some((token, op)) = self.transport.poll_op() {
             self.io.submit(token, op);
         }
+        self.send_connections();
         self.links.flush(&self.io);
+        self.tell_counts();
         self.next(now)
     }
 
@@ -211,14 +248,39 @@ impl Shard {
     /// Flushes everything, marks the logs clean, and ends the shard.
     fn begin_close(&mut self, now: Mono) {
         self.broker.keep_snapshots();
-        tracing::debug!(copied_bytes = self.broker.store().logs.copied_bytes(), "batch bytes copied into log memory");
+        tracing::debug!("counts of shard {}: {}", self.links.me().0, self.counts());
         let logs = self.broker.store_mut().take_logs(&self.io);
         self.phase = Phase::Closing(Box::new(logs.begin_shutdown(now.plus_millis(FLUSH_MS))));
     }
 
+    /// What was done so far.
+    pub fn counts(&self) -> Counts {
+        let store = self.broker.store();
+        Counts {
+            net: self.transport.tally(),
+            connections: self.transport.connection_count(),
+            driver_bytes: self.io.with_driver(|driver| driver.copied_bytes()),
+            produced_bytes: store.produced_bytes(),
+            tail_bytes: store.logs.copied_bytes(),
+            edge_bytes: store.logs.edge_bytes(),
+            fetched_bytes: self.fetched.bytes,
+            fetch_copied_bytes: self.fetched.copied_bytes,
+            mail: self.links.sent(),
+        }
+    }
+
+    fn tell_counts(&mut self) {
+        let asks = self.stages.count_asks();
+        if std::mem::replace(&mut self.counts_told, asks) != asks {
+            tracing::info!("counts of shard {}: {}", self.links.me().0, self.counts());
+        }
+    }
+
     fn turn_closing(&mut self, now: Mono) -> Turn {
         // What the others still say concerns nobody here any more.
-        while self.links.receive().is_some() {}
+        while let Some((_, mail)) = self.links.receive() {
+            self.turn_away(mail);
+        }
         let Phase::Closing(logs) = &mut self.phase else { return Turn::Finished };
         match logs.poll(now, self.io.wall()) {
             None => Turn::Park(Some(logs.next_deadline())),
@@ -233,8 +295,14 @@ impl Shard {
     /// Everything that happened outside, to the broker.
     fn inputs(&mut self, mono: Mono) {
         let now = self.clock(mono);
-        while let Some((from, msg)) = self.links.receive() {
-            self.broker.handle(Input::Peer { from, msg }, now);
+        while let Some((from, mail)) = self.links.receive() {
+            match mail {
+                Mail::Message(msg) => self.broker.handle(Input::Peer { from, msg }, now),
+                Mail::Connection(arrival) => self.early.push(*arrival),
+            }
+        }
+        if self.is_loaded() {
+            std::mem::take(&mut self.early).into_iter().for_each(|arrival| self.arrive(arrival, mono, now));
         }
         while let Some(event) = self.transport.poll_event() {
             self.transport_event(event, now);
@@ -291,6 +359,47 @@ impl Shard {
         Now { mono_ms: mono.0 / 1_000_000, wall_ms: self.io.wall().0 }
     }
 
+    /// Connections that other shards are to have leave.
+    fn send_connections(&mut self) {
+        while let Some(Leaving { to, conn, socket, moving }) = self.transport.poll_leaving() {
+            let baggage = conn.map_or_else(Baggage::default, |conn| self.broker.depart(broker::ConnId(conn.0)));
+            let Some(socket) = self.io.with_driver(|driver| driver.release_conn(socket)) else {
+                unreachable!("only a driver that hands over shares its connections")
+            };
+            if conn.is_some() {
+                marks::reached!("node: a connection moved to another shard");
+            }
+            let to = ShardId(u16::try_from(to).unwrap_or_else(|_| unreachable!("shards have 16 bits")));
+            if let Err(arrival) = self.links.send_connection(to, Box::new(Arrival { socket, moving, baggage })) {
+                self.turn_away(Mail::Connection(arrival));
+            }
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival, mono: Mono, now: Now) {
+        let Arrival { socket, moving, baggage } = arrival;
+        let (peer, local) = (moving.peer, moving.local);
+        let socket = match self.io.with_driver(|driver| driver.adopt_conn(socket)) {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.transport.lose(&moving);
+                return tracing::error!(%peer, "a connection was lost between two shards: {error}");
+            }
+        };
+        if let Some(conn) = self.transport.adopt(socket, moving, mono) {
+            self.broker.handle(Input::Arrived { conn: broker::ConnId(conn.0), peer, local, baggage }, now);
+        }
+    }
+
+    /// Closes a connection that nobody will serve any more.
+    fn turn_away(&mut self, mail: Mail) {
+        if let Mail::Connection(arrival) = mail
+            && let Ok(conn) = self.io.with_driver(|driver| driver.adopt_conn(arrival.socket))
+        {
+            self.io.detach(Op::CloseConn { conn });
+        }
+    }
+
     fn transport_event(&mut self, event: Event, now: Now) {
         let input = match event {
             Event::Opened { conn, peer, local } => {
@@ -340,11 +449,12 @@ impl Shard {
     fn act(&mut self, effect: Effect<Mem>) {
         match effect {
             Effect::Reply { conn, seq, parts } => {
-                let parts = parts.into_iter().map(slice_of).collect();
+                let parts = parts.into_iter().map(|part| self.slice_of(part)).collect();
                 self.transport.reply(ConnId(conn.0), seq, parts);
             }
             Effect::NoReply { conn, seq } => self.transport.no_reply(ConnId(conn.0), seq),
             Effect::Close { conn, seq, reason } => self.transport.close(ConnId(conn.0), seq, reason),
+            Effect::Move { conn, to } => self.transport.move_to(ConnId(conn.0), usize::from(to.0)),
             Effect::Send { to, msg } => self.links.send(to, msg),
             Effect::ReadDisk { ticket, log, range, may_be_empty } => {
                 let log_bytes = self.broker.store().size_bytes(log);
@@ -354,6 +464,16 @@ impl Shard {
             }
             Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
         }
+    }
+
+    fn slice_of(&mut self, part: ReplyPart<Mem>) -> Slice {
+        let chunk = match part {
+            ReplyPart::Bytes(bytes) => return Slice::from(bytes),
+            ReplyPart::Chunk(chunk) => chunk,
+        };
+        self.fetched.bytes += chunk.len() as u64;
+        self.fetched.copied_bytes += if matches!(chunk, Mem::Slice(_)) { 0 } else { chunk.len() as u64 };
+        chunk.into_slice()
     }
 
     /// Begins the reads for which there is memory, and says what the others wait for.
@@ -418,13 +538,6 @@ impl Shard {
         if matches!(self.phase, Phase::Drained) && self.stages.is_drained() {
             self.begin_close(now);
         }
-    }
-}
-
-fn slice_of(part: ReplyPart<Mem>) -> Slice {
-    match part {
-        ReplyPart::Bytes(bytes) => Slice::from(bytes),
-        ReplyPart::Chunk(bytes) => bytes.into_slice(),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Stages {
     shards: usize,
     /// What reads that wait for memory will bring on all shards, in bytes.
     wanted_bytes: AtomicUsize,
+    /// How often somebody asked for the counts of all shards.
+    count_asks: AtomicUsize,
     wakers: Vec<Arc<dyn Waker>>,
 }
 
@@ -44,6 +46,7 @@ impl Stages {
             drained: AtomicUsize::new(0),
             shards: wakers.len(),
             wanted_bytes: AtomicUsize::new(0),
+            count_asks: AtomicUsize::new(0),
             wakers,
         }
     }
@@ -68,6 +71,17 @@ impl Stages {
     /// True once somebody asked.
     pub fn is_stop_requested(&self) -> bool {
         self.stop_requested.load(Ordering::Acquire)
+    }
+
+    /// Asks every shard to log its counts.
+    pub fn ask_counts(&self) {
+        self.count_asks.fetch_add(1, Ordering::Relaxed);
+        self.wake_all();
+    }
+
+    /// How often somebody asked.
+    pub fn count_asks(&self) -> usize {
+        self.count_asks.load(Ordering::Relaxed)
     }
 
     /// One shard has no connection left; to be said once by each.

@@ -83,13 +83,21 @@ pub struct EngineStore {
     dirs: Vec<(PathBuf, usize)>,
     /// Folder of the metadata log.
     metadata_dir: PathBuf,
+    /// Bytes of record sets that were appended as they came, ever.
+    produced_bytes: u64,
 }
 
 impl EngineStore {
     /// A store that puts new logs into `dirs`, of which there is at least one, and the metadata log in its own.
     pub fn new(logs: LogSet, dirs: &[PathBuf], metadata_dir: PathBuf) -> EngineStore {
         assert!(!dirs.is_empty(), "a broker has a data folder");
-        EngineStore { logs, dirs: dirs.iter().map(|dir| (dir.clone(), 0)).collect(), metadata_dir }
+        let dirs = dirs.iter().map(|dir| (dir.clone(), 0)).collect();
+        EngineStore { logs, dirs, metadata_dir, produced_bytes: 0 }
+    }
+
+    /// Bytes of clients' record sets that were appended as they came, ever.
+    pub fn produced_bytes(&self) -> u64 {
+        self.produced_bytes
     }
 
     /// Takes the logs out, to close them; what is left is an empty store.
@@ -108,6 +116,28 @@ impl EngineStore {
     pub fn look(&self, log: LogId, range: ReadRange) -> log::Read {
         let ReadRange { from, upto, max_bytes, at_least_one } = range;
         self.logs.read(engine_id(log), from, max_bytes, upto, at_least_one)
+    }
+
+    /// Appends records, taking their memory over if they were received where the log wants them.
+    fn append_or_take(&mut self, log: LogId, records: &mut Mem, facts: BatchFacts) -> Result<(), AppendRefused> {
+        let lease = match std::mem::replace(records, Mem::Slice(Slice::empty())).into_lease() {
+            Ok(lease) => lease,
+            Err(shared) => {
+                *records = shared;
+                return self.append(log, facts.with(records));
+            }
+        };
+        let BatchFacts { base_offset, last_offset, leader_epoch, max_timestamp } = facts;
+        let offset_of_max_timestamp = last_offset;
+        let batch =
+            LeasedAppend { lease, base_offset, last_offset, leader_epoch, max_timestamp, offset_of_max_timestamp };
+        match self.logs.append_leased(engine_id(log), batch) {
+            Ok(_) => Ok(()),
+            Err((error, batch)) => {
+                *records = Mem::leased(batch.lease);
+                Err(refused(error))
+            }
+        }
     }
 
     /// The folder with the fewest logs takes the next one, as in Kafka.
@@ -153,24 +183,10 @@ impl Store for EngineStore {
     }
 
     fn append_chunk(&mut self, log: LogId, records: &mut Mem, facts: BatchFacts) -> Result<(), AppendRefused> {
-        let lease = match std::mem::replace(records, Mem::Slice(Slice::empty())).into_lease() {
-            Ok(lease) => lease,
-            Err(shared) => {
-                *records = shared;
-                return self.append(log, facts.with(records));
-            }
-        };
-        let BatchFacts { base_offset, last_offset, leader_epoch, max_timestamp } = facts;
-        let offset_of_max_timestamp = last_offset;
-        let batch =
-            LeasedAppend { lease, base_offset, last_offset, leader_epoch, max_timestamp, offset_of_max_timestamp };
-        match self.logs.append_leased(engine_id(log), batch) {
-            Ok(_) => Ok(()),
-            Err((error, batch)) => {
-                *records = Mem::leased(batch.lease);
-                Err(refused(error))
-            }
-        }
+        let bytes = records.len() as u64;
+        let appended = self.append_or_take(log, records, facts);
+        self.produced_bytes += if appended.is_ok() { bytes } else { 0 };
+        appended
     }
 
     fn read(&mut self, log: LogId, range: ReadRange) -> StoreRead<Mem> {

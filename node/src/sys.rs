@@ -101,34 +101,48 @@ fn whole_file_lock() -> libc::flock {
     lock
 }
 
-/// SIGINT and SIGTERM, blocked in every thread that starts after this; to be waited for.
-#[derive(Clone, Copy)]
-pub struct StopSignals(libc::sigset_t);
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// An end, by the signal of this name.
+    Stop(&'static str),
+    /// SIGUSR1: all counts in the log.
+    Counts,
+}
 
-impl StopSignals {
+/// SIGINT, SIGTERM and SIGUSR1, blocked in every thread that starts after this; to be waited for.
+#[derive(Clone, Copy)]
+pub struct Signals(libc::sigset_t);
+
+impl Signals {
     /// Blocks them in this thread and those it starts.
-    pub fn block() -> io::Result<StopSignals> {
+    pub fn block() -> io::Result<Signals> {
         let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: sigemptyset initialises the set, sigaddset and pthread_sigmask use it afterwards; it lives across all.
         let result = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
             libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGUSR1);
             libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut())
         };
         if result != 0 {
             return Err(io::Error::from_raw_os_error(result));
         }
         // SAFETY: sigemptyset has initialised it.
-        Ok(StopSignals(unsafe { set.assume_init() }))
+        Ok(Signals(unsafe { set.assume_init() }))
     }
 
-    /// Waits for the next one and names it.
-    pub fn wait(&self) -> &'static str {
+    /// Waits for the next one.
+    pub fn wait(&self) -> Signal {
         let mut signal = 0;
         // SAFETY: both pointers are to live values of the right type.
         while unsafe { libc::sigwait(&raw const self.0, &raw mut signal) } != 0 {}
-        if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" }
+        match signal {
+            libc::SIGUSR1 => Signal::Counts,
+            libc::SIGINT => Signal::Stop("SIGINT"),
+            _ => Signal::Stop("SIGTERM"),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Broker, Client, EVERY_DRIVER, folder, ringlog};
+use common::{Broker, Client, EVERY_DRIVER, folder};
 use protocol::batch::BatchBuilder;
 use std::io::Write;
 use std::time::Duration;
@@ -99,24 +99,4 @@ fn neighbours_death_and_damage() {
             [vec!["q", "s"], vec!["m"; 20], vec!["g", "h"]].concat().into_iter().map(Into::into).collect();
         assert_eq!(stored(broker), expected);
     });
-}
-
-#[test]
-fn one_producer_costs_no_copy() {
-    for driver in EVERY_DRIVER {
-        let data = folder();
-        let mut command = ringlog(data.path(), &["--io", driver, "--shards", "1"]);
-        command.env("RUST_LOG", "debug");
-        let broker = Broker::spawn(command);
-        let mut client = broker.client();
-        assert_eq!(client.create_topic("big", 1), 0);
-        for n in 0..20 {
-            assert_eq!(client.produce("big", 0, &[&value("x")]), (0, n));
-        }
-        broker.signal("TERM");
-        let line = broker.logged("copied_bytes=");
-        let copied: usize =
-            line.split("copied_bytes=").nth(1).and_then(|text| text.trim().parse().ok()).expect("a number");
-        assert!(copied < 2 * LEN, "{copied} bytes copied over {driver}: only the first batch has no segment to lie in");
-    }
 }

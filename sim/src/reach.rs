@@ -13,6 +13,7 @@ pub const MARKS: &[&str] = &[
     "broker: a commit of an old generation was refused",
     "broker: a generation of several members formed",
     "broker: an append waited for memory",
+    "node: a connection moved to another shard",
     "node: a large batch was received in place",
     "node: a log was fenced",
     "node: a full log healed",

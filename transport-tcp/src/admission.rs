@@ -1,4 +1,4 @@
-//! How many connections a process takes, in all and from one address.
+//! How many connections a process takes, in all and from one address, and which shard gets the next.
 
 use crate::event::CloseReason;
 use std::collections::HashMap;
@@ -23,6 +23,8 @@ pub struct Admission {
 struct Open {
     total: usize,
     by_ip: HashMap<IpAddr, usize>,
+    /// Of the shards among which connections are dealt out.
+    by_shard: Vec<usize>,
 }
 
 impl Admission {
@@ -41,6 +43,31 @@ impl Admission {
         self.lock().total
     }
 
+    /// One more shard takes connections of others' listeners: their number is `shard`, counted from 0.
+    pub(crate) fn deal_to(&self, shard: usize) {
+        let mut open = self.lock();
+        let shards = open.by_shard.len().max(shard + 1);
+        open.by_shard.resize(shards, 0);
+    }
+
+    /// Which shard gets a new connection that `me` accepted: the one that has fewest, and `me` among equals.
+    pub(crate) fn deal(&self, me: usize) -> usize {
+        let mut open = self.lock();
+        let fewest = open.by_shard.iter().enumerate().min_by_key(|(shard, count)| (**count, *shard != me));
+        let shard = fewest.map_or(me, |(shard, _)| shard);
+        if let Some(count) = open.by_shard.get_mut(shard) {
+            *count += 1;
+        }
+        shard
+    }
+
+    /// A connection goes to another shard.
+    pub(crate) fn moves(&self, from: usize, to: usize) {
+        let mut open = self.lock();
+        open.by_shard[from] -= 1;
+        open.by_shard[to] += 1;
+    }
+
     pub(crate) fn enter(&self, ip: IpAddr) -> Result<(), CloseReason> {
         let mut open = self.lock();
         if open.total >= self.max {
@@ -56,9 +83,13 @@ impl Admission {
         Ok(())
     }
 
-    pub(crate) fn leave(&self, ip: IpAddr) {
+    /// A connection is over; `shard` had it, if it was dealt out.
+    pub(crate) fn leave(&self, ip: IpAddr, shard: Option<usize>) {
         let mut open = self.lock();
         open.total -= 1;
+        if let Some(count) = shard.and_then(|shard| open.by_shard.get_mut(shard)) {
+            *count -= 1;
+        }
         if let Some(from_ip) = open.by_ip.get_mut(&ip) {
             *from_ip -= 1;
             if *from_ip == 0 {
@@ -86,8 +117,25 @@ mod tests {
         assert!(admission.enter(b).is_ok());
         assert!(admission.enter(b).is_ok());
         assert!(matches!(admission.enter(c), Err(CloseReason::TooMany { max: 3 })));
-        admission.leave(a);
+        admission.leave(a, None);
         assert!(admission.enter(c).is_ok());
         assert_eq!(admission.open(), 3);
+    }
+
+    #[test]
+    fn the_shard_with_fewest_gets_the_next() {
+        let admission = Admission::unlimited();
+        (0..3).for_each(|shard| admission.deal_to(shard));
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        let deal = |me| {
+            assert!(admission.enter(ip).is_ok());
+            admission.deal(me)
+        };
+        assert_eq!([deal(1), deal(1), deal(1), deal(1)], [1, 0, 2, 1]);
+        admission.moves(1, 0);
+        assert_eq!([deal(0), deal(0)], [1, 2]);
+        admission.leave(ip, Some(0));
+        admission.leave(ip, Some(0));
+        assert_eq!([deal(2), deal(2), deal(2)], [0, 0, 2]);
     }
 }

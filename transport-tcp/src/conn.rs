@@ -3,6 +3,7 @@
 use crate::event::ConnId;
 use crate::inbound::{Inbound, Whole};
 use crate::limits::{EARNED_AT, Limits, SEND_BYTES_SOFT, SEND_PIECES_MAX, STALLED_MS};
+use crate::moving::Moving;
 use crate::pace::Pace;
 use crate::replies::{Answer, Replies};
 use engine::io::ConnId as Socket;
@@ -41,6 +42,7 @@ pub(crate) struct Conn {
     pub(crate) id: ConnId,
     pub(crate) socket: Socket,
     pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
     pub(crate) phase: Phase,
     pub(crate) inbound: Inbound,
     pub(crate) pace: Pace,
@@ -55,8 +57,14 @@ pub(crate) struct Conn {
     /// Bytes of answers whose turn has not come.
     held_back_bytes: usize,
     pub(crate) recv_pending: bool,
+    /// The receive under way is for the head of a large frame.
+    pub(crate) awaits_head: bool,
     pub(crate) send_pending: bool,
     pub(crate) shutdown_pending: bool,
+    /// The shard that is to have it.
+    pub(crate) moves_to: Option<usize>,
+    /// The receive under way was asked to end early.
+    pub(crate) is_cancelled: bool,
     /// Is in the transport's list of connections to look at.
     pub(crate) is_dirty: bool,
     /// Is in the transport's list of connections that wait for the budget.
@@ -70,14 +78,16 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(id: ConnId, socket: Socket, peer: SocketAddr, limits: &Limits, now: Mono) -> Conn {
+    pub(crate) fn new(id: ConnId, socket: Socket, moving: Moving) -> Conn {
+        let Moving { peer, local, inbound, pace, moved_at } = moving;
         Conn {
             id,
             socket,
             peer,
+            local,
             phase: Phase::Open,
-            inbound: Inbound::new(limits.frame_bytes_max),
-            pace: Pace::default(),
+            inbound,
+            pace,
             replies: Replies::default(),
             held: VecDeque::new(),
             large: Large::Free,
@@ -85,12 +95,15 @@ impl Conn {
             unsent_bytes: 0,
             held_back_bytes: 0,
             recv_pending: false,
+            awaits_head: false,
             send_pending: false,
             shutdown_pending: false,
             is_dirty: false,
             is_paused: false,
             is_timed: false,
-            moved_at: now,
+            moves_to: None,
+            is_cancelled: false,
+            moved_at,
             stalled_since: None,
         }
     }
@@ -126,16 +139,19 @@ impl Conn {
     }
 
     /// Frames that stay, out of the last `count` taken in, get memory of their own: the buffer that they were cut out of is
-    /// many times as large.
-    pub(crate) fn settle(&mut self, count: usize) {
+    /// many times as large. Returns how many bytes were moved.
+    pub(crate) fn settle(&mut self, count: usize) -> usize {
         let first = self.held.len().saturating_sub(count);
+        let mut bytes = 0;
         for (_, frame) in self.held.range_mut(first..) {
             if let Whole::Frame(frame) = frame
                 && frame.len() < EARNED_AT
             {
+                bytes += frame.len();
                 *frame = Slice::from(frame.to_vec());
             }
         }
+        bytes
     }
 
     /// Requests that were handed out and wait for their answer.

@@ -10,9 +10,12 @@
 //!
 //! Once enough of a large frame is there to justify room for all of it, the room may be somebody else's: the rest of the
 //! frame is then received straight into that place.
+//!
+//! A large frame that came whole earns room for as large a one behind it, at once. So on a connection that brings large
+//! frames only the head of the next is received first, as long as heads were there, and nothing but that head is moved.
 
 use crate::event::CloseReason;
-use crate::limits::{EARLY_MAX, EARNED_AT, EARNED_ROOM, FILL_MAX, ROOM_FACTOR};
+use crate::limits::{EARLY_MAX, EARNED_AT, EARNED_ROOM, FILL_MAX, HEAD_MAX, ROOM_FACTOR};
 use crate::sniff::Sniffed;
 use engine::io::RecvInto;
 use engine::mem::{Buf, Slice};
@@ -28,6 +31,12 @@ pub(crate) struct Inbound {
     head: Option<Slice>,
     /// The large frame under way was offered, or is too late for it.
     was_offered: bool,
+    /// Room that the frame before has earned for the next, in bytes: its own length if it was large, else 0.
+    earned: usize,
+    /// How much of a large frame is received apart, in bytes: what came before the place of those before it.
+    head_len: usize,
+    /// Bytes that were moved from where they were received, ever.
+    moved_bytes: u64,
     frame_bytes_max: usize,
 }
 
@@ -65,7 +74,18 @@ const BETWEEN: State = State::Prefix { bytes: [0; PREFIX], have: 0 };
 
 impl Inbound {
     pub(crate) fn new(frame_bytes_max: usize) -> Inbound {
-        Inbound { state: BETWEEN, head: None, was_offered: false, frame_bytes_max }
+        let (state, head, was_offered) = (BETWEEN, None, false);
+        Inbound { state, head, was_offered, earned: 0, head_len: HEAD_MAX, moved_bytes: 0, frame_bytes_max }
+    }
+
+    /// Bytes that were moved from where they were received to a place of their frame's own, ever.
+    pub(crate) fn moved_bytes(&self) -> u64 {
+        self.moved_bytes
+    }
+
+    /// True when the next frame is probably large, so that its head is best received apart.
+    pub(crate) fn expects_large(&self) -> bool {
+        self.earned > 0 && !self.is_begun()
     }
 
     /// True inside a frame whose length is known.
@@ -118,7 +138,13 @@ impl Inbound {
             State::Body { len, buf } if self.head.is_none() => (buf.as_slice(), *len),
             _ => return None,
         };
-        (front.len() >= EARNED_AT && len <= EARNED_ROOM).then_some((front, len))
+        let is_earned = front.len() >= EARNED_AT || self.has_earned(len);
+        (is_earned && len <= EARNED_ROOM).then_some((front, len))
+    }
+
+    /// True for a large frame no larger than the one before it.
+    fn has_earned(&self, len: usize) -> bool {
+        (EARNED_AT..=self.earned).contains(&len)
     }
 
     /// The rest of the frame from byte `at` on goes into `place`, which has room for just that.
@@ -135,6 +161,9 @@ impl Inbound {
         };
         assert!(place.is_empty() && place.capacity() == len, "room for {} of {len} bytes", place.capacity());
         place.extend_from_slice(&rest);
+        self.moved_bytes += rest.len() as u64;
+        // Half the way back from a guess that grew: heads that differ a little are not missed every time.
+        self.head_len = at.max(usize::midpoint(self.head_len, at)).min(HEAD_MAX);
         self.head = Some(head);
         self.state = State::Body { len, buf: place };
     }
@@ -148,7 +177,7 @@ impl Inbound {
     pub(crate) fn growth_bytes(&self, confined: bool) -> usize {
         match &self.state {
             State::Early { len, seen } if confined => early_room(*len).saturating_sub(seen.capacity()),
-            State::Begun { len, seen } => room(*len, seen.len()) - seen.len(),
+            State::Begun { len, seen } => self.room(*len, seen.len()) - seen.len(),
             State::Body { len, buf } if wants_room(*len, buf) => room(*len, buf.len()) - buf.capacity(),
             _ => 0,
         }
@@ -158,33 +187,69 @@ impl Inbound {
     /// [`Inbound::received`] before the next call.
     pub(crate) fn target(&mut self, confined: bool) -> RecvInto {
         match std::mem::replace(&mut self.state, BETWEEN) {
-            State::Early { len, seen } if confined => self.send_away(len, moved(&seen, early_room(len))),
+            State::Early { len, seen } if confined => {
+                let buf = self.moved(&seen, early_room(len));
+                self.send_away(len, buf)
+            }
             small @ (State::Prefix { .. } | State::Early { .. }) => {
                 self.state = small;
                 RecvInto::Any
             }
-            State::Begun { len, seen } => self.send_away(len, moved(&seen, room(len, seen.len()))),
+            State::Begun { len, seen } => {
+                let buf = self.moved(&seen, self.room(len, seen.len()));
+                self.send_away(len, buf)
+            }
             State::Body { len, buf } if wants_room(len, &buf) => {
-                self.send_away(len, moved(buf.as_slice(), room(len, buf.len())))
+                let buf = self.moved(buf.as_slice(), room(len, buf.len()));
+                self.send_away(len, buf)
             }
             State::Body { len, buf } => self.send_away(len, buf),
             State::Away { .. } => unreachable!("one receive at a time"),
         }
     }
 
+    /// As [`Inbound::target`] where a large frame is expected: just its head. Until bytes come, this holds a page.
+    pub(crate) fn target_head(&mut self) -> RecvInto {
+        assert!(self.expects_large(), "a head comes between two frames");
+        RecvInto::Buf(Buf::with_capacity(PREFIX + self.head_len))
+    }
+
+    fn room(&self, len: usize, arrived: usize) -> usize {
+        if self.has_earned(len) { len } else { room(len, arrived) }
+    }
+
+    fn moved(&mut self, old: &[u8], capacity: usize) -> Buf {
+        self.moved_bytes += old.len() as u64;
+        let mut new = Buf::with_capacity(capacity);
+        new.extend_from_slice(old);
+        new
+    }
+
+    /// A frame of `len` bytes is whole.
+    fn finish(&mut self, len: usize) {
+        self.earned = if len >= EARNED_AT { len } else { 0 };
+    }
+
     fn send_away(&mut self, len: usize, buf: Buf) -> RecvInto {
         self.state = State::Away { len, arrived: buf.len(), capacity: buf.capacity() };
-        let earned = self.is_placed() || buf.len() >= EARNED_AT;
+        let earned = self.is_placed() || buf.len() >= EARNED_AT || self.has_earned(len) && buf.capacity() == len;
         if earned && buf.spare_len() <= FILL_MAX { RecvInto::Fill(buf) } else { RecvInto::Buf(buf) }
     }
 
     /// Takes a received buffer and appends the frames that are whole to `frames`.
     pub(crate) fn received(&mut self, buf: Buf, frames: &mut Vec<Whole>) -> Result<(), CloseReason> {
         match std::mem::replace(&mut self.state, BETWEEN) {
-            State::Away { len, .. } if buf.len() == len => frames.push(match self.head.take() {
-                Some(head) => Whole::Placed { head, rest: buf },
-                None => Whole::Frame(buf.freeze()),
-            }),
+            State::Away { len, .. } if buf.len() == len => {
+                let whole = match self.head.take() {
+                    Some(head) => Whole::Placed { head, rest: buf },
+                    None => Whole::Frame(buf.freeze()),
+                };
+                if matches!(whole, Whole::Frame(_)) && len >= EARNED_AT {
+                    self.head_len = (2 * self.head_len).min(HEAD_MAX);
+                }
+                self.finish(whole.len());
+                frames.push(whole);
+            }
             State::Away { len, .. } => self.state = State::Body { len, buf },
             State::Prefix { bytes, have } => return self.cut(&buf.freeze(), 0, bytes, have, frames),
             State::Early { len, seen } => return self.go_on(len, seen, &buf.freeze(), frames),
@@ -212,6 +277,8 @@ impl Inbound {
         let missing = len - seen.len();
         if whole.len() >= missing {
             seen.extend_from_slice(&whole[..missing]);
+            self.moved_bytes += missing as u64;
+            self.finish(len);
             frames.push(Whole::Frame(Slice::from(seen)));
             return self.cut(whole, missing, [0; PREFIX], 0, frames);
         }
@@ -219,10 +286,12 @@ impl Inbound {
         self.state = if arrived < EARLY_MAX {
             seen.reserve_exact(whole.len().max(seen.len().min(EARLY_MAX)));
             seen.extend_from_slice(whole);
+            self.moved_bytes += whole.len() as u64;
             State::Early { len, seen }
         } else {
-            let mut buf = moved(&seen, room(len, arrived));
+            let mut buf = self.moved(&seen, self.room(len, arrived));
             buf.extend_from_slice(whole);
+            self.moved_bytes += whole.len() as u64;
             State::Body { len, buf }
         };
         Ok(())
@@ -251,6 +320,7 @@ impl Inbound {
                 return Ok(());
             }
             frames.push(Whole::Frame(whole.slice(at..at + len)));
+            self.finish(len);
             (have, at) = (0, at + len);
         }
     }
@@ -259,9 +329,13 @@ impl Inbound {
     fn begin(&mut self, len: usize, seen: Slice) {
         self.was_offered = false;
         self.state = match seen.len() {
+            _ if self.has_earned(len) => State::Begun { len, seen },
             EARNED_AT.. => State::Begun { len, seen },
-            EARLY_MAX.. => State::Body { len, buf: moved(&seen, room(len, seen.len())) },
-            _ => State::Early { len, seen: seen.to_vec() },
+            EARLY_MAX.. => State::Body { len, buf: self.moved(&seen, room(len, seen.len())) },
+            _ => {
+                self.moved_bytes += seen.len() as u64;
+                State::Early { len, seen: seen.to_vec() }
+            }
         };
     }
 
@@ -289,12 +363,6 @@ fn early_room(len: usize) -> usize {
 fn wants_room(len: usize, buf: &Buf) -> bool {
     let worth_more = buf.capacity() < EARNED_ROOM && buf.len() >= EARNED_AT;
     buf.capacity() < len && (buf.spare_len() == 0 || worth_more)
-}
-
-fn moved(old: &[u8], capacity: usize) -> Buf {
-    let mut new = Buf::with_capacity(capacity);
-    new.extend_from_slice(old);
-    new
 }
 
 #[cfg(test)]

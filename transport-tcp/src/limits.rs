@@ -14,6 +14,17 @@ pub(crate) const EARNED_AT: usize = 32 << 10;
 /// before; beyond, room doubles with what arrived. In bytes.
 pub(crate) const EARNED_ROOM: usize = 2 << 20;
 
+/// Most of a large frame that is received apart, in bytes, to see what it is before its rest is received in place. Requests
+/// have shorter heads, unless names are very long.
+pub(crate) const HEAD_MAX: usize = 512;
+
+/// Most connections that wait for the head of a large frame, each with a page of memory; the others wait without.
+pub(crate) const HEADS_MAX: usize = 1024;
+
+/// A frame in a receive buffer that holds no more than this, in bytes, gets memory of its own if it may stay: otherwise it
+/// would keep the whole buffer, which is sixteen times as large.
+pub(crate) const SPARSE_MAX: usize = 4 << 10;
+
 /// Largest room that one receive must fill before we hear of it again, in bytes: slower clients than this per idle
 /// limit would look idle.
 pub(crate) const FILL_MAX: usize = 4 << 20;
@@ -54,6 +65,7 @@ pub(crate) const TIMES_KEPT: usize = 1024;
 /// Bits of a connection id that name its slot; the rest counts connections.
 pub(crate) const SLOT_BITS: u32 = 24;
 
+const _: () = assert!(HEAD_MAX < EARLY_MAX, "a head is not a large frame");
 const _: () = assert!(STALLED_MS < FRAME_GRACE_MS, "short memory makes less patient");
 const _: () = assert!(EARLY_MAX < EARNED_AT && ROOM_FACTOR > 1, "rooms must grow");
 const _: () = assert!(ROOM_FACTOR * EARNED_AT < EARNED_ROOM, "earned room must be more than the ones before");
@@ -75,6 +87,9 @@ pub struct Limits {
     /// the answer to the one before has been taken by the socket, as Kafka does with every frame; those behind it wait too.
     /// It gets a reply, or its connection is closed.
     pub is_large_ask: fn(&[u8]) -> bool,
+    /// Whether a frame is done with in the turn that it is handed out in, so that it may lie in the large buffer that it was
+    /// received into. Others get memory of their own where they would waste much of that.
+    pub is_brief: fn(&[u8]) -> bool,
     /// A connection that moves no byte for this long is closed, in milliseconds (`connections.max.idle.ms`).
     pub idle_ms: Option<u64>,
 }
@@ -88,6 +103,7 @@ impl Default for Limits {
             unsent_bytes_max: 16 << 20,
             budget_bytes: 256 << 20,
             is_large_ask: |_| false,
+            is_brief: |_| false,
             idle_ms: Some(600_000),
         }
     }

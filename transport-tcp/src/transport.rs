@@ -5,9 +5,12 @@ use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, ConnId, Event};
 use crate::inbound::Whole;
 use crate::limits::{
-    ACCEPT_RETRY_MS, FRAME_GRACE_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS, STALLED_MS, TIMES_KEPT,
+    ACCEPT_RETRY_MS, FRAME_GRACE_MS, HEADS_MAX, Limits, PLACED_MAX, SLOT_BITS, SPARSE_MAX, STALLED_CHECK_MS,
+    STALLED_MS, TIMES_KEPT,
 };
+use crate::moving::{Leaving, Moving};
 use crate::replies::Answer;
+use crate::tally::Tally;
 use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
 use engine::mem::{Buf, Slice};
 use engine::time::Mono;
@@ -95,6 +98,12 @@ pub struct TcpTransport {
     large: VecDeque<ConnId>,
     /// Frames in a place that was given, until they are handed out.
     placed: usize,
+    /// Receives under way for the head of a large frame.
+    heads: usize,
+    tally: Tally,
+    /// Our number among the shards, where connections may go from one to another.
+    me: Option<usize>,
+    leaving: VecDeque<Leaving>,
 }
 
 impl TcpTransport {
@@ -124,6 +133,10 @@ impl TcpTransport {
             frames: Vec::new(),
             large: VecDeque::new(),
             placed: 0,
+            heads: 0,
+            tally: Tally::default(),
+            me: None,
+            leaving: VecDeque::new(),
         }
     }
 
@@ -131,6 +144,45 @@ impl TcpTransport {
     pub fn listen(&mut self, listener: ListenerId) {
         self.listeners.push(Listener { id: listener, accept_pending: false, retry_at: None });
         self.accept(self.listeners.len() - 1);
+    }
+
+    /// From now on connections are dealt out among the shards that said so, with the same [`Admission`], and may move
+    /// between them; `me` is the number of this one.
+    pub fn share(&mut self, me: usize) {
+        self.admission.deal_to(me);
+        self.me = Some(me);
+    }
+
+    /// Lets the connection go to shard `to` as soon as all that it asked is answered; until then nothing new is read.
+    pub fn move_to(&mut self, conn: ConnId, to: usize) {
+        let Some(slot) = self.slot_of(conn).filter(|_| self.me.is_some_and(|me| me != to) && !self.is_stopping) else {
+            return;
+        };
+        if let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) {
+            conn.moves_to = Some(to);
+        }
+        self.mark(slot);
+    }
+
+    /// The next connection that another shard is to have: nothing is known of it here any more.
+    pub fn poll_leaving(&mut self) -> Option<Leaving> {
+        self.leaving.pop_front()
+    }
+
+    /// Takes over a connection that left another shard for this one. `None` if it is closed at once, because the server
+    /// stops.
+    pub fn adopt(&mut self, socket: Socket, moving: Moving, now: Mono) -> Option<ConnId> {
+        if self.is_stopping {
+            self.admission.leave(moving.peer.ip(), self.me);
+            self.refuse(socket);
+            return None;
+        }
+        Some(self.enter(socket, moving, now))
+    }
+
+    /// A connection that left another shard for this one never came.
+    pub fn lose(&mut self, moving: &Moving) {
+        self.admission.leave(moving.peer.ip(), self.me);
     }
 
     /// Takes the completion of an op that [`TcpTransport::poll_op`] gave.
@@ -193,7 +245,9 @@ impl TcpTransport {
         let Some(slot) = self.slot_of(conn) else { return };
         let Some(conn) = self.conns[slot].as_mut() else { return };
         let before = conn.inbound.held_bytes();
+        let moved_bytes = conn.inbound.moved_bytes();
         conn.inbound.place(at, room);
+        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
         self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
         self.placed += 1;
     }
@@ -235,6 +289,11 @@ impl TcpTransport {
     /// Open or still closing connections.
     pub fn connection_count(&self) -> usize {
         self.conns.len() - self.free.len()
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Bytes that all connections hold: requests without an answer and answers not taken.
@@ -329,6 +388,20 @@ impl TcpTransport {
             self.events.push_back(Event::Refused { peer, reason });
             return self.refuse(socket);
         }
+        let moving = Moving::fresh(peer, local, &self.limits, now);
+        if let Some(me) = self.me
+            && let to = self.admission.deal(me)
+            && to != me
+        {
+            self.tally.moved_away += 1;
+            return self.leaving.push_back(Leaving { to, conn: None, socket, moving });
+        }
+        let conn = self.enter(socket, moving, now);
+        self.events.push_back(Event::Opened { conn, peer, local });
+    }
+
+    /// Gives a connection a slot.
+    fn enter(&mut self, socket: Socket, moving: Moving, now: Mono) -> ConnId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.conns.push(None);
             self.conns.len() - 1
@@ -336,12 +409,46 @@ impl TcpTransport {
         assert!(slot < 1 << SLOT_BITS, "descriptors run out long before slots");
         let id = ConnId(self.opened << SLOT_BITS | slot as u64);
         self.opened += 1;
-        self.conns[slot] = Some(Conn::new(id, socket, peer, &self.limits, now));
+        let mut conn = Conn::new(id, socket, moving);
+        self.spent_bytes += conn.cost_bytes();
+        conn.is_timed = conn.pace.begun_at().is_some();
+        if conn.is_timed {
+            self.timed.push(Reverse((conn.pace.deadline(), id)));
+        }
+        self.conns[slot] = Some(conn);
         if let Some(ms) = self.limits.idle_ms {
             self.idle.push(Reverse((now.plus_millis(ms), id)));
         }
-        self.events.push_back(Event::Opened { conn: id, peer, local });
         self.mark(slot);
+        id
+    }
+
+    /// Brings a connection that is to move a step nearer to that.
+    fn depart(&mut self, slot: usize, to: usize) {
+        let Some(conn) = self.conns[slot].as_mut() else { return };
+        if conn.inbound.is_placed() {
+            // The place is this shard's: its frame ends here.
+            if !conn.recv_pending {
+                self.read(slot);
+            }
+            return;
+        }
+        if conn.recv_pending {
+            if !std::mem::replace(&mut conn.is_cancelled, true) {
+                self.ops.push_back((token(Kind::Cancel, slot), Op::Cancel(token(Kind::Recv, slot))));
+            }
+            return;
+        }
+        let (true, Some(me)) = (conn.is_quiet(), self.me) else { return };
+        let Some(conn) = self.conns[slot].take() else { return };
+        self.admission.moves(me, to);
+        self.tally.moved_away += 1;
+        self.spent_bytes -= conn.cost_bytes();
+        self.favoured = self.favoured.filter(|id| *id != conn.id);
+        self.free.push(slot);
+        self.forget_times_of_closed();
+        let (id, socket) = (conn.id, conn.socket);
+        self.leaving.push_back(Leaving { to, conn: Some(id), socket, moving: Moving::of(conn) });
     }
 
     fn refuse(&mut self, socket: Socket) {
@@ -351,12 +458,21 @@ impl TcpTransport {
     fn received(&mut self, slot: usize, result: io::Result<u32>, into: RecvInto, now: Mono) {
         let Some(conn) = self.conns[slot].as_mut() else { unreachable!("a connection outlives its ops") };
         conn.recv_pending = false;
+        let is_cancelled = std::mem::take(&mut conn.is_cancelled);
+        self.heads -= usize::from(std::mem::take(&mut conn.awaits_head));
+        let bytes = u64::from(*result.as_ref().unwrap_or(&0));
+        self.tally.receives += u64::from(bytes > 0);
+        self.tally.received_bytes += bytes;
         self.mark(slot);
         let outcome = match (result, into) {
             (Ok(0), _) => Err(self.conn(slot).inbound.at_end()),
             (Ok(_), RecvInto::Buf(buf) | RecvInto::Fill(buf)) => self.take_frames(slot, buf, now),
             (Ok(_), RecvInto::Any) => unreachable!("the driver replaces Any by the buffer it picked"),
             (Err(error), _) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.conn(slot).inbound.at_end()),
+            (Err(error), into) if is_cancelled && error.kind() == io::ErrorKind::Interrupted => match into {
+                RecvInto::Buf(buf) | RecvInto::Fill(buf) => self.take_frames(slot, buf, now),
+                RecvInto::Any => Ok(()),
+            },
             (Err(error), _) => Err(CloseReason::Io(error)),
         };
         if let Err(reason) = outcome {
@@ -371,9 +487,18 @@ impl TcpTransport {
         let before = conn.cost_bytes();
         conn.moved_at = now;
         let (was_at, _) = conn.inbound.progress();
+        let is_sparse = buf.len() <= SPARSE_MAX && buf.capacity() > SPARSE_MAX;
+        let moved_bytes = conn.inbound.moved_bytes();
         let outcome = conn.inbound.received(buf, &mut frames);
+        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
         let count = frames.len();
-        frames.drain(..).for_each(|whole| conn.hold(whole));
+        self.tally.frames += count as u64;
+        for mut whole in frames.drain(..) {
+            if is_sparse {
+                self.tally.kept_bytes += keep(&mut whole, self.limits.is_brief) as u64;
+            }
+            conn.hold(whole);
+        }
         let (arrived, is_begun) = (conn.inbound.progress().0, conn.inbound.is_begun());
         conn.pace.received(arrived.saturating_sub(was_at), is_begun, count > 0, now);
         if is_begun && !std::mem::replace(&mut conn.is_timed, true) {
@@ -389,7 +514,7 @@ impl TcpTransport {
         self.frames = frames;
         self.hand_out(slot);
         if let Some(conn) = self.conns[slot].as_mut() {
-            conn.settle(count);
+            self.tally.kept_bytes += conn.settle(count) as u64;
         }
         outcome
     }
@@ -429,6 +554,7 @@ impl TcpTransport {
         let Some(slot) = self.slot_of(id) else { return };
         let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
         let before = conn.cost_bytes();
+        self.tally.answers += u64::from(matches!(answer, Answer::Send(_)));
         let close = conn.answer(seq, answer);
         self.waiting -= 1;
         self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
@@ -449,11 +575,14 @@ impl TcpTransport {
             let bufs = conn.next_send();
             if !bufs.is_empty() {
                 conn.send_pending = true;
+                self.tally.sends += 1;
+                self.tally.sent_bytes += bufs.iter().map(|part| part.len() as u64).sum::<u64>();
                 self.ops.push_back((token(Kind::Send, slot), Op::Send { conn: conn.socket, bufs }));
             }
         }
         match conn.phase {
             Phase::Open if self.is_stopping && conn.is_quiet() => self.end(slot, CloseReason::Stopping),
+            Phase::Open if let Some(to) = conn.moves_to.filter(|_| !self.is_stopping) => self.depart(slot, to),
             Phase::Open if !conn.recv_pending && !self.is_stopping => self.read(slot),
             Phase::LastWords if conn.is_flushed() => self.shut_down(slot),
             Phase::Ending if conn.is_idle_in_kernel() => {
@@ -480,7 +609,11 @@ impl TcpTransport {
             return;
         }
         let before = conn.inbound.held_bytes();
-        let into = conn.inbound.target(confined);
+        let moved_bytes = conn.inbound.moved_bytes();
+        conn.awaits_head = conn.inbound.expects_large() && self.heads < HEADS_MAX;
+        self.heads += usize::from(conn.awaits_head);
+        let into = if conn.awaits_head { conn.inbound.target_head() } else { conn.inbound.target(confined) };
+        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
         conn.pace.asked(if let RecvInto::Fill(buf) = &into { buf.spare_len() } else { 0 }, self.now);
         self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
         conn.recv_pending = true;
@@ -633,7 +766,7 @@ impl TcpTransport {
         let Some(conn) = self.conns[slot].take() else { return };
         self.spent_bytes -= conn.cost_bytes();
         self.placed -= conn.placed();
-        self.admission.leave(conn.peer.ip());
+        self.admission.leave(conn.peer.ip(), self.me);
         self.free.push(slot);
         self.forget_times_of_closed();
     }
@@ -665,6 +798,17 @@ impl TcpTransport {
     fn conn(&self, slot: usize) -> &Conn {
         #[expect(clippy::expect_used, reason = "a slot is taken until the last op of its connection has returned")]
         self.conns[slot].as_ref().expect("a connection outlives its ops")
+    }
+}
+
+/// Gives a frame that may stay memory of its own; how many bytes that moved.
+fn keep(whole: &mut Whole, is_brief: fn(&[u8]) -> bool) -> usize {
+    match whole {
+        Whole::Frame(frame) if !is_brief(frame) => {
+            *frame = Slice::from(frame.to_vec());
+            frame.len()
+        }
+        Whole::Frame(_) | Whole::Placed { .. } => 0,
     }
 }
 

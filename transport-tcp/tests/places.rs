@@ -133,3 +133,44 @@ fn a_placed_frame_waits_behind_a_large_answer() {
         assert_eq!(world.placed.len(), before + 1);
     }
 }
+
+#[test]
+fn behind_a_large_frame_only_a_head_is_received_before_the_place() {
+    let mut world = world();
+    let a = world.connect();
+    let frame = framed(&body(100_000));
+    (0..9).for_each(|_| world.send(a, &frame));
+    let before = world.transport.tally();
+    (0..9).for_each(|_| world.send(a, &frame));
+    let after = world.transport.tally();
+    assert_eq!(world.placed.len(), 18);
+    assert_eq!(after.moved_bytes - before.moved_bytes, 0, "heads are as long as those before them");
+    assert_eq!(after.receives - before.receives, 18, "a head and the rest of each");
+}
+
+#[test]
+fn a_claim_is_believed_only_up_to_what_came_before() {
+    let mut world = world();
+    let [a, b] = [(); 2].map(|()| world.connect());
+    world.send(a, &framed(&body(50_000)));
+    world.room_max = 0;
+    world.send(a, &framed(&body(1 << 20))[..600]);
+    assert!(world.room_max <= 16 << 10, "room for {} bytes of a frame 20 times as large as the last", world.room_max);
+    world.send(b, &framed(&body(50_000)));
+    world.room_max = 0;
+    world.send(b, &framed(&body(50_000))[..600]);
+    assert_eq!(world.room_max, 50_000 - 70, "as much as the last");
+}
+
+#[test]
+fn small_frames_end_the_waiting_for_heads() {
+    let mut world = world();
+    let a = world.connect();
+    world.send(a, &framed(&body(50_000)));
+    world.send(a, &framed(b"small"));
+    let before = world.transport.tally();
+    let many: Vec<u8> = (0..100).flat_map(|_| framed(b"small")).collect();
+    world.send(a, &many);
+    assert_eq!(world.transport.tally().receives - before.receives, 1, "all come in one buffer again");
+    assert_eq!(world.frames.len(), 102);
+}

@@ -230,6 +230,11 @@ pub(crate) fn finish<S: Store>(broker: &mut Broker<S>, gather: &Gather<S::Chunk>
         Ok(settled) => settled,
         Err(code) => return refuse(broker, gather.origin, &gather.header, code),
     };
+    if session_id != 0
+        && let Some(conn) = broker.front.conns.get_mut(&gather.origin.conn)
+    {
+        conn.session = Some(session_id);
+    }
     let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
     let mut slot = 0;
     for topic in &gather.topics {

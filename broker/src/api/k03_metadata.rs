@@ -10,7 +10,8 @@
 //! 1102 (top-level error code from 13 on).
 //!
 //! Deviations: Kafka answers LEADER_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION while a topic is made; here the answer
-//! comes once the topic can be written to. Every broker is a controller.
+//! comes once the topic can be written to. Every broker is a controller. With `core.endpoints` each core is a broker, and
+//! shown as leader and replica of what it owns ([`cores`](crate::cores)).
 
 use super::rights;
 use crate::controller::names;
@@ -77,25 +78,25 @@ fn response<'a>(
     local: SocketAddr,
 ) -> MetadataResponse<'a> {
     let settings = image.settings();
-    let (host, port) = settings.endpoint(local);
     let own = rights::asked(body.include_topic_authorized_operations, rights::TOPIC);
     let all = match &body.topics {
         None => true,
         Some(topics) => topics.is_empty() && version == 0,
     };
     let topics = if all {
-        image.topics().map(|topic| found(topic, own)).collect()
+        image.topics().map(|topic| found(image, topic, own)).collect()
     } else {
         body.topics.iter().flatten().map(|asked| one(image, asked, version, own)).collect()
     };
+    let brokers = settings.core_endpoints(local).into_iter().map(|at| MetadataResponseBroker {
+        node_id: at.id,
+        host: at.host.into(),
+        port: i32::from(at.port),
+        rack: settings.rack.as_deref().map(Str::Borrowed),
+    });
     MetadataResponse {
         throttle_time_ms: 0,
-        brokers: vec![MetadataResponseBroker {
-            node_id: settings.node_id,
-            host: host.into(),
-            port: i32::from(port),
-            rack: settings.rack.as_deref().map(Str::Borrowed),
-        }],
+        brokers: brokers.collect(),
         cluster_id: image.cluster_id().map(Str::Borrowed),
         controller_id: settings.node_id,
         topics,
@@ -117,13 +118,13 @@ fn one<'a>(
     }
     if by_id {
         return match image.topic_by_id(asked.topic_id) {
-            Some(topic) => found(topic, own),
+            Some(topic) => found(image, topic, own),
             None => failed(ErrorCode::UnknownTopicId, None, asked.topic_id),
         };
     }
     let name = name.unwrap_or_default();
     match image.topic(&name) {
-        Some(topic) => found(topic, own),
+        Some(topic) => found(image, topic, own),
         None if names::validate(&name).is_err() => failed(ErrorCode::InvalidTopicException, Some(name), Uuid::ZERO),
         None => failed(ErrorCode::UnknownTopicOrPartition, Some(name), Uuid::ZERO),
     }
@@ -140,16 +141,17 @@ fn failed(code: ErrorCode, name: Option<Str<'_>>, topic_id: Uuid) -> MetadataRes
     }
 }
 
-fn found(topic: &TopicImage, own: i32) -> MetadataResponseTopic<'_> {
+fn found<'a>(image: &MetadataImage, topic: &'a TopicImage, own: i32) -> MetadataResponseTopic<'a> {
+    let settings = image.settings();
     let partitions = (0..).zip(&topic.partitions).map(|(partition_index, partition)| {
         let code = if partition.leader < 0 { ErrorCode::LeaderNotAvailable } else { ErrorCode::None };
         MetadataResponsePartition {
             error_code: code.code(),
             partition_index,
-            leader_id: partition.leader,
+            leader_id: settings.shown(partition.leader, topic.id, partition_index),
             leader_epoch: partition.leader_epoch,
-            replica_nodes: partition.replicas.clone(),
-            isr_nodes: partition.isr.clone(),
+            replica_nodes: settings.shown_all(&partition.replicas, topic.id, partition_index),
+            isr_nodes: settings.shown_all(&partition.isr, topic.id, partition_index),
             offline_replicas: Vec::new(),
         }
     });

@@ -28,7 +28,13 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
         _ => Some((ErrorCode::UnsupportedEndpointType, "Endpoint types are 1 for brokers and 2 for controllers")),
     };
     let settings = image.settings();
-    let (host, port) = settings.endpoint(request.local);
+    let brokers = settings.core_endpoints(request.local).into_iter().map(|at| DescribeClusterBroker {
+        broker_id: at.id,
+        host: at.host.into(),
+        port: i32::from(at.port),
+        rack: settings.rack.as_deref().map(Str::Borrowed),
+        is_fenced: false,
+    });
     let response = match refused {
         Some((code, message)) => DescribeClusterResponse {
             error_code: code.code(),
@@ -45,13 +51,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
             endpoint_type: BROKERS,
             cluster_id: Str::Borrowed(image.cluster_id().unwrap_or_default()),
             controller_id: settings.node_id,
-            brokers: vec![DescribeClusterBroker {
-                broker_id: settings.node_id,
-                host: host.into(),
-                port: i32::from(port),
-                rack: settings.rack.as_deref().map(Str::Borrowed),
-                is_fenced: false,
-            }],
+            brokers: brokers.collect(),
             cluster_authorized_operations: rights::asked(body.include_cluster_authorized_operations, rights::CLUSTER),
         },
     };

@@ -57,7 +57,7 @@ fn response<'a>(
         let skip = if *name == *start { from } else { 0 };
         let end = topic.partitions.len().min(skip.saturating_add(room));
         room -= end.saturating_sub(skip);
-        answer.topics.push(page(topic, skip, end));
+        answer.topics.push(page(image, topic, skip, end));
         if end < topic.partitions.len() {
             let partition_index = i32::try_from(end).unwrap_or(i32::MAX);
             answer.next_cursor = Some(Cursor { topic_name: name, partition_index });
@@ -90,17 +90,23 @@ fn failed(code: ErrorCode, name: Str<'_>) -> DescribeTopicPartitionsResponseTopi
     }
 }
 
-fn page(topic: &TopicImage, skip: usize, end: usize) -> DescribeTopicPartitionsResponseTopic<'_> {
+fn page<'a>(
+    image: &MetadataImage,
+    topic: &'a TopicImage,
+    skip: usize,
+    end: usize,
+) -> DescribeTopicPartitionsResponseTopic<'a> {
+    let settings = image.settings();
     let wanted = (0..).zip(&topic.partitions).take(end).skip(skip);
     let partitions = wanted.map(|(partition_index, partition)| {
         let code = if partition.leader < 0 { ErrorCode::LeaderNotAvailable } else { ErrorCode::None };
         DescribeTopicPartitionsResponsePartition {
             error_code: code.code(),
             partition_index,
-            leader_id: partition.leader,
+            leader_id: settings.shown(partition.leader, topic.id, partition_index),
             leader_epoch: partition.leader_epoch,
-            replica_nodes: partition.replicas.clone(),
-            isr_nodes: partition.isr.clone(),
+            replica_nodes: settings.shown_all(&partition.replicas, topic.id, partition_index),
+            isr_nodes: settings.shown_all(&partition.isr, topic.id, partition_index),
             eligible_leader_replicas: Some(Vec::new()),
             last_known_elr: Some(Vec::new()),
             offline_replicas: Vec::new(),

@@ -225,6 +225,10 @@ impl Plan {
     /// Checks replicas that a client chose. Every partition of a topic has as many as the first, or as `factor` says.
     fn check_manual(&self, manual: Vec<Vec<i32>>, factor: Option<usize>) -> Result<Vec<Vec<i32>>, Rejection> {
         let brokers = self.image.brokers();
+        // Clients may know our cores as brokers; the metadata knows the node.
+        let node_of = |id| self.image.settings().node_of(id);
+        let manual: Vec<Vec<i32>> =
+            manual.into_iter().map(|replicas| replicas.into_iter().map(node_of).collect()).collect();
         let bad = |message: String| Err(Rejection::new(ErrorCode::InvalidReplicaAssignment, message));
         let factor = factor.or(manual.first().map(Vec::len)).unwrap_or_default();
         for replicas in &manual {

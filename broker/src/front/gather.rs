@@ -115,6 +115,11 @@ impl<S: Store> Broker<S> {
         kind: Kind,
     ) -> u64 {
         let open = parts.asks.len();
+        for (owner, _, _, ask) in &parts.asks {
+            if let Ask::Produce(ask) = ask {
+                self.note_traffic(origin, *owner, ask.records.len());
+            }
+        }
         let gather = Gather {
             origin,
             header: header.clone(),
@@ -170,7 +175,7 @@ impl<S: Store> Broker<S> {
     /// Hands an answer to whoever gathers.
     pub(crate) fn tell(&mut self, ticket: Ticket, tell: Tell<S::Chunk>) {
         if ticket.shard == self.me {
-            self.told(ticket, tell);
+            self.told(self.me, ticket, tell);
         } else {
             self.outbox.entry(ticket.shard).or_default().push((ticket, tell));
         }
@@ -184,7 +189,12 @@ impl<S: Store> Broker<S> {
     }
 
     /// An answer arrived. It may be late, or come again for a fetch that waits.
-    pub(crate) fn told(&mut self, ticket: Ticket, tell: Tell<S::Chunk>) {
+    pub(crate) fn told(&mut self, from: ShardId, ticket: Ticket, tell: Tell<S::Chunk>) {
+        let Some(gather) = self.front.gathers.get_mut(&ticket.gather) else { return };
+        if let (Tell::Fetched(fetched), origin) = (&tell, gather.origin) {
+            let bytes = fetched.size_bytes();
+            self.note_traffic(origin, from, bytes);
+        }
         let Some(gather) = self.front.gathers.get_mut(&ticket.gather) else { return };
         let Some(slot) = gather.slots.get_mut(ticket.slot as usize) else { return };
         if slot.replace(tell).is_none() {

@@ -1,18 +1,21 @@
 //! The front of a shard: takes requests off its connections, sends each part to the shard that owns it, gathers, answers.
 //!
 //! [`message`] is what shards say to each other, [`gather`] collects the parts of one request, [`sessions`] remembers what
-//! consumers fetch (KIP-227). What a part means is the API's own file; what it does is `partition`.
+//! consumers fetch (KIP-227), [`traffic`] which shard a connection works for. What a part means is the API's own file; what it does is `partition`.
 
 pub mod gather;
 pub mod message;
 pub mod sessions;
+pub mod traffic;
 
 pub use message::{Message, Ticket};
+pub use traffic::Baggage;
 
 use crate::io::ConnId;
 use gather::Gather;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use traffic::Traffic;
 
 /// One accepted connection.
 #[derive(Clone, Debug)]
@@ -21,6 +24,16 @@ pub(crate) struct Conn {
     pub(crate) peer: SocketAddr,
     /// Our address as the client reached it.
     pub(crate) local: SocketAddr,
+    /// Whose partitions it asked for lately.
+    pub(crate) traffic: Traffic,
+    /// The fetch session that it used last.
+    pub(crate) session: Option<i32>,
+}
+
+impl Conn {
+    pub(crate) fn new(peer: SocketAddr, local: SocketAddr) -> Conn {
+        Conn { peer, local, traffic: Traffic::default(), session: None }
+    }
 }
 
 /// The connections of one shard and the requests that wait for parts.

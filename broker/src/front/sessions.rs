@@ -2,7 +2,7 @@
 //! answers carry only what changed.
 //!
 //! Each shard has its own sessions: one that a client continues on a connection of another shard is not found there, and the client
-//! starts anew. Their ids differ from shard to shard, so that no session is mistaken for another. Cache and eviction follow
+//! starts anew; one whose connection moves to another shard goes with it. Their ids differ from shard to shard, so that no session is mistaken for another. Cache and eviction follow
 //! Kafka's `FetchSessionCacheShard`; there are no privileged (follower) sessions.
 
 use crate::io::ShardId;
@@ -60,7 +60,7 @@ struct Cached {
 }
 
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     epoch: i32,
     by_id: bool,
     created_ms: u64,
@@ -118,6 +118,20 @@ impl Sessions {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Takes a session out, for another shard.
+    pub(crate) fn take(&mut self, id: i32) -> Option<Session> {
+        self.by_id.remove(&id)
+    }
+
+    /// Takes over a session of another shard, whose ids are none of ours; false if there is no room.
+    pub(crate) fn put(&mut self, id: i32, session: Session, now_ms: u64) -> bool {
+        let has_room = self.make_room(session.parts.len(), now_ms);
+        if has_room {
+            self.by_id.insert(id, session);
+        }
+        has_room
     }
 
     /// Forgets a session.

@@ -5,10 +5,10 @@ use super::{Parked, Partition, PartitionKey, Waiter};
 use crate::Broker;
 use crate::append_then::Then;
 use crate::front::message::{Failure, ProduceAsk, Produced, Tell, Ticket};
-use crate::limits::SNAPSHOT_INTERVAL_BYTES;
+use crate::limits::{SNAPSHOT_INTERVAL_BYTES, SPARSE_BYTES_MAX};
 use crate::partition::producers::Sequenced;
 use crate::partition::snapshot;
-use crate::store::{Append, AppendRefused, BatchFacts, Store};
+use crate::store::{Append, AppendRefused, BatchFacts, Chunk, Store};
 use protocol::ErrorCode;
 use protocol::batch::BatchView;
 use std::borrow::Cow;
@@ -21,6 +21,13 @@ enum Outcome {
     Busy,
 }
 
+/// A small record set that has to wait gets memory of its own: it may lie in a buffer that is many times as large.
+fn keep<C: Chunk>(ask: &mut ProduceAsk<C>) {
+    if ask.records.len() <= SPARSE_BYTES_MAX {
+        ask.records = C::from_vec(ask.records.to_vec());
+    }
+}
+
 impl<S: Store> Broker<S> {
     /// Appends a record set to a partition of this shard; the ticket is told how it ended.
     pub(crate) fn produce(&mut self, ticket: Ticket, key: PartitionKey, mut ask: ProduceAsk<S::Chunk>) {
@@ -28,10 +35,12 @@ impl<S: Store> Broker<S> {
             return self.tell_produced(ticket, Err(ErrorCode::UnknownTopicOrPartition.into()));
         };
         if !partition.parked.is_empty() {
+            keep(&mut ask);
             partition.parked.push_back(Parked::Produce(ticket, ask));
             return;
         }
         if let Outcome::Busy = self.try_produce(ticket, key, &mut ask) {
+            keep(&mut ask);
             self.park(key, Parked::Produce(ticket, ask));
         }
     }

@@ -295,6 +295,7 @@ impl World {
                 }
                 Effect::NoReply { conn, seq } => self.end(conn, seq, Outcome::NoReply),
                 Effect::Close { conn, seq, reason } => self.end(conn, seq, Outcome::Close(reason)),
+                Effect::Move { .. } => {}
                 Effect::Send { to, msg } => {
                     let from = ShardId(shard as u16);
                     assert_ne!(from, to, "no shard writes to itself");

@@ -1,14 +1,8 @@
 //! Bounds of the drivers.
 
-use crate::mem::BLOCK;
-
 /// Size of the buffers that receives into [`RecvInto::Any`](super::RecvInto::Any) get, in bytes. A small request wastes
-/// most of it, so consumers give it back soon; a page that nobody touched costs nothing.
+/// most of it, so consumers give it back soon, or copy what they keep; a page that nobody touched costs nothing.
 pub(super) const ANY_BYTES: usize = 64 << 10;
-
-/// Up to so many bytes are copied out of such a buffer into memory of their size, in bytes: a request that has to wait then
-/// pins a page, and a burst of ten thousand small ones takes pages too.
-pub(super) const ANY_COPIED_MAX: usize = BLOCK;
 
 /// Buffers that wait in a ring for bytes of any connection; a power of two, as the kernel wants.
 pub(super) const RING_BUFFERS: u16 = 64;
@@ -28,9 +22,8 @@ pub(super) const LET_GO_MS: u64 = 1000;
 /// until then the kernel reads our buffers.
 pub(super) const UNTAKEN_MS: u32 = 1000;
 
-/// epoll events taken at once.
-pub(super) const EVENTS_MAX: usize = 256;
+/// epoll events taken at once; each may bring a buffer of [`ANY_BYTES`].
+pub(super) const EVENTS_MAX: usize = 64;
 
-const _: () = assert!(ANY_COPIED_MAX <= BLOCK, "no buffer is smaller than a block");
 const _: () = assert!(RING_BUFFERS.is_power_of_two(), "the kernel masks the ring index");
 const _: () = assert!(ANY_BYTES.is_power_of_two(), "a size class of its own wastes no memory");

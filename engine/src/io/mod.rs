@@ -17,6 +17,7 @@ pub mod uring;
 use crate::mem::{Buf, Slice};
 use crate::time::{Mono, Wall};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Names an op until its [`Done`] returns. The top byte says whose it is ([`Owner`]), the rest belongs to the owner.
@@ -190,6 +191,19 @@ pub struct Done {
     pub op: Op,
 }
 
+/// A connected socket between two drivers: released by one, to be adopted by another of its kind.
+#[derive(Debug)]
+pub struct Loose(pub(in crate::io) LooseSocket);
+
+/// What a [`Loose`] socket is.
+#[derive(Debug)]
+pub(in crate::io) enum LooseSocket {
+    /// The kernel's; closed when dropped.
+    Kernel(OwnedFd),
+    /// A simulated world's.
+    Sim(ConnId),
+}
+
 /// What a driver can do here, probed at start.
 #[derive(Clone, Debug, Default)]
 pub struct Caps {
@@ -236,6 +250,25 @@ pub trait Driver {
     fn hold(&mut self, files: &[std::sync::Arc<std::fs::File>]) -> io::Result<()> {
         let _ = files;
         Ok(())
+    }
+    /// True when connections can go from this driver to another one of its kind.
+    fn hands_over(&self) -> bool {
+        false
+    }
+    /// Takes a connection out, on which no op is pending; its id may be used again. `None` from a driver that does not
+    /// hand over, which keeps it.
+    fn release_conn(&mut self, conn: ConnId) -> Option<Loose> {
+        let _ = conn;
+        None
+    }
+    /// Takes over a connection that another driver of this kind released.
+    fn adopt_conn(&mut self, socket: Loose) -> io::Result<ConnId> {
+        drop(socket);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Bytes that the driver has copied by itself, on their way between an op's buffers and the kernel.
+    fn copied_bytes(&self) -> u64 {
+        0
     }
     /// Takes over a bound, listening socket made at boot.
     fn adopt_listener(&mut self, listener: std::net::TcpListener) -> io::Result<ListenerId>;

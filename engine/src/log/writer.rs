@@ -176,6 +176,11 @@ impl Writer {
         self.appended - self.direct_upto.max(self.cover.submitted)
     }
 
+    /// Some of that was written already, together with what the journal has: memory need not have it any more.
+    pub(super) fn is_unrouted_written(&self) -> bool {
+        self.submitted > self.appended - self.unrouted()
+    }
+
     /// Everything appended so far is written and flushed here.
     pub(super) fn take_directly(&mut self) {
         self.direct_upto = self.appended;

@@ -117,13 +117,6 @@ impl Buf {
         self.len += bytes.len();
     }
 
-    /// What was written, in a buffer of just that size.
-    pub fn copied(&self) -> Buf {
-        let mut copy = Buf::with_capacity(self.len);
-        copy.extend_from_slice(self.as_slice());
-        copy
-    }
-
     /// Appends `count` zero bytes, which must fit.
     pub fn fill_zero(&mut self, count: usize) {
         assert!(count <= self.spare_len(), "{count} zeros do not fit {} spare bytes", self.spare_len());

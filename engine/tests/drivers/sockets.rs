@@ -16,6 +16,7 @@ crate::on_every_driver!(
     a_cancelled_accept_leaves_the_listener_alone,
     ids_are_good_until_closed,
     many_connections_receive_at_once,
+    a_released_connection_goes_on_elsewhere,
 );
 
 fn recv_any(rig: &mut Rig, conn: ConnId) -> Vec<u8> {
@@ -202,4 +203,34 @@ fn many_connections_receive_at_once(rig: &mut Rig) {
     for (conn, _) in connected {
         close(rig, conn);
     }
+}
+
+/// Out of the driver and back under another id: as from one shard to another.
+fn a_released_connection_goes_on_elsewhere(rig: &mut Rig) {
+    if !rig.driver.hands_over() {
+        return println!("{} does not hand connections over", rig.driver.caps().name);
+    }
+    let (conn, peer) = rig.connect();
+    let token = rig.submit(Op::Recv { conn, into: RecvInto::Any });
+    rig.ok(Op::Cancel(token));
+    let done = rig.wait(token);
+    assert_eq!(done.result.expect_err("it was cut short").kind(), std::io::ErrorKind::Interrupted);
+    peer.write(b"on the way");
+    let (other, _other_peer) = rig.connect();
+    let loose = rig.driver.release_conn(conn).expect("it hands over");
+    close(rig, other);
+    let conn = rig.driver.adopt_conn(loose).expect("it was of this kind");
+    let mut got = Vec::new();
+    while got.len() < 10 {
+        got.extend(recv_any(rig, conn));
+    }
+    assert_eq!(got, b"on the way");
+    // What comes later is noticed, too.
+    let token = rig.submit(Op::Recv { conn, into: RecvInto::Any });
+    rig.linger();
+    peer.write(b"later");
+    assert_eq!(rig.wait(token).result.expect("it came"), 5);
+    rig.ok(Op::Send { conn, bufs: vec![Slice::from(b"answer".to_vec())] });
+    assert_eq!(rig.read_from(&peer, 6), b"answer");
+    close(rig, conn);
 }

@@ -150,6 +150,8 @@ pub struct Config {
     pub connections_per_ip_overrides: HashMap<IpAddr, usize>,
     /// `socket.listen.backlog.size`; `None` where nobody chose, which is as many as the system allows.
     pub listen_backlog: Option<i32>,
+    /// `core.endpoints`.
+    pub core_endpoints: bool,
     /// `log.retention.check.interval.ms`.
     pub retention_check_ms: u64,
     /// `log.scrub.interval.ms`, 0 for never.
@@ -195,6 +197,7 @@ impl Config {
             connections_per_ip_max: from.optional("max.connections.per.ip"),
             connections_per_ip_overrides: per_ip(&from)?,
             listen_backlog: from.optional("socket.listen.backlog.size"),
+            core_endpoints: core_endpoints(&from)?,
             retention_check_ms: from.number("log.retention.check.interval.ms", 300_000),
             scrub_interval_ms: from.number("log.scrub.interval.ms", 604_800_000),
             scrub_bytes_per_s: from.number("log.scrub.bytes.per.second", 16 << 20),
@@ -337,6 +340,17 @@ fn node_id(from: &Gathered) -> Result<Option<i32>, ConfigError> {
         (_, Some(id)) if id < -1 => Err(from.bad("broker.id", "a number of at least 0 is allowed")),
         (node, broker) => Ok(node.or(broker)),
     }
+}
+
+/// With addresses of their own, cores are chosen by clients: connections do not move.
+fn core_endpoints(from: &Gathered) -> Result<bool, ConfigError> {
+    let is_on = |key: &str| from.value(key).is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    if is_on("core.endpoints") && is_on("core.connection.moves") {
+        let why =
+            "only false goes with core.endpoints=true: a client that chose a core by its port would end on another";
+        return Err(from.bad("core.connection.moves", why));
+    }
+    Ok(is_on("core.endpoints"))
 }
 
 fn per_ip(from: &Gathered) -> Result<HashMap<IpAddr, usize>, ConfigError> {

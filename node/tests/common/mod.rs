@@ -4,6 +4,7 @@
 
 mod admin;
 mod client;
+pub mod counts;
 pub mod faulty;
 pub mod memory;
 pub mod witness;

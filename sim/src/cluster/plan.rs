@@ -36,6 +36,8 @@ pub enum Feature {
     Rewriting,
     /// Large batches.
     LargeBatches,
+    /// Connections move to the core that does their work.
+    Moves,
     /// The process is killed, also while it starts.
     Kill,
     /// The power fails, also while the node starts.
@@ -70,7 +72,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Feature; 25] = [
+    pub const ALL: [Feature; 26] = [
         Feature::Plain,
         Feature::Idempotent,
         Feature::Consumers,
@@ -96,6 +98,7 @@ impl Feature {
         Feature::Partitions,
         Feature::ClockJumps,
         Feature::ClockDrift,
+        Feature::Moves,
     ];
 
     /// How many in a hundred seeds have it.
@@ -175,8 +178,12 @@ impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64) -> Plan {
         let mut rng = stream(seed, "plan");
-        let mut features: BTreeSet<Feature> =
-            Feature::ALL.into_iter().filter(|feature| rng.below(100) < feature.odds()).collect();
+        // Drawn apart: it came later, and the seeds before it are still about what they were about.
+        let drawn = Feature::ALL.into_iter().filter(|feature| *feature != Feature::Moves);
+        let mut features: BTreeSet<Feature> = drawn.filter(|feature| rng.below(100) < feature.odds()).collect();
+        if stream(seed, "moves").below(100) < Feature::Moves.odds() {
+            features.insert(Feature::Moves);
+        }
         if !features.contains(&Feature::Plain) {
             features.insert(Feature::Idempotent);
         }
@@ -230,6 +237,11 @@ impl Plan {
             ("max.incremental.fetch.session.cache.slots", pick(&mut rng, &[2, 1_000])),
         ] {
             statics.insert(key.to_owned(), value.to_string());
+        }
+        if self.has(Feature::Moves) {
+            let bytes = pick(&mut stream(self.seed, "moves after"), &[1, 16 << 10]);
+            statics.insert("core.connection.moves".to_owned(), "true".to_owned());
+            statics.insert("core.connection.moves.bytes".to_owned(), bytes.to_string());
         }
         let mut broker = BrokerSettings::new(1, listeners, statics);
         broker.cluster_id = Some("a simulated cluster 00".to_owned());

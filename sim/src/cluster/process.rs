@@ -223,7 +223,9 @@ impl Process {
             let transport = TcpTransport::new(self.orders.limits.clone(), Arc::clone(&self.orders.admission));
             let Some(links) = member.links.take() else { continue };
             let (io, cold) = (member.io.clone(), ColdReads::new(self.orders.cold_bytes));
-            member.shard = Some(Shard::new(io, transport, broker, links, Arc::clone(&self.stages), cold));
+            let mut shard = Shard::new(io, transport, broker, links, Arc::clone(&self.stages), cold);
+            shard.share_connections();
+            member.shard = Some(shard);
         }
         self.wake_all();
         self.phase = Phase::Loading;
@@ -323,9 +325,11 @@ fn orders(setup: &Setup, incarnation: u64) -> Orders {
         limits: Limits {
             budget_bytes: setup.network_bytes,
             is_large_ask: node::boot::is_large_ask,
+            is_brief: node::boot::is_brief,
             ..Limits::default()
         },
         admission: Arc::new(Admission::unlimited()),
+        share_connections: true,
         broker: Arc::new(broker),
     }
 }

@@ -62,8 +62,8 @@ impl World {
         World::admitting(limits, Admission::unlimited())
     }
 
-    pub fn admitting(limits: Limits, admission: Admission) -> World {
-        let mut transport = TcpTransport::new(limits, Arc::new(admission));
+    pub fn admitting(limits: Limits, admission: impl Into<Arc<Admission>>) -> World {
+        let mut transport = TcpTransport::new(limits, admission.into());
         transport.listen(ListenerId(0));
         World {
             transport,
@@ -177,6 +177,12 @@ impl World {
             moved = true;
         }
         for (token, op) in std::mem::take(&mut self.pending) {
+            if let Op::Cancel(other) = op {
+                self.cancel(other);
+                self.transport.handle(Done { token, result: Ok(0), op }, self.now);
+                moved = true;
+                continue;
+            }
             match self.act(op) {
                 Ok((result, op)) => {
                     self.transport.handle(Done { token, result, op }, self.now);
@@ -186,6 +192,15 @@ impl World {
             }
         }
         moved
+    }
+
+    /// Receives end early; accepts here do not.
+    fn cancel(&mut self, token: Token) {
+        let is_it = |(of, op): &(Token, Op)| *of == token && matches!(op, Op::Recv { .. });
+        if let Some(at) = self.pending.iter().position(is_it) {
+            let (token, op) = self.pending.remove(at);
+            self.transport.handle(Done { token, result: Err(io::ErrorKind::Interrupted.into()), op }, self.now);
+        }
     }
 
     /// What the kernel and the peer make of an op; the op itself while it cannot complete.
@@ -219,7 +234,6 @@ impl World {
                 self.peer(conn.0).was_given_back = true;
                 Ok((Ok(0), Op::CloseConn { conn }))
             }
-            Op::Cancel(_) => Ok((Ok(0), op)),
             other => panic!("a transport has no business with {other:?}"),
         }
     }

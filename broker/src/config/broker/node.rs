@@ -145,6 +145,37 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Class::Notice(QUOTAS),
     ),
     row("controller.socket.timeout.ms", Kind::Int, Rule::Any, Some("30000"), Scope::Fixed, Class::Notice(QUORUM)),
+    row(
+        "core.connection.moves",
+        Kind::Boolean,
+        Rule::Any,
+        Some("false"),
+        Scope::Fixed,
+        Class::Used(
+            "Ours: whether a connection moves to the core that owns nearly all of what it produces or fetches.",
+        ),
+    ),
+    row(
+        "core.connection.moves.bytes",
+        Kind::Long,
+        Rule::Min(1),
+        Some("4194304"),
+        Scope::Fixed,
+        Class::Used(
+            "Ours: traffic of a connection after which is decided whether it moves, in bytes; a request counts 1 KiB more.",
+        ),
+    ),
+    row(
+        "core.endpoints",
+        Kind::Boolean,
+        Rule::Any,
+        Some("false"),
+        Scope::Fixed,
+        Class::Used(
+            "Ours: whether each core has a port and a broker id of its own, so that clients speak to the core that owns a \
+             partition: core c listens c ports above the listener's, as broker c x 1000000 + node.id.",
+        ),
+    ),
     row("create.topic.policy.class.name", Kind::Class, Rule::Any, None, Scope::Fixed, Class::Refused(NO_POLICY)),
     row(
         "default.replication.factor",

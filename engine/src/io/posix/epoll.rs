@@ -53,6 +53,12 @@ impl Epoll {
         self.add(fd, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET, source)
     }
 
+    /// Says nothing of `fd` any more, although it stays open.
+    pub(super) fn forget(&self, fd: RawFd) {
+        // SAFETY: a call without pointers. It fails only for what was not watched.
+        unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
+    }
+
     fn add(&self, fd: RawFd, events: i32, source: Source) -> io::Result<()> {
         let mut event = libc::epoll_event { events: events as u32, u64: source.to_data() };
         // SAFETY: the kernel reads the event we own.

@@ -11,12 +11,13 @@ use super::kernel::helper::Helper;
 use super::kernel::timers::Timers;
 use super::kernel::wake::EventWaker;
 use super::kernel::{clock, socket};
-use super::{Caps, Done, Driver, ListenerId, Op, Token, Waker};
+use super::{Caps, ConnId, Done, Driver, ListenerId, Loose, LooseSocket, Op, Token, Waker};
 use crate::mem::BLOCK;
 use crate::time::{Mono, Wall};
 use epoll::{Epoll, Source};
 use sockets::Sockets;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 /// One shard's driver over epoll and a helper thread.
@@ -97,7 +98,7 @@ impl Driver for PosixDriver {
                 self.sockets.try_conn(conn, &mut self.ready);
             }
             Op::CloseConn { conn } => {
-                self.sockets.close(conn);
+                drop(self.sockets.take(conn));
                 self.complete(token, Ok(0), op);
             }
             Op::Timer { at } => self.timers.insert(at, token),
@@ -156,6 +157,21 @@ impl Driver for PosixDriver {
 
     fn set_peers(&mut self, peers: Vec<Arc<dyn Waker>>) {
         self.peers = peers;
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    fn release_conn(&mut self, conn: ConnId) -> Option<Loose> {
+        let socket = self.sockets.take(conn);
+        self.epoll.forget(socket.as_raw_fd());
+        Some(Loose(LooseSocket::Kernel(socket)))
+    }
+
+    fn adopt_conn(&mut self, socket: Loose) -> io::Result<ConnId> {
+        let LooseSocket::Kernel(socket) = socket.0 else { return Err(io::ErrorKind::Unsupported.into()) };
+        self.sockets.adopt_conn(socket, &self.epoll)
     }
 
     fn adopt_listener(&mut self, listener: std::net::TcpListener) -> io::Result<ListenerId> {

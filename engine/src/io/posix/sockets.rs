@@ -3,7 +3,7 @@
 use super::epoll::{Epoll, Source};
 use crate::io::kernel::slots::Slots;
 use crate::io::kernel::{count, socket, vectors};
-use crate::io::limits::{ANY_BYTES, ANY_COPIED_MAX};
+use crate::io::limits::ANY_BYTES;
 use crate::io::{ConnId, Done, ListenerId, Op, RecvInto, Token};
 use crate::mem::{Buf, Slice};
 use std::collections::VecDeque;
@@ -40,7 +40,7 @@ struct Sending {
 pub(super) struct Sockets {
     listeners: Slots<Listener>,
     conns: Slots<Conn>,
-    /// A buffer for a receive into `Any` that turned out to be too early, or brought little; kept for the next.
+    /// A buffer for a receive into `Any` that turned out to be too early; kept for the next.
     spare: Option<Buf>,
     iovecs: Vec<libc::iovec>,
 }
@@ -81,7 +81,7 @@ impl Sockets {
         let Some(state) = self.listeners.get_mut(listener.0) else { return };
         while let Some((token, mut op)) = state.waiting.pop_front() {
             let result = match socket::accept(state.socket.as_raw_fd()) {
-                Ok(socket) => watched(&mut self.conns, socket, epoll, &mut op),
+                Ok(socket) => accepted(&mut self.conns, socket, epoll, &mut op),
                 Err(error) => Err(error),
             };
             match result {
@@ -136,10 +136,18 @@ impl Sockets {
         }
     }
 
-    pub(super) fn close(&mut self, conn: ConnId) {
-        let state = self.conns.remove(conn.0);
-        let idle = state.is_some_and(|state| state.recv.is_none() && state.send.is_none());
-        assert!(idle, "a connection is closed once, when nothing is pending on it");
+    /// Takes a connection out.
+    #[expect(clippy::expect_used, reason = "a ConnId is made by accept or adopt_conn and dies here")]
+    pub(super) fn take(&mut self, conn: ConnId) -> OwnedFd {
+        let state = self.conns.remove(conn.0).expect("a connection is closed once");
+        let idle = state.recv.is_none() && state.send.is_none();
+        assert!(idle, "a connection is given up when nothing is pending on it");
+        state.socket
+    }
+
+    /// Takes over a connection of another driver.
+    pub(super) fn adopt_conn(&mut self, socket: OwnedFd, epoll: &Epoll) -> io::Result<ConnId> {
+        watched(&mut self.conns, socket, epoll).map(ConnId)
     }
 
     /// Takes the op with this token out of its wait.
@@ -163,11 +171,16 @@ impl Sockets {
     }
 }
 
-fn watched(conns: &mut Slots<Conn>, socket: OwnedFd, epoll: &Epoll, op: &mut Op) -> io::Result<u32> {
+/// A connection that was just accepted, with what its op wants to know of it.
+fn accepted(conns: &mut Slots<Conn>, socket: OwnedFd, epoll: &Epoll, op: &mut Op) -> io::Result<u32> {
     let Op::Accept { peer, local, .. } = op else { unreachable!("only accepts wait on a listener") };
     socket::set_no_delay(&socket);
+    (*peer, *local) = (socket::peer(socket.as_raw_fd()), socket::local(socket.as_raw_fd()));
+    watched(conns, socket, epoll)
+}
+
+fn watched(conns: &mut Slots<Conn>, socket: OwnedFd, epoll: &Epoll) -> io::Result<u32> {
     let fd = socket.as_raw_fd();
-    (*peer, *local) = (socket::peer(fd), socket::local(fd));
     let id = conns.insert(Conn { socket, recv: None, send: None });
     let watching = epoll.watch_edges(fd, Source::Conn(ConnId(id)));
     if watching.is_err() {
@@ -186,14 +199,7 @@ fn try_recv(fd: RawFd, receiving: &mut Receiving, spare: &mut Option<Buf>) -> At
                     Attempt::Finished(Ok(0))
                 }
                 Ok(got) => {
-                    receiving.into = RecvInto::Buf(if got <= ANY_COPIED_MAX {
-                        let small = buf.copied();
-                        buf.clear();
-                        *spare = Some(buf);
-                        small
-                    } else {
-                        buf
-                    });
+                    receiving.into = RecvInto::Buf(buf);
                     Attempt::Finished(Ok(count(got)))
                 }
                 Err(error) => {

@@ -17,7 +17,7 @@ pub use allowed::Seen;
 pub use faults::{Chance, OpKind, SimFaults};
 pub use rng::Rng;
 
-use super::{Caps, ConnId, Done, Driver, ListenerId, Op, Token, Waker};
+use super::{Caps, ConnId, Done, Driver, ListenerId, Loose, LooseSocket, Op, Token, Waker};
 use crate::mem::BLOCK;
 use crate::time::{Mono, Wall};
 use std::cell::RefCell;
@@ -370,6 +370,22 @@ impl Driver for SimDriver {
 
     fn set_peers(&mut self, peers: Vec<Arc<dyn Waker>>) {
         self.world.0.borrow_mut().drivers[self.index].peers = peers;
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    fn release_conn(&mut self, conn: ConnId) -> Option<Loose> {
+        self.world.0.borrow_mut().net.assert_idle(conn);
+        Some(Loose(LooseSocket::Sim(conn)))
+    }
+
+    /// Sockets belong to the world; whose op waits on one is its driver.
+    fn adopt_conn(&mut self, socket: Loose) -> io::Result<ConnId> {
+        let LooseSocket::Sim(conn) = socket.0 else { return Err(io::ErrorKind::Unsupported.into()) };
+        self.world.0.borrow_mut().running(self.index);
+        Ok(conn)
     }
 
     /// Listens at the same address in the simulated network; the real socket is closed.

@@ -291,6 +291,12 @@ impl Net {
         }
     }
 
+    /// A connection changes its driver only when nothing is pending on it.
+    pub(super) fn assert_idle(&mut self, conn: ConnId) {
+        let conn = self.conn(conn);
+        assert!(conn.recv.is_none() && conn.send.is_none(), "a connection is given up when nothing is pending on it");
+    }
+
     /// The node gives the socket back; what it had sent can still be read by the peer.
     pub(super) fn close(&mut self, id: ConnId) {
         let conn = self.conn(id);

@@ -2,7 +2,7 @@
 //! and with those the older kind of provided buffers is to be had, but not the ring of them.
 
 use super::shot;
-use crate::io::limits::{ANY_BYTES, ANY_COPIED_MAX, RING_BUFFERS};
+use crate::io::limits::{ANY_BYTES, RING_BUFFERS};
 use crate::mem::Buf;
 use io_uring_06::{cqueue, opcode};
 
@@ -28,7 +28,7 @@ impl Lent {
     }
 
     /// Takes the buffer out that the kernel put `count` bytes into, and lends a fresh one in its place. `None` when the
-    /// completion carried no buffer; a buffer without bytes is lent again as it is, and after few bytes, which are copied.
+    /// completion carried no buffer; a buffer without bytes is lent again as it is.
     /// Within the runtime.
     pub(super) fn take(&mut self, flags: u32, count: usize) -> Option<Buf> {
         let id = cqueue::buffer_select(flags)?;
@@ -37,7 +37,6 @@ impl Lent {
         unsafe { buf.advance(count) };
         let taken = match count {
             0 => None,
-            1..=ANY_COPIED_MAX => Some(buf.copied()),
             _ => Some(std::mem::replace(buf, Buf::with_capacity(ANY_BYTES))),
         };
         buf.clear();

@@ -1,7 +1,7 @@
 //! The provided-buffer ring: buffers that belong to no connection until bytes arrive, so that idle connections hold
 //! none.
 
-use crate::io::limits::{ANY_BYTES, ANY_COPIED_MAX, RING_BUFFERS};
+use crate::io::limits::{ANY_BYTES, RING_BUFFERS};
 use crate::mem::Buf;
 use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, cqueue};
@@ -55,7 +55,7 @@ impl BufRing {
     }
 
     /// Takes the buffer out that the kernel put `count` bytes into, and lends a fresh one in its place. `None` when the
-    /// completion carried no buffer; a buffer without bytes is lent again as it is, and after few bytes, which are copied.
+    /// completion carried no buffer; a buffer without bytes is lent again as it is.
     pub(super) fn take(&mut self, flags: u32, count: usize) -> Option<Buf> {
         let id = cqueue::buffer_select(flags)?;
         let buf = &mut self.bufs[usize::from(id)];
@@ -63,7 +63,6 @@ impl BufRing {
         unsafe { buf.advance(count) };
         let taken = match count {
             0 => None,
-            1..=ANY_COPIED_MAX => Some(buf.copied()),
             _ => Some(std::mem::replace(buf, Buf::with_capacity(ANY_BYTES))),
         };
         buf.clear();

@@ -25,7 +25,7 @@ use super::kernel::timers::Timers;
 use super::kernel::wake::EventWaker;
 use super::kernel::{clock, rings, socket, vectors};
 use super::limits::{ANY_BYTES, UNTAKEN_MS};
-use super::{Caps, ConnId, Done, Driver, ListenerId, Op, RecvInto, Token, Waker};
+use super::{Caps, ConnId, Done, Driver, ListenerId, Loose, LooseSocket, Op, RecvInto, Token, Waker};
 use crate::mem::{BLOCK, Buf, Slice};
 use crate::time::{Mono, Wall};
 use bufring::BufRing;
@@ -312,10 +312,12 @@ impl UringDriver {
         self.complete(token, result, op);
     }
 
-    fn close_conn(&mut self, conn: ConnId) {
-        let state = self.conns.remove(conn.0);
-        let idle = state.is_some_and(|state| !state.receiving && !state.sending);
-        assert!(idle, "a connection is closed once, when nothing is pending on it");
+    /// Takes a connection out.
+    #[expect(clippy::expect_used, reason = "a ConnId is made by Accept or adopt_conn and dies here")]
+    fn take_conn(&mut self, conn: ConnId) -> OwnedFd {
+        let state = self.conns.remove(conn.0).expect("a connection is closed once");
+        assert!(!state.receiving && !state.sending, "a connection is given up when nothing is pending on it");
+        state.socket
     }
 }
 
@@ -337,7 +339,7 @@ impl Driver for UringDriver {
                 self.complete(token, Ok(0), op);
             }
             Op::CloseConn { conn } => {
-                self.close_conn(conn);
+                drop(self.take_conn(conn));
                 self.complete(token, Ok(0), op);
             }
             Op::Timer { at } => self.timers.insert(at, token),
@@ -405,6 +407,19 @@ impl Driver for UringDriver {
         // A ring outlives a killed process until its last op has ended, and its registered files live as long.
         let descriptors: Vec<RawFd> = files.iter().map(|file| file.as_raw_fd()).collect();
         rings::hold(self.queue.ring().as_raw_fd(), &descriptors)
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    fn release_conn(&mut self, conn: ConnId) -> Option<Loose> {
+        Some(Loose(LooseSocket::Kernel(self.take_conn(conn))))
+    }
+
+    fn adopt_conn(&mut self, socket: Loose) -> io::Result<ConnId> {
+        let LooseSocket::Kernel(socket) = socket.0 else { return Err(io::ErrorKind::Unsupported.into()) };
+        Ok(ConnId(self.conns.insert(Conn { socket, receiving: false, sending: false, zero_copy: None })))
     }
 
     /// The socket is made blocking: a ring waits for connections, but not on a non-blocking socket.

@@ -44,6 +44,9 @@ pub(in crate::log) struct Place {
     pub(in crate::log) position: u64,
 }
 
+/// A place and the bytes that belong there.
+type Record<'a> = (Place, &'a [u8]);
+
 impl Block {
     /// Bytes that a block with `records` bytes of records takes in the file.
     pub(in crate::log) fn len_with(records: usize) -> u64 {
@@ -118,7 +121,7 @@ impl Place {
     }
 
     /// The first record of `records` and what follows it; `None` where there is no whole one.
-    pub(in crate::log) fn next(records: &[u8]) -> Option<((Place, &[u8]), &[u8])> {
+    pub(in crate::log) fn next(records: &[u8]) -> Option<(Record<'_>, &[u8])> {
         let place: &[u8; PLACE_LEN] = records.first_chunk()?;
         let mut uid = [0; 16];
         uid.copy_from_slice(&place[..16]);

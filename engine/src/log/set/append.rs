@@ -5,6 +5,7 @@ use crate::log::chunk::{Appended, chunk_len};
 use crate::log::config::{LogId, LogLimits};
 use crate::log::event::{Append, AppendError, AppendInfo, Body, Facts, LeasedAppend};
 use crate::log::index::Indexed;
+use crate::log::limits::BLOCK_BYTES;
 use crate::log::space::{RollQuestion, should_roll};
 use crate::log::state::{Cut, Health, Log, Segment, SegmentIndexState};
 use crate::mem::Lease;
@@ -48,13 +49,18 @@ impl LogSet {
         let (lease, grown) =
             log.tail.lease(segment, position, log.end, len, chunk_len(log.rate.bytes_per_s, budget))?;
         log.last_used = now;
-        self.account_chunk(id, grown);
+        self.account_chunk(id, grown, position);
         Some(lease)
     }
 
     /// Bytes of batches that were copied into tails; a batch that was received in its place adds nothing.
     pub fn copied_bytes(&self) -> u64 {
         self.copied
+    }
+
+    /// Bytes of begun blocks that were copied: less than a block for each new chunk, and for each write.
+    pub fn edge_bytes(&self) -> u64 {
+        self.edges
     }
 
     fn may_append(&self, id: LogId, batch: &Facts) -> Result<(), AppendError> {
@@ -76,15 +82,17 @@ impl LogSet {
         let appended = log.remember(batch, body, &info, chunk_len(log.rate.bytes_per_s, budget));
         self.unwritten += batch.len as u64;
         self.copied += appended.copied as u64;
-        self.account_chunk(id, appended.grown);
+        self.account_chunk(id, appended.grown, info.position);
         self.mark_dirty(id);
         info
     }
 
-    fn account_chunk(&mut self, id: LogId, grown: usize) {
+    /// A new chunk of `grown` bytes, if there is one, begins with what the block at `position` held.
+    fn account_chunk(&mut self, id: LogId, grown: usize, position: u64) {
         if grown == 0 {
             return;
         }
+        self.edges += position % BLOCK_BYTES;
         self.held += grown;
         self.evict.push_back(id);
         self.evict_over_budget();

@@ -44,11 +44,7 @@ impl LogSet {
             Health::Cutting { .. } | Health::Deleting { .. } => {}
         }
         match log.health {
-            Health::Cutting { started: false, .. } if log.may_cut() => {
-                if self.is_void_in_journal(id, &mut log) {
-                    self.start_cut(id, &mut log);
-                }
-            }
+            Health::Cutting { started: false, .. } if log.may_cut() => self.cut(id, &mut log),
             Health::Deleting { started: false } if log.is_quiet() => self.start_delete(id, &mut log),
             _ => {}
         }
@@ -57,6 +53,12 @@ impl LogSet {
         log.check_order();
         self.logs[id.0 as usize] = Some(log);
         self.retire_writers(id);
+    }
+
+    fn cut(&mut self, id: LogId, log: &mut Log) {
+        if self.is_void_in_journal(id, log) {
+            self.start_cut(id, log);
+        }
     }
 
     fn drive_writers(&mut self, id: LogId, log: &mut Log) {
@@ -184,6 +186,7 @@ impl LogSet {
             let range = plan.range.start..end;
             let plan = WritePlan { stopper: plan.stopper && end == plan.range.end, ..plan };
             log.writers[at].submitted(&plan, end);
+            self.edges += if shape.direct { end % BLOCK_BYTES } else { 0 };
             log.rate.note(self.now, end - range.start);
             let at = range.start;
             let op = match plan.synced && !marks::planted!("engine: skip the data sync") {

@@ -134,7 +134,7 @@ impl LogSet {
         }
         let Some(dir) = self.dirs.get_mut(log.name.data_dir()) else { return };
         let small = flushes && pending < dir.journal.bypass();
-        if !small || !dir.journal.is_ready() || !writer.may_be_filled_later() {
+        if !small || !dir.journal.is_ready() || !writer.may_be_filled_later() || writer.is_unrouted_written() {
             writer.take_directly();
             if small && writer.may_be_filled_later() && matches!(dir.journal.state, State::Absent) {
                 self.count_small_flush(id, log);
@@ -251,7 +251,8 @@ impl LogSet {
             let Some(log) = self.any_log_mut(id) else { continue };
             log.journal.queued = false;
             let Some((place, len)) = log.next_stretch(bypass) else {
-                // What was queued left memory for its segment meanwhile, or the log is on its way out.
+                // It went to its segment meanwhile, or the log is on its way out.
+                log.writers.iter_mut().for_each(Writer::take_directly);
                 self.mark_dirty(id);
                 continue;
             };
@@ -439,7 +440,7 @@ impl Log {
         let writer = self.writers.back()?;
         let takes = matches!(self.health, Health::Good) && writer.may_be_filled_later() && !writer.closed;
         let pending = writer.unrouted();
-        if !takes || pending == 0 || pending >= bypass {
+        if !takes || pending == 0 || pending >= bypass || writer.is_unrouted_written() {
             return None;
         }
         Some((self.place_in_journal(writer.base, writer.appended - pending), pending as usize))

@@ -78,6 +78,8 @@ pub struct LogSet {
     unwritten: u64,
     /// Bytes of batches that were copied into tails, ever.
     copied: u64,
+    /// Bytes of begun blocks that were copied, for the next chunk or for a write of whole blocks, ever.
+    edges: u64,
     serial: u64,
     now: Mono,
     wall: Wall,
@@ -174,6 +176,7 @@ impl LogSet {
             evict: VecDeque::new(),
             unwritten: 0,
             copied: 0,
+            edges: 0,
             serial: 0,
             now,
             wall,

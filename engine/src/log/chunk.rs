@@ -11,7 +11,9 @@
 //! chunk: the lent room is then no room of the log any more, and its batch is copied when it comes.
 
 use super::event::{Body, Facts};
-use super::limits::{BLOCK_BYTES, CHUNK_MARK_BYTES, CHUNK_MAX, CHUNK_MIN, LEASE_PAUSE_APPENDS, WRITE_SLICES_MAX};
+use super::limits::{
+    BLOCK_BYTES, CHUNK_MARK_BYTES, CHUNK_MAX, CHUNK_MIN, CHUNK_SIZES, LEASE_PAUSE_APPENDS, WRITE_SLICES_MAX,
+};
 use super::peek::Peek;
 use crate::mem::{Buf, Lease, Slice, Tail};
 use std::collections::VecDeque;
@@ -51,11 +53,15 @@ pub(super) struct Appended {
     pub(super) copied: usize,
 }
 
-/// How large a log's next chunk should be that writes so many bytes a second: about 20 ms worth, so that an idle
-/// partition holds kilobytes; never more than an eighth of the shard's budget.
-pub(super) fn chunk_len(bytes_per_s: u64, budget: usize) -> usize {
-    let wanted = usize::try_from(bytes_per_s / 50).unwrap_or(CHUNK_MAX).clamp(CHUNK_MIN, CHUNK_MAX).next_power_of_two();
-    wanted.min((budget / 8).next_power_of_two()).max(CHUNK_MIN)
+/// How large a log's next chunk should be that writes so many bytes a second and whose last chunk had `last` bytes: about
+/// 20 ms worth, so that an idle partition holds kilobytes; never more than an eighth of the shard's budget. Few sizes, and
+/// a log changes between them with some reluctance: memory that one chunk gives back is then what the next one takes.
+pub(super) fn chunk_len(bytes_per_s: u64, last: usize, budget: usize) -> usize {
+    let wanted = usize::try_from(bytes_per_s / 50).unwrap_or(CHUNK_MAX);
+    let step = |len: &usize| *len >= wanted;
+    let fits = CHUNK_SIZES.iter().copied().find(step).unwrap_or(CHUNK_MAX);
+    let kept = if fits < last && last <= fits.saturating_mul(4) { last } else { fits };
+    kept.min((budget / 8).next_power_of_two()).clamp(CHUNK_MIN, CHUNK_MAX)
 }
 
 /// What a read from memory found.

@@ -156,7 +156,7 @@ impl Default for LogLimits {
             spare_rate_min: 8 << 20,
             journal_bytes: 64 << 20,
             journal_flushes_min: 200,
-            synced_writes: std::env::var_os("DSYNC").is_none_or(|v| v != "0"),
+            synced_writes: true,
             catch_up_ops: 2,
             background_ops: 2,
             segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,

@@ -15,6 +15,9 @@ pub(super) const CHUNK_MIN: usize = 4 * BLOCK;
 /// Largest chunk of tail memory unless one batch is larger, in bytes; also the buffer pool's largest class.
 pub(super) const CHUNK_MAX: usize = 4 << 20;
 
+/// Sizes of chunks, in bytes.
+pub(super) const CHUNK_SIZES: [usize; 5] = [CHUNK_MIN, 64 << 10, 256 << 10, 1 << 20, CHUNK_MAX];
+
 /// Appends after a revoked lease before the log lends again: with two producers in turn, every lease would be revoked and
 /// every revocation begins a chunk.
 pub(super) const LEASE_PAUSE_APPENDS: u32 = 16;

@@ -32,6 +32,8 @@ pub(super) struct Log {
     /// Write sides of the youngest segments; the last one is the active segment's.
     pub(super) writers: VecDeque<Writer>,
     pub(super) tail: TailMemory,
+    /// Bytes of its next chunk.
+    pub(super) chunk_len: usize,
     pub(super) epochs: Epochs,
     /// A file made ahead for the next segment.
     pub(super) prepared: Option<Prepared>,
@@ -168,6 +170,7 @@ impl Log {
             segments: VecDeque::new(),
             writers: VecDeque::new(),
             tail: TailMemory::with_carry(Vec::new()),
+            chunk_len: 0,
             epochs: Epochs::default(),
             prepared: None,
             recycled: Vec::new(),

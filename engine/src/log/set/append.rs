@@ -46,8 +46,8 @@ impl LogSet {
         if log.would_roll(active, len, log.end, active.max_timestamp, wall) {
             return None;
         }
-        let (lease, grown) =
-            log.tail.lease(segment, position, log.end, len, chunk_len(log.rate.bytes_per_s, budget))?;
+        log.chunk_len = chunk_len(log.rate.bytes_per_s, log.chunk_len, budget);
+        let (lease, grown) = log.tail.lease(segment, position, log.end, len, log.chunk_len)?;
         log.last_used = now;
         self.account_chunk(id, grown, position);
         Some(lease)
@@ -79,7 +79,8 @@ impl LogSet {
         let rolled = log.make_room(batch, wall);
         let info = log.place(rolled);
         log.last_used = now;
-        let appended = log.remember(batch, body, &info, chunk_len(log.rate.bytes_per_s, budget));
+        log.chunk_len = chunk_len(log.rate.bytes_per_s, log.chunk_len, budget);
+        let appended = log.remember(batch, body, &info, log.chunk_len);
         self.unwritten += batch.len as u64;
         self.copied += appended.copied as u64;
         self.account_chunk(id, appended.grown, info.position);

@@ -6,12 +6,12 @@ use crate::check::{run, step};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `cargo test` is to run: buffers, mailboxes and executor; the conformance of the drivers on real threads; the
+/// What `cargo test` is to run: buffers, mailboxes and executor; the conformance of the kernel's drivers; the
 /// mailbox under load.
 const TESTS: &[&[&str]] = &[
     &["-p", "engine", "--lib", "--", "mem::", "mailbox::", "shard::", "log::chunk"],
-    &["-p", "engine", "--test", "drivers"],
-    &["-p", "loom-tests"],
+    &["-p", "engine", "--test", "drivers", "--", "--skip", "::sim::"],
+    &["-p", "loom-tests", "--test", "stress", "--test", "scripts"],
 ];
 
 /// What miri runs of it: it has no io_uring, and is some hundred times slower.
@@ -41,17 +41,6 @@ pub(crate) fn sanitize(root: &Path, only: Option<&str>) -> Result<(), String> {
     for sanitizer in chosen {
         needs(sanitizer)?;
         step(&format!("{} sanitizer", sanitizer.name), || under(root, sanitizer))?;
-    }
-    Ok(())
-}
-
-/// As CI does: a sanitizer whose needs cannot be had says so and is passed over.
-pub(crate) fn where_possible(root: &Path) -> Result<(), String> {
-    for sanitizer in &SANITIZERS {
-        match needs(sanitizer) {
-            Ok(()) => step(&format!("{} sanitizer", sanitizer.name), || under(root, sanitizer))?,
-            Err(reason) => eprintln!("== {} sanitizer: NOT RUN: {reason}", sanitizer.name),
-        }
     }
     Ok(())
 }

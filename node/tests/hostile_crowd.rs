@@ -23,8 +23,9 @@ use std::time::{Duration, Instant};
 /// What ten thousand may cost, in KiB.
 const TEN_THOUSAND_KIB: u64 = 64 << 10;
 
-/// What a crowd of any size may cost beside its share of that, in KiB: pools fill, tables double.
-const ANY_KIB: u64 = 24 << 10;
+/// What a crowd of any size may cost beside its share of that, in KiB: pools fill and tables double, on every shard, since the
+/// crowd is dealt out among all of them.
+const ANY_KIB: u64 = 28 << 10;
 
 /// Frames that crawl end within 30 s; and some more, because the machine may be busy.
 const PATIENCE_FOR_FRAMES: Duration = Duration::from_secs(45);

@@ -22,8 +22,15 @@ pub(super) const LET_GO_MS: u64 = 1000;
 /// until then the kernel reads our buffers.
 pub(super) const UNTAKEN_MS: u32 = 1000;
 
-/// epoll events taken at once; each may bring a buffer of [`ANY_BYTES`].
-pub(super) const EVENTS_MAX: usize = 64;
+/// Of receives that one reap of a driver brings, those behind so many are copied out of their buffer where they are
+/// small: a crowd that speaks at once would take a large buffer for each of its few bytes.
+pub(super) const CROWD: usize = 16;
+
+/// What counts as small there, in bytes.
+pub(super) const CROWD_COPIED_MAX: usize = 4 << 10;
+
+/// epoll events taken at once.
+pub(super) const EVENTS_MAX: usize = 256;
 
 const _: () = assert!(RING_BUFFERS.is_power_of_two(), "the kernel masks the ring index");
 const _: () = assert!(ANY_BYTES.is_power_of_two(), "a size class of its own wastes no memory");

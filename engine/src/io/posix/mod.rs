@@ -159,6 +159,10 @@ impl Driver for PosixDriver {
         self.peers = peers;
     }
 
+    fn copied_bytes(&self) -> u64 {
+        self.sockets.copied_bytes()
+    }
+
     fn hands_over(&self) -> bool {
         true
     }

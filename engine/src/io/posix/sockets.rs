@@ -3,7 +3,7 @@
 use super::epoll::{Epoll, Source};
 use crate::io::kernel::slots::Slots;
 use crate::io::kernel::{count, socket, vectors};
-use crate::io::limits::ANY_BYTES;
+use crate::io::limits::{ANY_BYTES, CROWD, CROWD_COPIED_MAX};
 use crate::io::{ConnId, Done, ListenerId, Op, RecvInto, Token};
 use crate::mem::{Buf, Slice};
 use std::collections::VecDeque;
@@ -40,8 +40,10 @@ struct Sending {
 pub(super) struct Sockets {
     listeners: Slots<Listener>,
     conns: Slots<Conn>,
-    /// A buffer for a receive into `Any` that turned out to be too early; kept for the next.
+    /// A buffer for a receive into `Any` that turned out to be too early, or brought little to a crowd; kept for the next.
     spare: Option<Buf>,
+    /// Bytes that were copied out of buffers, ever.
+    copied: u64,
     iovecs: Vec<libc::iovec>,
 }
 
@@ -62,7 +64,7 @@ impl Attempt {
 
 impl Sockets {
     pub(super) fn new() -> Sockets {
-        Sockets { listeners: Slots::new(), conns: Slots::new(), spare: None, iovecs: Vec::new() }
+        Sockets { listeners: Slots::new(), conns: Slots::new(), spare: None, copied: 0, iovecs: Vec::new() }
     }
 
     pub(super) fn adopt(&mut self, socket: TcpListener, epoll: &Epoll) -> io::Result<ListenerId> {
@@ -124,8 +126,11 @@ impl Sockets {
         let fd = state.socket.as_raw_fd();
         if let Some(receiving) = &mut state.recv
             && let Attempt::Finished(result) = try_recv(fd, receiving, &mut self.spare)
-            && let Some(Receiving { token, into, .. }) = state.recv.take()
+            && let Some(Receiving { token, mut into, .. }) = state.recv.take()
         {
+            if out.len() >= CROWD {
+                self.copied += copy_few(&mut into, &mut self.spare) as u64;
+            }
             out.push(Done { token, result, op: Op::Recv { conn, into } });
         }
         if let Some(sending) = &mut state.send
@@ -148,6 +153,11 @@ impl Sockets {
     /// Takes over a connection of another driver.
     pub(super) fn adopt_conn(&mut self, socket: OwnedFd, epoll: &Epoll) -> io::Result<ConnId> {
         watched(&mut self.conns, socket, epoll).map(ConnId)
+    }
+
+    /// Bytes that were copied out of buffers, ever.
+    pub(super) fn copied_bytes(&self) -> u64 {
+        self.copied
     }
 
     /// Takes the op with this token out of its wait.
@@ -220,6 +230,21 @@ fn try_recv(fd: RawFd, receiving: &mut Receiving, spare: &mut Option<Buf>) -> At
             }
         },
     }
+}
+
+/// Copies few bytes out of a large buffer, which is kept for the next receive; how many.
+fn copy_few(into: &mut RecvInto, spare: &mut Option<Buf>) -> usize {
+    let RecvInto::Buf(buf) = into else { return 0 };
+    let few = buf.len();
+    if few > CROWD_COPIED_MAX || buf.capacity() != ANY_BYTES {
+        return 0;
+    }
+    let mut small = Buf::with_capacity(few);
+    small.extend_from_slice(buf.as_slice());
+    let mut large = std::mem::replace(buf, small);
+    large.clear();
+    *spare = Some(large);
+    few
 }
 
 fn try_send(fd: RawFd, sending: &mut Sending, iovecs: &mut Vec<libc::iovec>) -> Attempt {

@@ -28,8 +28,7 @@ impl Lent {
     }
 
     /// Takes the buffer out that the kernel put `count` bytes into, and lends a fresh one in its place. `None` when the
-    /// completion carried no buffer; a buffer without bytes is lent again as it is.
-    /// Within the runtime.
+    /// completion carried no buffer; a buffer without bytes is lent again as it is. Within the runtime.
     pub(super) fn take(&mut self, flags: u32, count: usize) -> Option<Buf> {
         let id = cqueue::buffer_select(flags)?;
         let buf = &mut self.0[usize::from(id)];

@@ -34,7 +34,7 @@ use super::kernel::wake::EventWaker;
 use super::kernel::{clock, rings, socket};
 use super::limits::{LET_GO_MS, RING_ENTRIES};
 use super::uring::{UringRefused, setup};
-use super::{Caps, ConnId, Done, Driver, ListenerId, Op, Token, Waker};
+use super::{Caps, ConnId, Done, Driver, ListenerId, Loose, LooseSocket, Op, Token, Waker};
 use crate::mem::BLOCK;
 use crate::time::{Mono, Wall};
 use air::{Air, Arrival, Until};
@@ -203,10 +203,12 @@ impl TokioUringDriver {
         self.complete(token, result, op);
     }
 
-    fn close_conn(&mut self, conn: ConnId) {
-        let state = self.conns.remove(conn.0);
-        let idle = state.is_some_and(|state| !state.receiving && !state.sending);
-        assert!(idle, "a connection is closed once, when nothing is pending on it");
+    /// Takes a connection out.
+    #[expect(clippy::expect_used, reason = "a ConnId is made by Accept or adopt_conn and dies here")]
+    fn take_conn(&mut self, conn: ConnId) -> OwnedFd {
+        let state = self.conns.remove(conn.0).expect("a connection is closed once");
+        assert!(!state.receiving && !state.sending, "a connection is given up when nothing is pending on it");
+        state.socket
     }
 }
 
@@ -267,7 +269,7 @@ impl Driver for TokioUringDriver {
                 self.complete(token, Ok(0), op);
             }
             Op::CloseConn { conn } => {
-                self.close_conn(conn);
+                drop(self.take_conn(conn));
                 self.complete(token, Ok(0), op);
             }
             Op::Timer { at } => self.timers.insert(at, token),
@@ -343,6 +345,19 @@ impl Driver for TokioUringDriver {
     fn hold(&mut self, files: &[Arc<std::fs::File>]) -> io::Result<()> {
         let descriptors: Vec<RawFd> = files.iter().map(|file| file.as_raw_fd()).collect();
         self.ring.map_or(Ok(()), |ring| rings::hold(ring, &descriptors))
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    fn release_conn(&mut self, conn: ConnId) -> Option<Loose> {
+        Some(Loose(LooseSocket::Kernel(self.take_conn(conn))))
+    }
+
+    fn adopt_conn(&mut self, socket: Loose) -> io::Result<ConnId> {
+        let LooseSocket::Kernel(socket) = socket.0 else { return Err(io::ErrorKind::Unsupported.into()) };
+        Ok(ConnId(self.conns.insert(Conn { socket, receiving: false, sending: false })))
     }
 
     /// The socket is made blocking: a ring waits for connections, but not on a non-blocking socket.

@@ -1,7 +1,7 @@
 //! The provided-buffer ring: buffers that belong to no connection until bytes arrive, so that idle connections hold
 //! none.
 
-use crate::io::limits::{ANY_BYTES, RING_BUFFERS};
+use crate::io::limits::{ANY_BYTES, CROWD_COPIED_MAX, RING_BUFFERS};
 use crate::mem::Buf;
 use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, cqueue};
@@ -19,6 +19,8 @@ pub(super) struct BufRing {
     /// What each buffer id stands for; full except within [`BufRing::take`].
     bufs: Vec<Buf>,
     tail: u16,
+    /// Bytes that were copied out of buffers, ever.
+    copied: u64,
 }
 
 impl BufRing {
@@ -32,9 +34,14 @@ impl BufRing {
         // keeps (or leaks) until the ring is gone.
         unsafe { ring.submitter().register_buf_ring_with_flags(address, RING_BUFFERS, GROUP, 0)? };
         let bufs = (0..RING_BUFFERS).map(|_| Buf::with_capacity(ANY_BYTES)).collect();
-        let mut this = BufRing { entries, bufs, tail: 0 };
+        let mut this = BufRing { entries, bufs, tail: 0, copied: 0 };
         (0..RING_BUFFERS).for_each(|id| this.lend(id));
         Ok(this)
+    }
+
+    /// Bytes that were copied out of buffers, ever.
+    pub(super) fn copied_bytes(&self) -> u64 {
+        self.copied
     }
 
     /// Tells the kernel that it may use buffer `id` again.
@@ -56,13 +63,20 @@ impl BufRing {
 
     /// Takes the buffer out that the kernel put `count` bytes into, and lends a fresh one in its place. `None` when the
     /// completion carried no buffer; a buffer without bytes is lent again as it is.
-    pub(super) fn take(&mut self, flags: u32, count: usize) -> Option<Buf> {
+    /// In a crowd, few bytes are copied.
+    pub(super) fn take(&mut self, flags: u32, count: usize, is_crowd: bool) -> Option<Buf> {
         let id = cqueue::buffer_select(flags)?;
         let buf = &mut self.bufs[usize::from(id)];
         // SAFETY: the kernel said in this completion that it wrote `count` bytes at the buffer's spare pointer.
         unsafe { buf.advance(count) };
         let taken = match count {
             0 => None,
+            1..=CROWD_COPIED_MAX if is_crowd => {
+                self.copied += count as u64;
+                let mut small = Buf::with_capacity(count);
+                small.extend_from_slice(buf.as_slice());
+                Some(small)
+            }
             _ => Some(std::mem::replace(buf, Buf::with_capacity(ANY_BYTES))),
         };
         buf.clear();

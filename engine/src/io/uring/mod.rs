@@ -24,7 +24,7 @@ use super::kernel::slots::Slots;
 use super::kernel::timers::Timers;
 use super::kernel::wake::EventWaker;
 use super::kernel::{clock, rings, socket, vectors};
-use super::limits::{ANY_BYTES, UNTAKEN_MS};
+use super::limits::{ANY_BYTES, CROWD, UNTAKEN_MS};
 use super::{Caps, ConnId, Done, Driver, ListenerId, Loose, LooseSocket, Op, RecvInto, Token, Waker};
 use crate::mem::{BLOCK, Buf, Slice};
 use crate::time::{Mono, Wall};
@@ -268,7 +268,8 @@ impl UringDriver {
             return;
         }
         self.zero_copy.expect(slot, flags);
-        let picked = self.bufring.as_mut().and_then(|ring| ring.take(flags, usize::try_from(result).unwrap_or(0)));
+        let (count, is_crowd) = (usize::try_from(result).unwrap_or(0), self.ready.len() >= CROWD);
+        let picked = self.bufring.as_mut().and_then(|ring| ring.take(flags, count, is_crowd));
         let Some(flight) = self.flights.get_mut(slot) else { unreachable!("a slot is kept until its completion") };
         match flight.step(result, picked) {
             Step::Finished(result) => {
@@ -407,6 +408,10 @@ impl Driver for UringDriver {
         // A ring outlives a killed process until its last op has ended, and its registered files live as long.
         let descriptors: Vec<RawFd> = files.iter().map(|file| file.as_raw_fd()).collect();
         rings::hold(self.queue.ring().as_raw_fd(), &descriptors)
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.bufring.as_ref().map_or(0, BufRing::copied_bytes)
     }
 
     fn hands_over(&self) -> bool {

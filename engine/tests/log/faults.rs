@@ -67,19 +67,22 @@ fn the_nth_op_fails_and_nothing_durable_is_lost() {
 
 #[test]
 fn after_a_failed_flush_reads_stop_at_what_is_durable() {
-    let world = world(1);
-    let mut rig = boot(&world);
-    let id = rig.create("t-0", small());
-    fill(&mut rig, id, 20);
-    rig.until_durable(id);
-    let durable = rig.set().offsets(id).durable;
-    world.faults(|faults| faults.fail_nth(OpKind::SyncData, 1, EIO));
-    rig.append(id, 1, 5000).unwrap();
-    rig.until_event("fence", |event| matches!(event, LogEvent::Fenced { .. }));
-    rig.pass(100);
-    assert_eq!(rig.set().offsets(id).durable, durable);
-    assert_eq!(rig.read_all(id).last(), Some(&(durable - 1, durable - 1)));
-    assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced));
+    for (synced_writes, kind) in [(false, OpKind::SyncData), (true, OpKind::WriteV)] {
+        let world = world(1);
+        let limits = LogLimits { synced_writes, scrub_interval_ms: 0, ..limits() };
+        let mut rig = Rig::boot(Box::new(world.restart()), Path::new("/data"), &small(), limits);
+        let id = rig.create("t-0", small());
+        fill(&mut rig, id, 20);
+        rig.until_durable(id);
+        let durable = rig.set().offsets(id).durable;
+        world.faults(|faults| faults.fail_nth(kind, 1, EIO));
+        rig.append(id, 1, 5000).unwrap();
+        rig.until_event("fence", |event| matches!(event, LogEvent::Fenced { .. }));
+        rig.pass(100);
+        assert_eq!(rig.set().offsets(id).durable, durable);
+        assert_eq!(rig.read_all(id).last(), Some(&(durable - 1, durable - 1)));
+        assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced));
+    }
 }
 
 #[test]

@@ -1,29 +1,47 @@
 //! Open files by id.
 
+use super::fs;
 use super::slots::Slots;
 use crate::io::FileId;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+/// An open file.
+struct File {
+    descriptor: OwnedFd,
+    /// Its file system is known to flush what is written with RWF_DSYNC.
+    syncs_writes: bool,
+}
+
 /// The open files of one driver.
-pub(in crate::io) struct Files(Slots<OwnedFd>);
+pub(in crate::io) struct Files(Slots<File>);
 
 impl Files {
     pub(in crate::io) fn new() -> Files {
         Files(Slots::new())
     }
 
-    pub(in crate::io) fn insert(&mut self, file: OwnedFd) -> FileId {
-        FileId(self.0.insert(file))
+    pub(in crate::io) fn insert(&mut self, descriptor: OwnedFd) -> FileId {
+        let syncs_writes = fs::syncs_writes(descriptor.as_raw_fd());
+        FileId(self.0.insert(File { descriptor, syncs_writes }))
     }
 
     /// The descriptor of an open file; an id that is not open is our own mistake.
     pub(in crate::io) fn fd(&self, file: FileId) -> RawFd {
-        #[expect(clippy::expect_used, reason = "a FileId is made by Open only and dies in Close")]
-        self.0.get(file.0).expect("the file is open").as_raw_fd()
+        self.file(file).descriptor.as_raw_fd()
+    }
+
+    /// Whether one entry writes and flushes; otherwise it takes two steps.
+    pub(in crate::io) fn syncs_writes(&self, file: FileId) -> bool {
+        self.file(file).syncs_writes
     }
 
     pub(in crate::io) fn remove(&mut self, file: FileId) -> OwnedFd {
         #[expect(clippy::expect_used, reason = "a FileId is made by Open only and dies in Close")]
-        self.0.remove(file.0).expect("the file is open")
+        self.0.remove(file.0).expect("the file is open").descriptor
+    }
+
+    fn file(&self, file: FileId) -> &File {
+        #[expect(clippy::expect_used, reason = "a FileId is made by Open only and dies in Close")]
+        self.0.get(file.0).expect("the file is open")
     }
 }

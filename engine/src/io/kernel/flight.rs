@@ -4,6 +4,7 @@
 //! Everything the kernel reads or writes is owned by the [`Flight`]: buffers in its op, vectors and message header in
 //! its boxed [`Scratch`]. A flight ends only when the kernel has completed its last entry.
 
+use super::files::Files;
 use super::{count, fs, socket, vectors};
 use crate::io::{Op, RecvInto, Token};
 use crate::mem::{Buf, Slice};
@@ -34,7 +35,30 @@ pub(in crate::io) struct Flight {
     pub(in crate::io) cancelled: bool,
     /// A send that goes from where its bytes lie.
     pub(in crate::io) zero_copy: bool,
+    /// How an [`Op::WriteSynced`] is flushed.
+    pub(in crate::io) flush: Flush,
     pub(in crate::io) scratch: Box<Scratch>,
+}
+
+/// How a write that waits for the device gets there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::io) enum Flush {
+    /// By the write itself.
+    Within,
+    /// By a flush once everything is written: the file system is not known to flush with a write.
+    Behind,
+    /// That flush is under way.
+    Now,
+}
+
+impl Flush {
+    /// What is right for `op`.
+    pub(in crate::io) fn of(op: &Op, files: &Files) -> Flush {
+        match op {
+            Op::WriteSynced { file, .. } if !files.syncs_writes(*file) => Flush::Behind,
+            _ => Flush::Within,
+        }
+    }
 }
 
 /// What the kernel is to do on a flight's descriptor. Pointers are good for as long as the flight is.
@@ -104,7 +128,11 @@ impl Flight {
                 Call::Read { into: buf.spare_ptr(), len: entry_len(buf.spare_len()), at: *at + self.moved as u64 }
             }
             Op::WriteV { at, bufs, .. } => write(*at, bufs, self.moved, &mut self.scratch.iovecs, 0),
-            Op::WriteSynced { at, bufs, .. } => write(*at, bufs, self.moved, &mut self.scratch.iovecs, libc::RWF_DSYNC),
+            Op::WriteSynced { .. } if self.flush == Flush::Now => Call::SyncData,
+            Op::WriteSynced { at, bufs, .. } => {
+                let flags = if self.flush == Flush::Within { libc::RWF_DSYNC } else { 0 };
+                write(*at, bufs, self.moved, &mut self.scratch.iovecs, flags)
+            }
             Op::SyncData { .. } => Call::SyncData,
             Op::Allocate { at, len, .. } => Call::Allocate { at: *at, len: *len },
             Op::SetLen { len, .. } => Call::SetLen { len: *len },
@@ -177,6 +205,10 @@ impl Flight {
             Op::Recv { into, .. } => received(into, bytes, picked),
             _ => true,
         };
+        if complete && self.flush == Flush::Behind {
+            self.flush = Flush::Now;
+            return Step::Again;
+        }
         if complete { Step::Finished(Ok(count(self.moved))) } else { Step::Again }
     }
 }

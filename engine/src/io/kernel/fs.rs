@@ -30,7 +30,11 @@ pub(in crate::io) fn perform(op: &mut Op, fd: RawFd) -> Performed {
         }),
         Op::Read { at, buf, .. } => read(fd, *at, buf),
         Op::WriteV { at, bufs, .. } => write(fd, *at, bufs, 0, &mut lost_direct),
-        Op::WriteSynced { at, bufs, .. } => write(fd, *at, bufs, libc::RWF_DSYNC, &mut lost_direct),
+        Op::WriteSynced { at, bufs, .. } if syncs_writes(fd) => write(fd, *at, bufs, libc::RWF_DSYNC, &mut lost_direct),
+        Op::WriteSynced { at, bufs, .. } => write(fd, *at, bufs, 0, &mut lost_direct).and_then(|count| {
+            // SAFETY: a call without pointers on a descriptor that the driver holds open.
+            done(unsafe { libc::fdatasync(fd) }).map(|_| count)
+        }),
         // SAFETY: calls without pointers on a descriptor that the driver holds open.
         Op::SyncData { .. } => done(unsafe { libc::fdatasync(fd) }),
         // SAFETY: as above.
@@ -53,6 +57,20 @@ pub(in crate::io) fn perform(op: &mut Op, fd: RawFd) -> Performed {
         other => unreachable!("{other:?} is not an op of the disk"),
     };
     Performed { result, opened, lost_direct }
+}
+
+/// File systems of which it is known that a write with RWF_DSYNC reaches the device before it completes, direct or not.
+const SYNCING: [libc::c_long; 4] =
+    [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::BTRFS_SUPER_MAGIC, libc::F2FS_SUPER_MAGIC];
+
+/// Whether a write with RWF_DSYNC is as good as a write and a flush on the file system of `fd`. FUSE takes the flag and flushes
+/// nothing for a direct write, and others may do likewise: only what is known is trusted.
+pub(in crate::io) fn syncs_writes(fd: RawFd) -> bool {
+    // SAFETY: all zeros is a valid statfs.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills the struct we own.
+    let known = check(unsafe { libc::fstatfs(fd, &raw mut stat) }).is_ok();
+    known && SYNCING.contains(&stat.f_type)
 }
 
 fn done(rc: i32) -> io::Result<u32> {

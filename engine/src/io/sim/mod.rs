@@ -325,8 +325,7 @@ impl SimDriver {
 
 impl Drop for SimDriver {
     fn drop(&mut self) {
-        // A driver that is gone must not hold the clock.
-        self.world.0.borrow_mut().drivers[self.index].alive = false;
+        self.world.0.borrow_mut().leave(self.index);
     }
 }
 

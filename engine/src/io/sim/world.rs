@@ -563,6 +563,21 @@ impl World {
         self.net.crash();
     }
 
+    /// A driver is gone, and its process with it: its disk ops under way happen in part, its files are closed, and it does not
+    /// hold the clock.
+    pub(super) fn leave(&mut self, driver: usize) {
+        self.drivers[driver].alive = false;
+        let is_its = |event: &Event| matches!(event, Event::Op(pending) if pending.driver == driver);
+        let under_way: Vec<_> = self.events.extract_if(.., |_, event| is_its(event)).collect();
+        for (_, event) in under_way {
+            if let Event::Op(pending) = event {
+                self.tear(&pending.op);
+            }
+        }
+        let closed: Vec<_> = self.handles.extract_if(.., |_, handle| handle.driver == driver).collect();
+        closed.into_iter().for_each(|(_, handle)| self.disk.let_go(handle.node));
+    }
+
     /// The power fails.
     pub(super) fn crash(&mut self) {
         self.kill();

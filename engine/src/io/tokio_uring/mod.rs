@@ -26,7 +26,7 @@ mod shot;
 mod woken;
 
 use super::kernel::files::Files;
-use super::kernel::flight::{Flight, Scratch};
+use super::kernel::flight::{Flight, Flush, Scratch};
 use super::kernel::helper::Helper;
 use super::kernel::slots::Slots;
 use super::kernel::timers::Timers;
@@ -121,7 +121,9 @@ impl TokioUringDriver {
 
     fn fly(&mut self, token: Token, op: Op, fd: RawFd) {
         let scratch = self.scratches.pop().unwrap_or_else(Scratch::new);
-        self.air.queue(Box::new(Flight { token, op, fd, moved: 0, cancelled: false, zero_copy: false, scratch }));
+        let flush = Flush::of(&op, &self.files);
+        let flight = Flight { token, op, fd, moved: 0, cancelled: false, zero_copy: false, flush, scratch };
+        self.air.queue(Box::new(flight));
     }
 
     fn submit_disk(&mut self, token: Token, op: Op) {

@@ -18,7 +18,7 @@ mod zero_copy;
 pub use setup::UringRefused;
 
 use super::kernel::files::Files;
-use super::kernel::flight::{Flight, Scratch, Step};
+use super::kernel::flight::{Flight, Flush, Scratch, Step};
 use super::kernel::helper::Helper;
 use super::kernel::slots::Slots;
 use super::kernel::timers::Timers;
@@ -154,7 +154,8 @@ impl UringDriver {
 
     fn fly_as(&mut self, token: Token, op: Op, fd: RawFd, zero_copy: bool) {
         let scratch = self.scratches.pop().unwrap_or_else(Scratch::new);
-        let slot = self.flights.insert(Flight { token, op, fd, moved: 0, cancelled: false, zero_copy, scratch });
+        let flush = Flush::of(&op, &self.files);
+        let slot = self.flights.insert(Flight { token, op, fd, moved: 0, cancelled: false, zero_copy, flush, scratch });
         self.start(slot);
     }
 

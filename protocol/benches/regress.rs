@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that fails should stop")]
 
-use criterion::measurement::WallTime;
+#[path = "support/cpu_time.rs"]
+mod cpu_time;
+
+use cpu_time::CpuTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use protocol::batch::{BatchBuilder, Depth, ProduceRules, validate_produce};
 use protocol::messages::{FetchRequest, FetchResponse, ProduceRequest, fetch, produce};
@@ -14,7 +17,7 @@ use std::time::Duration;
 /// Bytes of batches and checksummed pieces.
 const SIZES: [usize; 4] = [1 << 10, 4 << 10, 16 << 10, 64 << 10];
 
-fn group<'c>(c: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
+fn group<'c>(c: &'c mut Criterion<CpuTime>, name: &str) -> BenchmarkGroup<'c, CpuTime> {
     let mut group = c.benchmark_group(name);
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1_200)).sample_size(60);
     group
@@ -28,13 +31,12 @@ fn batch(bytes: usize) -> Vec<u8> {
     builder.build()
 }
 
-fn checks(c: &mut Criterion) {
+fn checks(c: &mut Criterion<CpuTime>) {
     let mut crc = group(c, "hot_crc");
     for size in SIZES {
         let bytes = batch(size);
         crc.throughput(Throughput::Bytes(bytes.len() as u64));
-        crc.bench_function(BenchmarkId::new("crc-fast", size), |b| b.iter(|| protocol::crc::crc32c(black_box(&bytes))));
-        crc.bench_function(BenchmarkId::new("crc32c", size), |b| b.iter(|| crc32c::crc32c(black_box(&bytes))));
+        crc.bench_function(BenchmarkId::from_parameter(size), |b| b.iter(|| protocol::crc::crc32c(black_box(&bytes))));
     }
     crc.finish();
     let mut validate = group(c, "hot_validate");
@@ -75,7 +77,7 @@ fn fetch_frame(partitions: i32) -> Vec<u8> {
     w.into_bytes().unwrap()
 }
 
-fn requests(c: &mut Criterion) {
+fn requests(c: &mut Criterion<CpuTime>) {
     let mut group = group(c, "hot_codec");
     for partitions in [1, 64] {
         let frame = produce_frame(partitions);
@@ -112,5 +114,9 @@ fn requests(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, checks, requests);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = checks, requests
+}
 criterion_main!(benches);

@@ -272,6 +272,18 @@ mod tests {
     }
 
     #[test]
+    fn an_open_loop_that_was_not_kept_up_with_is_marked() {
+        let scenarios = table::all();
+        let folder = tempfile::tempdir().unwrap();
+        let results = filled(folder.path(), &scenarios);
+        for row in summarize(&scenarios, &results) {
+            // The figures that were filled in are of 49,600 and 12,400 requests a second.
+            let marked = row.warnings.iter().filter(|w| w.contains("did not hold the rate")).count();
+            assert_eq!(marked, if row.scenario.name.starts_with("open-") { 2 } else { 0 }, "{}", row.scenario.name);
+        }
+    }
+
+    #[test]
     fn machines_get_the_same_verdicts() {
         let scenarios = table::all();
         let folder = tempfile::tempdir().unwrap();

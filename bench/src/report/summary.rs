@@ -3,9 +3,13 @@
 use super::GENERATOR_BUSY_MAX;
 use crate::estimate::Estimate;
 use crate::goal::{Goal, Metric, Verdict};
+use crate::load::Pace;
 use crate::peers::Contender;
 use crate::results::{Pair, Results, estimate, measured, usable};
-use crate::scenario::{Scenario, Work};
+use crate::scenario::{Produce, Scenario, Work};
+
+/// How far from its rate an open loop may end, as a part of it: a backlog of the warm-up that is worked off counts, too.
+const RATE_TOLERANCE: f64 = 0.02;
 
 /// One goal, judged.
 #[derive(Clone, Debug)]
@@ -110,6 +114,7 @@ fn row<'a>(scenario: &'a Scenario, all: Vec<&'a Pair>) -> Option<Row<'a>> {
             warnings
                 .push(format!("the generator was {share:.0} % busy against {}: its figure is a lower bound", c.name()));
         }
+        warnings.extend(off_rate(scenario, &pairs, *c));
         if let Some(how) = pairs.iter().find_map(|p| p.of(c.id())?["memory_bound"].as_str()) {
             warnings.push(format!("{}: memory bound: {how}", c.name()));
         }
@@ -119,6 +124,14 @@ fn row<'a>(scenario: &'a Scenario, all: Vec<&'a Pair>) -> Option<Row<'a>> {
         warnings.push(format!("during {noisy} of {} pairs others took the processors (steal)", all.len()));
     }
     Some(Row { scenario, contenders, pairs, pairs_measured: all.len(), goals, fio, warnings })
+}
+
+/// An open loop whose rate was not held tells how long a queue got, not how fast answers are.
+fn off_rate(scenario: &Scenario, pairs: &[&Pair], contender: Contender) -> Option<String> {
+    let Work::Produce(Produce { pace: Pace::Open { per_s }, .. }) = scenario.work else { return None };
+    let got = estimate(pairs, contender.id(), "requests_per_s")?.median;
+    let off = (got / per_s - 1.0).abs() > RATE_TOLERANCE;
+    off.then(|| format!("{} did not hold the rate: {got:.0} of {per_s:.0} requests a second", contender.name()))
 }
 
 /// The engine alone is its own generator.

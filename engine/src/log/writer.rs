@@ -186,6 +186,11 @@ impl Writer {
         self.direct_upto = self.appended;
     }
 
+    /// Nothing is left to the journal.
+    pub(super) fn is_all_direct(&self) -> bool {
+        self.direct_upto == self.appended
+    }
+
     /// What the journal has of the segment is written and flushed here, too.
     pub(super) fn fill(&mut self) {
         self.direct_upto = self.direct_upto.max(self.cover.submitted);

@@ -40,6 +40,8 @@ struct Length {
 #[derive(Default)]
 pub(super) struct FileData {
     durable: BTreeMap<u64, Sector>,
+    /// Which change made a sector durable by itself: a sync that was submitted before knows older ones only.
+    synced_alone: BTreeMap<u64, u64>,
     /// Versions since the last sync of each sector that has some, oldest first; the last is what readers see.
     volatile: BTreeMap<u64, Vec<Version>>,
     pub(super) len: u64,
@@ -161,6 +163,10 @@ impl FileData {
 
     pub(super) fn sync(&mut self, moment: FileMoment) {
         for (index, seq, data) in moment.sectors {
+            if self.synced_alone.get(&index).is_some_and(|newer| *newer > seq) {
+                continue;
+            }
+            self.synced_alone.remove(&index);
             self.durable.insert(index, data);
             if let Some(versions) = self.volatile.get_mut(&index) {
                 versions.retain(|version| version.seq > seq);
@@ -177,8 +183,9 @@ impl FileData {
         for index in at / SECTOR as u64..end.div_ceil(SECTOR as u64) {
             let Some(last) = self.volatile.get(&index).and_then(|versions| versions.last()) else { continue };
             if !last.abandoned {
-                let data = last.data.clone();
+                let (data, seq) = (last.data.clone(), last.seq);
                 self.durable.insert(index, data);
+                self.synced_alone.insert(index, seq);
                 self.volatile.remove(&index);
             }
         }
@@ -268,6 +275,7 @@ impl FileData {
         self.len = self.length_after(kept);
         self.durable_len = self.len;
         self.volatile.clear();
+        self.synced_alone.clear();
         self.lengths.clear();
         self.durable.split_off(&self.len.div_ceil(SECTOR as u64));
     }
@@ -341,6 +349,19 @@ mod tests {
             file.sync_range(0, SECTOR as u64);
         });
         assert_eq!(longer, BTreeSet::from([vec![b'n'; SECTOR]]), "the length that is needed to read it");
+    }
+
+    #[test]
+    fn a_sync_that_was_submitted_before_does_not_undo_a_synced_write() {
+        let got = outcomes(b"a", |file| {
+            file.write(0, b"b", 2, || true);
+            let moment = file.moment();
+            file.write(0, b"c", 3, || true);
+            file.sync_range(0, 1);
+            file.sync(moment);
+            assert_eq!(file.read(0, 1), b"c");
+        });
+        assert_eq!(got, BTreeSet::from([b"c".to_vec()]));
     }
 
     #[test]

@@ -397,10 +397,12 @@ impl LogSet {
         let Some(open) = self.dirs.get(data).and_then(|dir| dir.journal.open()) else { return };
         let pressed: Vec<_> = open.ring.pressing().take(JOURNAL_DRAINS).collect();
         for (id, base) in pressed {
-            let Some(log) = self.any_log_mut(id) else { continue };
-            if let Some(writer) = log.writer_mut(base) {
-                writer.take_directly();
+            let Some(writer) = self.any_log_mut(id).and_then(|log| log.writer_mut(base)) else { continue };
+            // One that is under way already needs no second call: the loop would turn without end.
+            if writer.is_all_direct() {
+                continue;
             }
+            writer.take_directly();
             self.mark_dirty(id);
         }
     }

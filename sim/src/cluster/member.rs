@@ -475,7 +475,14 @@ impl Member {
                 // Deleted below, or lost above where that may happen: as auto.offset.reset=earliest. Commits then stay
                 // where they are until the position has passed them again.
                 Ok(ErrorCode::OffsetOutOfRange) => {
-                    *next = if *next < start { start } else { start.max(0) };
+                    // An answer of that kind need not say where the log begins; a client would ask.
+                    let known = ctx.truth.look(part);
+                    *next = match start {
+                        ..0 if *next < known.start => known.start,
+                        ..0 if *next < known.promised => (*next * 2 + 1).min(known.promised),
+                        start if *next < start => start,
+                        start => start.max(0),
+                    };
                     continue;
                 }
                 _ if ctx.truth.look(part).is_damaged => continue,

@@ -21,6 +21,13 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering, fence},
 };
 
+#[cfg(all(loom, feature = "glommio"))]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(all(shuttle, feature = "glommio"))]
+pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(all(not(any(loom, shuttle)), feature = "glommio"))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
 /// The standard cell behind loom's interface, which sees when each access begins and ends.
 #[cfg(not(loom))]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);

@@ -1,6 +1,6 @@
 //! Models of what threads share without a lock; README.md says what each covers and what none does.
 //!
-//! * `tests/models.rs`, `memory.rs`, `image.rs`, `stages.rs`, `signal.rs`, built with `RUSTFLAGS="--cfg loom"`: loom runs
+//! * `tests/models.rs`, `memory.rs`, `image.rs`, `stages.rs`, `signal.rs`, `glommio.rs`, built with `RUSTFLAGS="--cfg loom"`: loom runs
 //!   every interleaving that matters at tiny capacity.
 //! * `tests/shards.rs`, built with `RUSTFLAGS="--cfg shuttle"`: whole shards under random schedules.
 //! * `tests/stress.rs` and `scripts.rs`, built without either: the same code on real threads, for what a model does not

@@ -235,18 +235,18 @@ fn runs(usual: usize) -> usize {
 
 #[test]
 fn two_shards_hear_everything_once_and_in_order() {
-    shuttle::check_random(|| talk(2, Missing::Nothing), runs(400));
+    shuttle::check_random(|| talk(2, Missing::Nothing), runs(4_000));
 }
 
 #[test]
 fn three_shards_hear_everything_once_and_in_order() {
-    shuttle::check_random(|| talk(3, Missing::Nothing), runs(200));
+    shuttle::check_random(|| talk(3, Missing::Nothing), runs(2_000));
 }
 
 /// Few preemptions, at the worst places: finds what needs one thread to be slow for long.
 #[test]
 fn three_shards_of_which_some_are_slow() {
-    shuttle::check_pct(|| talk(3, Missing::Nothing), runs(200), 3);
+    shuttle::check_pct(|| talk(3, Missing::Nothing), runs(2_000), 3);
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(crate) fn loom(root: &Path) -> Result<(), String> {
     test(root, "loom", &[])
 }
 
-/// Random schedules: a few hundred, or `runs` for each test.
+/// Random schedules: a few thousand, or `runs` for each test.
 pub(crate) fn shuttle(root: &Path, runs: Option<&str>) -> Result<(), String> {
     let runs: Vec<_> = runs.into_iter().map(|runs| ("SHUTTLE_RUNS", runs)).collect();
     test(root, "shuttle", &runs)

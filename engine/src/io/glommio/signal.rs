@@ -1,8 +1,10 @@
 //! Waking the executor from another thread: by the waker of the task that waits in it, which the executor lets anybody use.
+//!
+//! `loom-tests` takes this file as it is and models it.
 
 use crate::io::Waker;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use std::sync::PoisonError;
 use std::task;
 
 /// Shared between a driver and everybody who wakes it.

@@ -156,7 +156,8 @@ impl Log {
         }
     }
 
-    /// One turn of a shard's loop, parked until something completes.
+    /// One turn of a shard's loop, parked until something completes unless something was just said: whoever appends has
+    /// work then.
     fn turn(&mut self) {
         let mut dones = Vec::new();
         self.io.turn(&mut dones);
@@ -164,9 +165,13 @@ impl Log {
             self.set.handle(done);
         }
         self.set.pump(self.io.now(), self.io.wall());
-        while self.set.poll_event().is_some() {}
-        let deadline = self.set.next_deadline();
-        self.io.park(deadline);
+        let mut said = false;
+        while self.set.poll_event().is_some() {
+            said = true;
+        }
+        if !said {
+            self.io.park(self.set.next_deadline());
+        }
     }
 }
 

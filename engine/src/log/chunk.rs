@@ -342,3 +342,24 @@ fn push_for_write(slices: &mut Vec<Slice>, chunk: &Chunk, at: u64, end: u64, pad
         slices.push(bounce.freeze());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_its_size_of_chunks_while_its_rate_wavers() {
+        let budget = 256 << 20;
+        for (bytes_per_s, last, expected) in [
+            (0, 0, CHUNK_MIN),
+            (40 << 20, 0, 1 << 20),
+            (60 << 20, 1 << 20, CHUNK_MAX),
+            (40 << 20, CHUNK_MAX, CHUNK_MAX),
+            (10 << 20, CHUNK_MAX, 256 << 10),
+            (u64::MAX, 0, CHUNK_MAX),
+        ] {
+            assert_eq!(chunk_len(bytes_per_s, last, budget), expected, "{bytes_per_s} B/s after {last}");
+        }
+        assert_eq!(chunk_len(u64::MAX, 0, 64 << 10), CHUNK_MIN, "never more than an eighth of the budget");
+    }
+}

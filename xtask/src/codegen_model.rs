@@ -79,6 +79,8 @@ pub(crate) struct Field {
     pub(crate) ignorable: bool,
     /// Keeps the classic encoding in flexible versions.
     pub(crate) inflexible: bool,
+    /// Kafka's name of the struct, where another struct of the file has that name already.
+    pub(crate) called: Option<String>,
     pub(crate) note: Option<String>,
 }
 

@@ -193,7 +193,7 @@ pub(crate) struct KeyRow {
     pub(crate) group: String,
 }
 
-/// `TopicId` as `topic_id`.
+/// `TopicId` as `topic_id`; words of Rust, and what the generated code calls the message's version, get a `_` behind.
 pub(crate) fn snake(name: &str) -> String {
     let mut out = String::new();
     for (i, c) in name.chars().enumerate() {
@@ -202,5 +202,5 @@ pub(crate) fn snake(name: &str) -> String {
         }
         out.push(c.to_ascii_lowercase());
     }
-    if matches!(out.as_str(), "type" | "match" | "move" | "ref") { format!("{out}_") } else { out }
+    if matches!(out.as_str(), "type" | "match" | "move" | "ref" | "version") { format!("{out}_") } else { out }
 }

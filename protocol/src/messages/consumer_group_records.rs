@@ -754,7 +754,7 @@ pub struct ConsumerGroupRegularExpressionValue<'a> {
     /// `Topics`.
     pub topics: Vec<Str<'a>>,
     /// `Version`.
-    pub version: i64,
+    pub version_: i64,
     /// `Timestamp`.
     pub timestamp: i64,
 }
@@ -781,22 +781,22 @@ impl<'a> ConsumerGroupRegularExpressionValue<'a> {
         w.message(self, version)
     }
 
-    fn read(r: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError> {
+    fn read(r: &mut Reader<'a>, _: i16) -> Result<Self, DecodeError> {
         let topics = r.array(true, 1, |r| r.string(true))?;
-        let version = r.i64()?;
+        let version_ = r.i64()?;
         let timestamp = r.i64()?;
         r.skip_tags()?;
-        Ok(Self { topics, version, timestamp })
+        Ok(Self { topics, version_, timestamp })
     }
 }
 
 impl Wire for ConsumerGroupRegularExpressionValue<'_> {
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<S: Sink>(&self, s: &mut S, _: i16) -> Result<(), EncodeError> {
         s.length(self.topics.len(), true)?;
         for item in &self.topics {
             s.string(item, true)?;
         }
-        s.i64(self.version);
+        s.i64(self.version_);
         s.i64(self.timestamp);
         s.varint(0);
         Ok(())

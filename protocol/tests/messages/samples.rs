@@ -289,7 +289,7 @@ impl Sample for consumer_group_records::ConsumerGroupRegularExpressionValue<'sta
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             topics: rng.vec(version),
-            version: Sample::sample(rng, version),
+            version_: Sample::sample(rng, version),
             timestamp: Sample::sample(rng, version),
         }
     }

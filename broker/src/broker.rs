@@ -268,6 +268,8 @@ impl<S: Store> Broker<S> {
             ApiKey::DeleteTopics => api::k20_delete_topics::handle(self, request),
             ApiKey::InitProducerId => api::k22_init_producer_id::handle(self, request),
             ApiKey::DescribeConfigs => api::k32_describe_configs::handle(self, request),
+            ApiKey::AlterConfigs => api::k33_alter_configs::handle(self, request),
+            ApiKey::IncrementalAlterConfigs => api::k44_incremental_alter_configs::handle(self, request),
             ApiKey::CreatePartitions => api::k37_create_partitions::handle(self, request),
             ApiKey::DescribeCluster => api::k60_describe_cluster::handle(self, request),
             ApiKey::DescribeTopicPartitions => api::k75_describe_topic_partitions::handle(self, request),

@@ -11,7 +11,7 @@
 use crate::config::broker::{self, BrokerKey, Scope};
 use crate::config::layers::Source;
 use crate::config::topic::{self, TopicKey};
-use crate::config::value::Kind;
+use crate::config::value::{Kind, shown};
 use crate::controller::names;
 use crate::controller::plan::Rejection;
 use crate::image::{MetadataImage, TopicImage};
@@ -44,7 +44,7 @@ pub(crate) struct TopicEntry {
 pub(crate) fn topic_entries(image: &MetadataImage, topic: &TopicImage) -> Vec<TopicEntry> {
     let entries = topic::KEYS.iter().map(|key| {
         let (value, source) = image.layers().topic_value(key, &topic.overrides);
-        TopicEntry { name: key.name, value: value.into_owned(), source }
+        TopicEntry { name: key.name, value: shown(key.kind, &value), source }
     });
     entries.filter(|entry| entry.name != SHOWN_WHERE_SET || entry.source != Source::Default).collect()
 }
@@ -126,7 +126,7 @@ impl View<'_> {
         }
         Entry {
             name: key.name.into(),
-            value: Some(value.into_owned().into()),
+            value: Some(shown(key.kind, &value).into()),
             read_only: false,
             config_source: source as i8,
             is_sensitive: false,

@@ -579,7 +579,7 @@ pub const CONTROLLER_VERSIONS: &[ApiVersionRow] = &[
     ApiVersionRow { key: ApiKey::UpdateRaftVoter, min: 0, max: 0 },
 ];
 
-/// Versions that this crate decodes, those that Kafka calls unstable left out; `None`: no message of the API.
+/// Versions of Kafka 4.3.1 that this crate decodes, those that it calls unstable left out; `None`: no message of the API.
 #[must_use]
 pub const fn supported(key: ApiKey) -> Option<VersionRange> {
     Some(match key {
@@ -611,6 +611,24 @@ pub const fn supported(key: ApiKey) -> Option<VersionRange> {
         ApiKey::OffsetDelete => VersionRange::new(0, 0),
         ApiKey::DescribeCluster => VersionRange::new(0, 2),
         ApiKey::DescribeTopicPartitions => VersionRange::new(0, 0),
+        _ => return None,
+    })
+}
+
+/// Versions that this crate decodes and Kafka 4.0 removed (KIP-896); `None`: there are none.
+#[must_use]
+pub const fn legacy(key: ApiKey) -> Option<VersionRange> {
+    Some(match key {
+        ApiKey::Produce => VersionRange::new(0, 2),
+        ApiKey::Fetch => VersionRange::new(0, 3),
+        ApiKey::ListOffsets => VersionRange::new(0, 0),
+        ApiKey::OffsetCommit => VersionRange::new(0, 1),
+        ApiKey::OffsetFetch => VersionRange::new(0, 0),
+        ApiKey::CreateTopics => VersionRange::new(0, 1),
+        ApiKey::DeleteTopics => VersionRange::new(0, 0),
+        ApiKey::OffsetForLeaderEpoch => VersionRange::new(0, 1),
+        ApiKey::DescribeConfigs => VersionRange::new(0, 0),
+        ApiKey::DescribeLogDirs => VersionRange::new(0, 0),
         _ => return None,
     })
 }

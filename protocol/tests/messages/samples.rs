@@ -176,7 +176,11 @@ impl Sample for header::ResponseHeader {
 impl Sample for produce::ProduceRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
-            transactional_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            transactional_id: if version >= 3 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().transactional_id
+            },
             acks: Sample::sample(rng, version),
             timeout_ms: Sample::sample(rng, version),
             topic_data: rng.vec(version),
@@ -188,7 +192,11 @@ impl Sample for produce::ProduceResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             responses: rng.vec(version),
-            throttle_time_ms: Sample::sample(rng, version),
+            throttle_time_ms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
             node_endpoints: if version >= 10 { rng.vec(version) } else { Self::default().node_endpoints },
         }
     }
@@ -226,7 +234,11 @@ impl Sample for produce::PartitionProduceResponse<'static> {
             index: Sample::sample(rng, version),
             error_code: Sample::sample(rng, version),
             base_offset: Sample::sample(rng, version),
-            log_append_time_ms: Sample::sample(rng, version),
+            log_append_time_ms: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().log_append_time_ms
+            },
             log_start_offset: if version >= 5 {
                 Sample::sample(rng, version)
             } else {
@@ -281,8 +293,8 @@ impl Sample for fetch::FetchRequest<'static> {
             replica_state: if version >= 15 { Sample::sample(rng, version) } else { Self::default().replica_state },
             max_wait_ms: Sample::sample(rng, version),
             min_bytes: Sample::sample(rng, version),
-            max_bytes: Sample::sample(rng, version),
-            isolation_level: Sample::sample(rng, version),
+            max_bytes: if version >= 3 { Sample::sample(rng, version) } else { Self::default().max_bytes },
+            isolation_level: if version >= 4 { Sample::sample(rng, version) } else { Self::default().isolation_level },
             session_id: if version >= 7 { Sample::sample(rng, version) } else { Self::default().session_id },
             session_epoch: if version >= 7 { Sample::sample(rng, version) } else { Self::default().session_epoch },
             topics: rng.vec(version),
@@ -295,7 +307,11 @@ impl Sample for fetch::FetchRequest<'static> {
 impl Sample for fetch::FetchResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
-            throttle_time_ms: Sample::sample(rng, version),
+            throttle_time_ms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
             error_code: if version >= 7 { Sample::sample(rng, version) } else { Self::default().error_code },
             session_id: if version >= 7 { Sample::sample(rng, version) } else { Self::default().session_id },
             responses: rng.vec(version),
@@ -377,7 +393,11 @@ impl Sample for fetch::PartitionData<'static> {
             partition_index: Sample::sample(rng, version),
             error_code: Sample::sample(rng, version),
             high_watermark: Sample::sample(rng, version),
-            last_stable_offset: Sample::sample(rng, version),
+            last_stable_offset: if version >= 4 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().last_stable_offset
+            },
             log_start_offset: if version >= 5 {
                 Sample::sample(rng, version)
             } else {
@@ -386,7 +406,11 @@ impl Sample for fetch::PartitionData<'static> {
             diverging_epoch: if version >= 12 { Sample::sample(rng, version) } else { Self::default().diverging_epoch },
             current_leader: if version >= 12 { Sample::sample(rng, version) } else { Self::default().current_leader },
             snapshot_id: if version >= 12 { Sample::sample(rng, version) } else { Self::default().snapshot_id },
-            aborted_transactions: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            aborted_transactions: if version >= 4 {
+                if rng.one_in(4) { None } else { Some(rng.vec(version)) }
+            } else {
+                Self::default().aborted_transactions
+            },
             preferred_read_replica: if version >= 11 {
                 Sample::sample(rng, version)
             } else {
@@ -472,6 +496,7 @@ impl Sample for list_offsets::ListOffsetsPartition {
                 Self::default().current_leader_epoch
             },
             timestamp: Sample::sample(rng, version),
+            max_num_offsets: if version == 0 { Sample::sample(rng, version) } else { Self::default().max_num_offsets },
         }
     }
 }
@@ -487,8 +512,9 @@ impl Sample for list_offsets::ListOffsetsPartitionResponse {
         Self {
             partition_index: Sample::sample(rng, version),
             error_code: Sample::sample(rng, version),
-            timestamp: Sample::sample(rng, version),
-            offset: Sample::sample(rng, version),
+            old_style_offsets: if version == 0 { rng.vec(version) } else { Self::default().old_style_offsets },
+            timestamp: if version >= 1 { Sample::sample(rng, version) } else { Self::default().timestamp },
+            offset: if version >= 1 { Sample::sample(rng, version) } else { Self::default().offset },
             leader_epoch: if version >= 4 { Sample::sample(rng, version) } else { Self::default().leader_epoch },
         }
     }
@@ -602,14 +628,18 @@ impl Sample for offset_commit::OffsetCommitRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             group_id: Sample::sample(rng, version),
-            generation_id_or_member_epoch: Sample::sample(rng, version),
-            member_id: Sample::sample(rng, version),
+            generation_id_or_member_epoch: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().generation_id_or_member_epoch
+            },
+            member_id: if version >= 1 { Sample::sample(rng, version) } else { Self::default().member_id },
             group_instance_id: if version >= 7 {
                 if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
             } else {
                 Self::default().group_instance_id
             },
-            retention_time_ms: if version <= 4 {
+            retention_time_ms: if (2..=4).contains(&version) {
                 Sample::sample(rng, version)
             } else {
                 Self::default().retention_time_ms
@@ -651,6 +681,11 @@ impl Sample for offset_commit::OffsetCommitRequestPartition<'static> {
                 Sample::sample(rng, version)
             } else {
                 Self::default().committed_leader_epoch
+            },
+            commit_timestamp: if version == 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().commit_timestamp
             },
             committed_metadata: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
         }
@@ -1218,14 +1253,21 @@ impl Sample for create_topics::CreateTopicsRequest<'static> {
         Self {
             topics: rng.vec(version),
             timeout_ms: Sample::sample(rng, version),
-            validate_only: Sample::sample(rng, version),
+            validate_only: if version >= 1 { Sample::sample(rng, version) } else { Self::default().validate_only },
         }
     }
 }
 
 impl Sample for create_topics::CreateTopicsResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
-        Self { throttle_time_ms: Sample::sample(rng, version), topics: rng.vec(version) }
+        Self {
+            throttle_time_ms: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
+            topics: rng.vec(version),
+        }
     }
 }
 
@@ -1262,7 +1304,11 @@ impl Sample for create_topics::CreatableTopicResult<'static> {
             name: Sample::sample(rng, version),
             topic_id: if version == 7 { Sample::sample(rng, version) } else { Self::default().topic_id },
             error_code: Sample::sample(rng, version),
-            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            error_message: if version >= 1 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().error_message
+            },
             topic_config_error_code: if version >= 5 {
                 Sample::sample(rng, version)
             } else {
@@ -1307,7 +1353,14 @@ impl Sample for delete_topics::DeleteTopicsRequest<'static> {
 
 impl Sample for delete_topics::DeleteTopicsResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
-        Self { throttle_time_ms: Sample::sample(rng, version), responses: rng.vec(version) }
+        Self {
+            throttle_time_ms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
+            responses: rng.vec(version),
+        }
     }
 }
 
@@ -1424,7 +1477,14 @@ impl Sample for offset_for_leader_epoch::OffsetForLeaderEpochRequest<'static> {
 
 impl Sample for offset_for_leader_epoch::OffsetForLeaderEpochResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
-        Self { throttle_time_ms: Sample::sample(rng, version), topics: rng.vec(version) }
+        Self {
+            throttle_time_ms: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
+            topics: rng.vec(version),
+        }
     }
 }
 
@@ -1438,7 +1498,11 @@ impl Sample for offset_for_leader_epoch::OffsetForLeaderPartition {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             partition: Sample::sample(rng, version),
-            current_leader_epoch: Sample::sample(rng, version),
+            current_leader_epoch: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().current_leader_epoch
+            },
             leader_epoch: Sample::sample(rng, version),
         }
     }
@@ -1455,7 +1519,7 @@ impl Sample for offset_for_leader_epoch::EpochEndOffset {
         Self {
             error_code: Sample::sample(rng, version),
             partition: Sample::sample(rng, version),
-            leader_epoch: Sample::sample(rng, version),
+            leader_epoch: if version >= 1 { Sample::sample(rng, version) } else { Self::default().leader_epoch },
             end_offset: Sample::sample(rng, version),
         }
     }
@@ -1465,7 +1529,11 @@ impl Sample for describe_configs::DescribeConfigsRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             resources: rng.vec(version),
-            include_synonyms: Sample::sample(rng, version),
+            include_synonyms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().include_synonyms
+            },
             include_documentation: if version >= 3 {
                 Sample::sample(rng, version)
             } else {
@@ -1509,9 +1577,10 @@ impl Sample for describe_configs::DescribeConfigsResourceResult<'static> {
             name: Sample::sample(rng, version),
             value: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             read_only: Sample::sample(rng, version),
-            config_source: Sample::sample(rng, version),
+            is_default: if version == 0 { Sample::sample(rng, version) } else { Self::default().is_default },
+            config_source: if version >= 1 { Sample::sample(rng, version) } else { Self::default().config_source },
             is_sensitive: Sample::sample(rng, version),
-            synonyms: rng.vec(version),
+            synonyms: if version >= 1 { rng.vec(version) } else { Self::default().synonyms },
             config_type: if version >= 3 { Sample::sample(rng, version) } else { Self::default().config_type },
             documentation: if version >= 3 {
                 if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }

@@ -18,7 +18,8 @@ use crate::validate_schema_jar::{self, Definitions, LEGACY_RELEASE, absent};
 /// broker knows (KAFKA-18659).
 const ADVERTISED_LOWER: &[&str] = &["Produce"];
 /// Lost versions in 4.0 that no client ever sent: controllers' and share groups' before they were ready.
-const NEVER_CLIENTS: &[&str] = &["AlterPartition", "ShareGroupHeartbeat", "ShareGroupDescribe", "ShareFetch", "ShareAcknowledge"];
+const NEVER_CLIENTS: &[&str] =
+    &["AlterPartition", "ShareGroupHeartbeat", "ShareGroupDescribe", "ShareFetch", "ShareAcknowledge"];
 
 /// Compares everything; the error lists what differs.
 pub(crate) fn run(root: &Path, jar: Option<&Path>) -> Result<(), String> {
@@ -91,7 +92,8 @@ fn legacy_faults(file: &File, m: &Message, older: &Definitions) -> Vec<String> {
     let kafka = their_range(json, "validVersions")
         .filter(|all| all.min < now.min)
         .map(|all| Range { min: all.min, max: now.min - 1 });
-    if legacy(file) != kafka && !NEVER_CLIENTS.contains(&name.trim_end_matches("Request").trim_end_matches("Response")) {
+    if legacy(file) != kafka && !NEVER_CLIENTS.contains(&name.trim_end_matches("Request").trim_end_matches("Response"))
+    {
         let (ours, kafka) = (legacy(file), kafka);
         return vec![format!("{name}: legacy versions: ours {ours:?}, Kafka {LEGACY_RELEASE}'s {kafka:?}")];
     }

@@ -1,5 +1,7 @@
 //! Converting message sets costs the memory that the caller allows, whatever expands out of them.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests, too, end the test")]
+
 use crate::counting::peak_of;
 use protocol::batch::message_set::{Down, DownRules, First, Magic, MessageSetError, UpRules, down, up};
 use protocol::batch::{BatchBuilder, Limits};

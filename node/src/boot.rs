@@ -142,6 +142,9 @@ fn orders(
         log_limits: LogLimits {
             scrub_interval_ms: config.scrub_interval_ms,
             scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
+            clean_backoff_ms: config.clean_backoff_ms,
+            clean_keys_bytes: budget.keys_bytes(config.clean_keys_bytes, shards),
+            clean_bytes_per_s: (config.clean_bytes_per_s / shards as u64).max(1),
             ..budget.log_limits(config.retention_check_ms)
         },
         cold_bytes: budget.cold_bytes,

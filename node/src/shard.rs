@@ -561,6 +561,7 @@ fn note(event: &LogEvent) {
         LogEvent::Durable { .. }
         | LogEvent::StartMoved { .. }
         | LogEvent::Sealed { .. }
+        | LogEvent::Uncompacted { .. }
         | LogEvent::Truncated { .. }
         | LogEvent::Deleted { .. } => {}
     }

@@ -90,6 +90,7 @@ impl<S: Store> Broker<S> {
         let settings = LogSettings {
             segment_bytes: SEGMENT_BYTES,
             delete_policy: false,
+            compact_policy: false,
             retention_ms: -1,
             retention_bytes: -1,
             ..settings.log_settings()
@@ -196,7 +197,8 @@ impl<S: Store> Broker<S> {
         | StoreEvent::Fenced { log }
         | StoreEvent::Rejected { log, .. }
         | StoreEvent::StartMoved { log, .. }
-        | StoreEvent::Sealed { log }) = event;
+        | StoreEvent::Sealed { log }
+        | StoreEvent::Uncompacted { log }) = event;
         let Some(key) = self.by_log.get(&log).copied() else { return };
         match event {
             StoreEvent::Durable { upto, .. } => self.durable(key, upto),
@@ -204,6 +206,7 @@ impl<S: Store> Broker<S> {
             StoreEvent::Rejected { from, .. } => self.rejected(key, from),
             StoreEvent::StartMoved { start, .. } => self.start_moved(key, start),
             StoreEvent::Sealed { .. } => self.sealed(key),
+            StoreEvent::Uncompacted { .. } => self.compact(key),
         }
         self.retry_parked();
     }
@@ -228,6 +231,13 @@ impl<S: Store> Broker<S> {
         if end <= partition.offsets.durable {
             self.keep_snapshot(key);
         }
+    }
+
+    /// What is below the high watermark may be compacted; a producer's last batch stays, for its sequence numbers.
+    fn compact(&mut self, key: PartitionKey) {
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let last_batches = partition.producers.last_offsets().collect();
+        self.store.compact(partition.log, partition.offsets.durable, last_batches);
     }
 
     fn keep_snapshot(&mut self, key: PartitionKey) {

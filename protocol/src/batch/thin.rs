@@ -29,11 +29,11 @@ pub struct RawRecord<'a> {
 
 /// What is left of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thinned<'a> {
+pub enum Thinned {
     /// Everything, unchanged.
     All,
-    /// These bytes.
-    Some(&'a [u8]),
+    /// What [`Thinner::rebuilt`] has.
+    Rebuilt,
     /// No record.
     Nothing,
 }
@@ -57,6 +57,24 @@ struct Place {
 }
 
 impl Thinner {
+    /// The batch that [`Thinner::thin`] or [`Thinner::empty`] made last.
+    #[must_use]
+    pub fn rebuilt(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Takes all records of `batch` away: what is left tells its producer's last sequence, and where the offsets go on.
+    pub fn empty(&mut self, batch: &BatchView<'_>) {
+        let out = &mut self.out;
+        out.clear();
+        out.extend_from_slice(&batch.bytes()[..HEADER_LEN]);
+        let flags = batch.attributes().with_codec(Codec::None).0 & !Attributes::DELETE_HORIZON;
+        put(out, layout::ATTRIBUTES, flags.to_be_bytes());
+        put(out, layout::BASE_TIMESTAMP, NO_TIMESTAMP.to_be_bytes());
+        put(out, layout::RECORD_COUNT, 0_i32.to_be_bytes());
+        finish(out);
+    }
+
     /// Shows every record of `batch` to `visit`, in order, until it says no.
     pub fn each(
         &mut self,
@@ -76,7 +94,7 @@ impl Thinner {
         limits: &Limits,
         horizon_ms: Option<i64>,
         mut keep: impl FnMut(&RawRecord<'_>) -> bool,
-    ) -> Result<Thinned<'_>, BatchError> {
+    ) -> Result<Thinned, BatchError> {
         let Thinner { plain, records, out } = self;
         records.clear();
         let body = plain_body(batch, limits, plain)?;
@@ -96,20 +114,8 @@ impl Thinner {
             return Ok(Thinned::All);
         }
         rebuild(batch, body, records, horizon_ms, out);
-        Ok(Thinned::Some(out))
+        Ok(Thinned::Rebuilt)
     }
-}
-
-/// `batch` without records: what tells its producer's last sequence, and where the log's offsets go on.
-#[must_use]
-pub fn emptied(batch: &BatchView<'_>) -> Vec<u8> {
-    let mut bytes = batch.bytes()[..HEADER_LEN].to_vec();
-    let flags = batch.attributes().with_codec(Codec::None).0 & !Attributes::DELETE_HORIZON;
-    put(&mut bytes, layout::ATTRIBUTES, flags.to_be_bytes());
-    put(&mut bytes, layout::BASE_TIMESTAMP, NO_TIMESTAMP.to_be_bytes());
-    put(&mut bytes, layout::RECORD_COUNT, 0_i32.to_be_bytes());
-    finish(&mut bytes);
-    bytes
 }
 
 fn finish(bytes: &mut [u8]) {
@@ -284,8 +290,8 @@ mod tests {
             let mut thinner = Thinner::default();
             for horizon in [None, Some(BASE_MS + 86_400_000)] {
                 let thinned = thinner.thin(&before, &Limits::default(), horizon, |record| record.offset % 3 == 0);
-                let Thinned::Some(left) = thinned.unwrap() else { panic!("{codec:?}") };
-                let after = view(left);
+                assert_eq!(thinned.unwrap(), Thinned::Rebuilt, "{codec:?}");
+                let after = view(thinner.rebuilt());
                 let expected: Vec<_> = read(&before).into_iter().filter(|(offset, ..)| offset % 3 == 0).collect();
                 assert_eq!(read(&after), expected, "{codec:?} {horizon:?}");
                 assert_eq!((after.base_offset(), after.last_offset(), after.leader_epoch()), (100, 109, 5));
@@ -312,10 +318,9 @@ mod tests {
             assert_eq!((after.delete_horizon_ms(), read(&after)), (Some(horizon), read(&before)), "{codec:?}");
             let again = thinner.thin(&after, &Limits::default(), Some(horizon + 1), |_| true).unwrap();
             assert_eq!(again, Thinned::All);
-            let Thinned::Some(less) = thinner.thin(&after, &Limits::default(), None, |r| r.has_value).unwrap() else {
-                panic!("tombstones go")
-            };
-            let less = view(less);
+            let thinned = thinner.thin(&after, &Limits::default(), None, |r| r.has_value).unwrap();
+            assert_eq!(thinned, Thinned::Rebuilt, "tombstones go");
+            let less = view(thinner.rebuilt());
             assert_eq!(less.delete_horizon_ms(), Some(horizon), "it stays with the batch");
             assert!(read(&less).iter().all(|(_, _, _, value, _)| value.is_some()));
         }
@@ -328,8 +333,8 @@ mod tests {
         let mut thinner = Thinner::default();
         assert_eq!(thinner.thin(&batch, &Limits::default(), None, |_| true).unwrap(), Thinned::All);
         assert_eq!(thinner.thin(&batch, &Limits::default(), Some(1), |_| false).unwrap(), Thinned::Nothing);
-        let empty = emptied(&batch);
-        let empty = view(&empty);
+        thinner.empty(&batch);
+        let empty = view(thinner.rebuilt());
         assert_eq!((empty.record_count(), empty.size_bytes(), empty.last_offset()), (0, HEADER_LEN, 109));
         assert_eq!((empty.last_sequence(), empty.max_timestamp()), (51, BASE_MS + 9));
         assert!(read(&empty).is_empty());
@@ -341,8 +346,8 @@ mod tests {
         super::super::set_log_append_time(&mut bytes, BASE_MS + 500);
         let mut thinner = Thinner::default();
         let thinned = thinner.thin(&view(&bytes), &Limits::default(), Some(BASE_MS), |record| record.offset > 105);
-        let Thinned::Some(left) = thinned.unwrap() else { panic!("some") };
-        let after = view(left);
+        assert_eq!(thinned.unwrap(), Thinned::Rebuilt);
+        let after = view(thinner.rebuilt());
         assert!(read(&after).iter().all(|&(_, timestamp, ..)| timestamp == BASE_MS + 500));
     }
 

@@ -33,14 +33,24 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Scope::Fixed,
         Class::Used(OF_TOPICS),
     ),
-    row("log.cleaner.backoff.ms", Kind::Long, Rule::Min(0), Some("15000"), Scope::Cluster, Class::Notice(COMPACTION)),
+    row(
+        "log.cleaner.backoff.ms",
+        Kind::Long,
+        Rule::Min(0),
+        Some("15000"),
+        Scope::Cluster,
+        Class::Used("Time between two looks for a log to compact while there is none; from a start on."),
+    ),
     row(
         "log.cleaner.dedupe.buffer.size",
         Kind::Long,
         Rule::Any,
         Some("134217728"),
         Scope::Cluster,
-        Class::Notice(COMPACTION),
+        Class::Used(
+            "Memory for the keys of compactions, in bytes, shared by all cores and held only while one runs; what does not fit is \
+             left for the next pass. From a start on.",
+        ),
     ),
     row(
         "log.cleaner.delete.retention.ms",
@@ -50,7 +60,14 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Scope::Cluster,
         Class::Used(OF_TOPICS),
     ),
-    row("log.cleaner.enable", Kind::Boolean, Rule::Any, Some("true"), Scope::Fixed, Class::Notice(COMPACTION)),
+    row(
+        "log.cleaner.enable",
+        Kind::Boolean,
+        Rule::Any,
+        Some("true"),
+        Scope::Fixed,
+        Class::Used("Whether compacted topics are compacted; without it they keep everything."),
+    ),
     row(
         "log.cleaner.io.buffer.load.factor",
         Kind::Double,
@@ -73,7 +90,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Any,
         Some("1.7976931348623157E308"),
         Scope::Cluster,
-        Class::Notice(COMPACTION),
+        Class::Used("Bytes that compactions read and write together, a second, at most; from a start on."),
     ),
     row(
         "log.cleaner.max.compaction.lag.ms",

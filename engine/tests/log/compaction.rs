@@ -347,7 +347,7 @@ fn a_tombstone_stays_for_its_retention_after_the_pass_that_met_it() {
     let world = world(4);
     let mut rig = boot(&world, often());
     let id = rig.create("t-0", LogConfig { delete_retention_ms: 2_000, ..config() });
-    let mut append = |rig: &mut Rig, key: &str, value: Option<&[u8]>| {
+    let append = |rig: &mut Rig, key: &str, value: Option<&[u8]>| {
         let (base, wall) = (rig.set().offsets(id).end, rig.io.wall().0);
         let mut builder = BatchBuilder::new().position(base, 7);
         builder.append(wall, Some(key.as_bytes()), value, &[]);
@@ -368,7 +368,7 @@ fn a_tombstone_stays_for_its_retention_after_the_pass_that_met_it() {
     let old = append(&mut rig, "k", Some(b"value"));
     let tombstone = append(&mut rig, "k", None);
     // Each of these fills a segment, so that what is before it is sealed.
-    let mut pass = |rig: &mut Rig| {
+    let pass = |rig: &mut Rig| {
         append(rig, "other", Some(&[7; 8100]));
         append(rig, "other", Some(&[7; 8100]));
         rig.pass(100);

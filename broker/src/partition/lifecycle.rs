@@ -7,6 +7,7 @@ use crate::Broker;
 use crate::config::TopicSettings;
 use crate::config::topic_settings::{CompressionType, TimestampType};
 use crate::controller::limits::SEGMENT_BYTES;
+use crate::controller::seat::CONTROLLER;
 use crate::front::Message;
 use crate::front::message::{Fetched, Tell};
 use crate::group::wiring::OFFSETS_TOPIC;
@@ -112,6 +113,9 @@ impl<S: Store> Broker<S> {
         let changes = diff(&self.image, &image);
         let old = std::mem::replace(&mut self.image, image);
         self.groups_follow_image(&old);
+        if self.me == CONTROLLER && !self.image.has_same_broker_configs(&old) {
+            self.effects.push_back(Effect::Reconfigured);
+        }
         for PartitionChange { topic, partition, what } in changes {
             if shard_of(topic.id, partition, self.shards) != self.me {
                 continue;
@@ -262,7 +266,7 @@ impl<S: Store> Broker<S> {
             return;
         }
         self.producers_checked_ms = self.now.mono_ms;
-        let expiration_ms = self.settings.producer_expiration_ms;
+        let Some(expiration_ms) = self.image.layers().broker_parsed("producer.id.expiration.ms") else { return };
         for partition in self.partitions.values_mut() {
             partition.producers.expire(self.now.wall_ms, expiration_ms);
         }

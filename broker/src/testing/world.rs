@@ -5,6 +5,7 @@ use super::store::{Memory, MemoryChunk};
 use crate::controller::record::{PartitionRecord, Record, Resource};
 use crate::image::{MetadataImage, shard_of};
 use crate::io::{ConnId, Effect, Input, Now, ReadFault, ReplyPart, ShardId};
+use crate::loggers::Loggers;
 use crate::partition::METADATA_LOG;
 use crate::partition::lifecycle::RecoveredLog;
 use crate::settings::BrokerSettings;
@@ -42,6 +43,10 @@ pub struct World {
     pub now: Now,
     /// Whether [`World::run`] flushes by itself.
     pub flushes: bool,
+    /// How often broker configuration changed for others than the broker.
+    pub reconfigured: usize,
+    /// The levels that our loggers were given last.
+    pub loggers: Loggers,
     settings: Arc<BrokerSettings>,
     image: Arc<MetadataImage>,
     mail: BTreeMap<(ShardId, ShardId), VecDeque<Message<MemoryChunk>>>,
@@ -75,6 +80,8 @@ impl World {
             brokers: Vec::new(),
             now: Now { mono_ms: 1_000, wall_ms: 1_700_000_000_000 },
             flushes: true,
+            reconfigured: 0,
+            loggers: Loggers::default(),
             settings,
             image,
             mail: BTreeMap::new(),
@@ -296,6 +303,8 @@ impl World {
                 Effect::NoReply { conn, seq } => self.end(conn, seq, Outcome::NoReply),
                 Effect::Close { conn, seq, reason } => self.end(conn, seq, Outcome::Close(reason)),
                 Effect::Move { .. } => {}
+                Effect::Reconfigured => self.reconfigured += 1,
+                Effect::Loggers(loggers) => self.loggers = loggers,
                 Effect::Send { to, msg } => {
                     let from = ShardId(shard as u16);
                     assert_ne!(from, to, "no shard writes to itself");

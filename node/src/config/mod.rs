@@ -11,6 +11,7 @@ mod tests;
 
 use crate::args::StartArgs;
 use broker::config::Values;
+use broker::config::broker::dynamic::{PER_IP_OVERRIDES, per_ip_overrides};
 use broker::config::broker::{self as table, Standing};
 use listeners::Listener;
 use std::collections::{BTreeMap, HashMap};
@@ -381,14 +382,6 @@ fn core_endpoints(from: &Gathered) -> Result<bool, ConfigError> {
 }
 
 fn per_ip(from: &Gathered) -> Result<HashMap<IpAddr, usize>, ConfigError> {
-    const KEY: &str = "max.connections.per.ip.overrides";
-    let text = from.value(KEY).unwrap_or_default();
-    let pair = |word: &str| {
-        let (address, most) = word.rsplit_once(':')?;
-        let address = address.trim().trim_start_matches('[').trim_end_matches(']');
-        Some((address.parse().ok()?, most.trim().parse().ok()?))
-    };
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    let pairs: Option<HashMap<IpAddr, usize>> = words.map(pair).collect();
-    pairs.ok_or_else(|| from.bad(KEY, "a list of ADDRESS:NUMBER is allowed"))
+    let text = from.value(PER_IP_OVERRIDES).unwrap_or_default();
+    per_ip_overrides(text).map_err(|refusal| from.bad(PER_IP_OVERRIDES, refusal.allowed))
 }

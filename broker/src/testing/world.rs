@@ -10,7 +10,7 @@ use crate::partition::METADATA_LOG;
 use crate::partition::lifecycle::RecoveredLog;
 use crate::settings::BrokerSettings;
 use crate::store::{Chunk, LogId, ReadRange, Store, StoreEvent};
-use crate::{Broker, Message};
+use crate::{Broker, Message, PartitionKey, Then};
 use protocol::Uuid;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -202,6 +202,15 @@ impl World {
     pub fn log_of(&self, topic: Uuid, partition: i32) -> (usize, LogId) {
         let shard = usize::from(shard_of(topic, partition, self.brokers.len() as u16).0);
         (shard, self.brokers[shard].store().log_of(topic.0, partition).expect("the partition exists"))
+    }
+
+    /// Appends a batch of the broker's own, such as a marker, to a partition.
+    pub fn append_own(&mut self, topic: Uuid, partition: i32, batch: Vec<u8>) {
+        let (shard, _) = self.log_of(topic, partition);
+        // No coordinator waits under this number.
+        let then = Then::Group(u64::MAX);
+        self.brokers[shard].append_then(PartitionKey { topic, index: partition }, batch, then);
+        self.run();
     }
 
     /// Loses power: what was not durable is gone, and the shards, as many as `shards` now, start from what storage has.

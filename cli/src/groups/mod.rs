@@ -1,0 +1,4 @@
+//! scratch
+mod plan;
+mod table;
+mod time;

@@ -167,7 +167,6 @@ pub(crate) trait Sink {
         self.put(&value.to_be_bytes());
     }
     #[inline]
-    #[expect(dead_code, reason = "for the messages of voters, whose ports have no sign")]
     fn u16(&mut self, value: u16) {
         self.put(&value.to_be_bytes());
     }
@@ -180,7 +179,6 @@ pub(crate) trait Sink {
         self.put(&value.to_be_bytes());
     }
     #[inline]
-    #[expect(dead_code, reason = "for the messages of quotas")]
     fn f64(&mut self, value: f64) {
         self.put(&value.to_be_bytes());
     }

@@ -79,6 +79,8 @@ pub(crate) struct Field {
     pub(crate) ignorable: bool,
     /// Keeps the classic encoding in flexible versions.
     pub(crate) inflexible: bool,
+    /// Kafka's name of the struct, where another struct of the file has that name already.
+    pub(crate) called: Option<String>,
     pub(crate) note: Option<String>,
 }
 
@@ -191,7 +193,7 @@ pub(crate) struct KeyRow {
     pub(crate) group: String,
 }
 
-/// `TopicId` as `topic_id`.
+/// `TopicId` as `topic_id`; words of Rust, and what the generated code calls the message's version, get a `_` behind.
 pub(crate) fn snake(name: &str) -> String {
     let mut out = String::new();
     for (i, c) in name.chars().enumerate() {
@@ -200,5 +202,5 @@ pub(crate) fn snake(name: &str) -> String {
         }
         out.push(c.to_ascii_lowercase());
     }
-    if matches!(out.as_str(), "type" | "match" | "move" | "ref") { format!("{out}_") } else { out }
+    if matches!(out.as_str(), "type" | "match" | "move" | "ref" | "version") { format!("{out}_") } else { out }
 }

@@ -56,6 +56,8 @@ pub(crate) fn file(source: &str, text: &str) -> Result<File, String> {
         let body = tail.iter().position(|l| l.depth == 0).unwrap_or(tail.len());
         if head.words[0] == "api" {
             shared = Some(api(&mut file, &head.words).map_err(at)?);
+        } else if head.words[0] == "struct" {
+            apart(&mut file, &head.words, &tail[..body]).map_err(at)?;
         } else {
             let message = message(&mut file, &head.words, shared, &tail[..body]).map_err(at)?;
             file.messages.push(message);
@@ -71,6 +73,17 @@ fn api(file: &mut File, words: &[&str]) -> Result<(Range, Option<i16>), String> 
     let unstable = attribute(words, "unstable").map(number).transpose()?;
     file.api = Some(Api { key: number(key)?, name: (*name).to_owned(), unstable });
     versions(words)
+}
+
+/// `struct NAME  versions 0-5`, and its fields: one whose uses have different versions.
+fn apart(file: &mut File, words: &[&str], body: &[Line<'_>]) -> Result<(), String> {
+    let [_, name, ..] = words else { return Err("struct needs a name".into()) };
+    let text = attribute(words, "versions").ok_or("versions are missing")?;
+    let versions = range(text, Range { min: 0, max: i16::MAX })?;
+    let at = file.structs.len();
+    file.structs.push(Struct { name: (*name).to_owned(), versions, fields: Vec::new() });
+    file.structs[at].fields = fields(file, body, 1, versions)?;
+    Ok(())
 }
 
 /// `request`, `response` or `message NAME  versions 0-4  flexible 4+  [record 1]`, and its fields.
@@ -130,7 +143,7 @@ fn nested_struct(f: &mut File, field: &Field, body: &[Line<'_>], depth: usize, n
     }
 }
 
-/// `NAME TYPE [VERSIONS] [= DEFAULT] [tag N] [key] [ignorable] [inflexible]`
+/// `NAME TYPE [VERSIONS] [= DEFAULT] [tag N] [key] [ignorable] [inflexible] [called STRUCT]`
 fn field(line: &Line<'_>, scope: Range) -> Result<Field, String> {
     let [name, ty, attributes @ ..] = line.words.as_slice() else { return Err("a field has a name and a type".into()) };
     let (ty, null) = ty.split_once('?').map_or((*ty, None), |(ty, versions)| (ty, Some(versions)));
@@ -153,6 +166,7 @@ fn field(line: &Line<'_>, scope: Range) -> Result<Field, String> {
         key: false,
         ignorable: false,
         inflexible: false,
+        called: None,
         note: line.note.map(str::to_owned),
     };
     loop {
@@ -163,6 +177,7 @@ fn field(line: &Line<'_>, scope: Range) -> Result<Field, String> {
             ["key", tail @ ..] => (field.key = true, tail).1,
             ["ignorable", tail @ ..] => (field.ignorable = true, tail).1,
             ["inflexible", tail @ ..] => (field.inflexible = true, tail).1,
+            ["called", name, tail @ ..] => (field.called = Some((*name).to_owned()), tail).1,
             [word, ..] => return Err(format!("`{word}` is no attribute of a field")),
         };
     }
@@ -253,6 +268,16 @@ mod tests {
         assert_eq!((names.note.as_deref(), file.structs[0].fields[0].key), (Some("who"), true));
         assert_eq!((epoch.tag, epoch.default.as_deref(), epoch.ignorable), (Some(0), Some("-1"), true));
         assert_eq!(file.messages[1].body.name, "ThingResponse");
+    }
+
+    #[test]
+    fn a_struct_may_stand_apart_and_be_called_otherwise() {
+        let text = "api 7 Thing  versions 0-4  flexible none\n\nstruct Name  versions 0-4\n  Text  string\n\nrequest\n  \
+                    New  [Name]  3+\n  Old  [Name]  0-2  called OldName\n\nresponse\n";
+        let file = file("k07_thing.api", text).unwrap();
+        let [new, old] = file.messages[0].body.fields.as_slice() else { panic!("two fields") };
+        assert_eq!((new.called.as_deref(), old.called.as_deref()), (None, Some("OldName")));
+        assert_eq!((file.structs.len(), file.structs[0].versions), (1, Range { min: 0, max: 4 }));
     }
 
     #[test]

@@ -114,8 +114,9 @@ fn check_field(scope: Scope<'_>, f: &Field) -> Result<(), String> {
     if f.nullable.is_some() && !nullable {
         return Err("numbers and ids are never null".into());
     }
-    if matches!(f.ty, Type::Struct(_)) && f.nullable.is_some() && f.default.as_deref() != Some("null") {
-        return Err("the default of a nullable struct is null; say so".into());
+    let null = f.default.as_deref() == Some("null");
+    if matches!(f.ty, Type::Struct(_)) && f.nullable.is_some() && f.tag.is_none() && !null {
+        return Err("the default of a nullable struct that has no tag is null; say so".into());
     }
     if f.default.as_deref() == Some("null") && f.nullable.is_none() {
         Err("null by default, never null".into())

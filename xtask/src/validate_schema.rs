@@ -21,6 +21,7 @@ pub(crate) fn run(root: &Path, jar: Option<&Path>) -> Result<(), String> {
     let (files, keys) = codegen_parse::read_all(&root.join(SCHEMA))?;
     let theirs = validate_schema_jar::definitions(root, jar)?;
     let mut faults = key_faults(&keys, &theirs);
+    faults.extend(undefined(&keys, &files));
     let mut compared = 0;
     for file in &files {
         for message in &file.messages {
@@ -79,7 +80,7 @@ fn our_key(file: &File, m: &Message) -> Option<i64> {
 fn our_lines(out: &mut Vec<String>, file: &File, s: &Struct, version: i16, depth: usize) {
     for f in s.fields.iter().filter(|f| f.versions.contains(version)) {
         let nullable = f.nullable.is_some_and(|n| n.contains(version));
-        out.push(line(depth, &f.name, &our_type(&f.ty), nullable, f));
+        out.push(line(depth, &f.name, &their_name(f), nullable, f));
         if let Some(nested) = f.ty.struct_name().and_then(|n| file.find(n)) {
             our_lines(out, file, nested, version, depth + 1);
         }
@@ -105,6 +106,15 @@ fn facts(
         "{:depth$}{name} {ty}{null} default {default:?} tag {tag:?} key {key} ignorable {ignorable} inflexible {inflexible}",
         ""
     )
+}
+
+/// The type as Kafka's definitions write it.
+fn their_name(f: &Field) -> String {
+    match (&f.called, &f.ty) {
+        (Some(name), Type::Array(_)) => format!("[]{name}"),
+        (Some(name), _) => name.clone(),
+        (None, ty) => our_type(ty),
+    }
 }
 
 fn our_type(ty: &Type) -> String {
@@ -170,6 +180,13 @@ fn key_faults(keys: &[KeyRow], theirs: &Definitions) -> Vec<String> {
         faults.push(format!("api_keys.table: {} rows, Kafka has {known} APIs", keys.len()));
     }
     faults
+}
+
+/// Keys that clients may send and no file defines.
+fn undefined(keys: &[KeyRow], files: &[File]) -> Vec<String> {
+    let defined = |row: &&KeyRow| files.iter().any(|f| f.api.as_ref().is_some_and(|a| a.key == row.key));
+    let missing = keys.iter().filter(|row| row.group != "controller" && !defined(row));
+    missing.map(|row| format!("api_keys.table: {} ({}) has no .api file", row.name, row.key)).collect()
 }
 
 fn row_fault(row: &KeyRow, json: &Value) -> Option<String> {

@@ -57,3 +57,38 @@ fn metadata_and_administration() {
     oracle!(DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse);
     oracle!(DescribeLogDirsRequest DescribeLogDirsResponse);
 }
+
+#[test]
+fn transactions_and_security() {
+    oracle!(AddPartitionsToTxnRequest AddPartitionsToTxnResponse AddOffsetsToTxnRequest AddOffsetsToTxnResponse);
+    oracle!(EndTxnRequest EndTxnResponse WriteTxnMarkersRequest WriteTxnMarkersResponse);
+    oracle!(TxnOffsetCommitRequest TxnOffsetCommitResponse DescribeTransactionsRequest DescribeTransactionsResponse);
+    oracle!(ListTransactionsRequest ListTransactionsResponse SaslHandshakeRequest SaslHandshakeResponse);
+    oracle!(SaslAuthenticateRequest SaslAuthenticateResponse DescribeAclsRequest DescribeAclsResponse);
+    oracle!(CreateAclsRequest CreateAclsResponse DeleteAclsRequest DeleteAclsResponse);
+    oracle!(CreateDelegationTokenRequest CreateDelegationTokenResponse RenewDelegationTokenRequest RenewDelegationTokenResponse);
+    oracle!(ExpireDelegationTokenRequest ExpireDelegationTokenResponse DescribeDelegationTokenRequest DescribeDelegationTokenResponse);
+    oracle!(DescribeClientQuotasRequest DescribeClientQuotasResponse AlterClientQuotasRequest AlterClientQuotasResponse);
+    oracle!(DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse);
+}
+
+#[test]
+fn operations() {
+    oracle!(AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse ElectLeadersRequest ElectLeadersResponse);
+    oracle!(AlterPartitionReassignmentsRequest AlterPartitionReassignmentsResponse);
+    oracle!(ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse DescribeQuorumRequest DescribeQuorumResponse);
+    oracle!(UpdateFeaturesRequest UpdateFeaturesResponse DescribeProducersRequest DescribeProducersResponse);
+    oracle!(UnregisterBrokerRequest UnregisterBrokerResponse AddRaftVoterRequest AddRaftVoterResponse);
+    oracle!(RemoveRaftVoterRequest RemoveRaftVoterResponse GetTelemetrySubscriptionsRequest GetTelemetrySubscriptionsResponse);
+    oracle!(PushTelemetryRequest PushTelemetryResponse);
+}
+
+#[test]
+fn new_kinds_of_groups() {
+    oracle!(ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse);
+    oracle!(ShareGroupHeartbeatRequest ShareGroupHeartbeatResponse ShareGroupDescribeRequest ShareGroupDescribeResponse);
+    oracle!(ShareFetchRequest ShareFetchResponse ShareAcknowledgeRequest ShareAcknowledgeResponse);
+    oracle!(InitializeShareGroupStateRequest InitializeShareGroupStateResponse ReadShareGroupStateRequest ReadShareGroupStateResponse);
+    oracle!(WriteShareGroupStateRequest WriteShareGroupStateResponse DeleteShareGroupStateRequest DeleteShareGroupStateResponse);
+    oracle!(ReadShareGroupStateSummaryRequest ReadShareGroupStateSummaryResponse);
+}

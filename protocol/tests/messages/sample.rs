@@ -56,7 +56,14 @@ macro_rules! integers {
     )*};
 }
 
-integers!(i8 i16 i32 i64);
+integers!(i8 i16 u16 i32 i64);
+
+impl Sample for f64 {
+    /// Never NaN, which equals nothing.
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        i32::sample(rng, version).into()
+    }
+}
 
 impl Sample for bool {
     fn sample(rng: &mut Rng, _: i16) -> Self {

@@ -9,6 +9,20 @@ use crate::sample::{Rng, Sample};
 /// Calls `$check!(module, Message)` for every message.
 macro_rules! each_message {
     ($check:ident) => {
+        $check!(consumer_group_records, ConsumerGroupMetadataKey);
+        $check!(consumer_group_records, ConsumerGroupMetadataValue);
+        $check!(consumer_group_records, ConsumerGroupPartitionMetadataKey);
+        $check!(consumer_group_records, ConsumerGroupPartitionMetadataValue);
+        $check!(consumer_group_records, ConsumerGroupMemberMetadataKey);
+        $check!(consumer_group_records, ConsumerGroupMemberMetadataValue);
+        $check!(consumer_group_records, ConsumerGroupTargetAssignmentMetadataKey);
+        $check!(consumer_group_records, ConsumerGroupTargetAssignmentMetadataValue);
+        $check!(consumer_group_records, ConsumerGroupTargetAssignmentMemberKey);
+        $check!(consumer_group_records, ConsumerGroupTargetAssignmentMemberValue);
+        $check!(consumer_group_records, ConsumerGroupCurrentMemberAssignmentKey);
+        $check!(consumer_group_records, ConsumerGroupCurrentMemberAssignmentValue);
+        $check!(consumer_group_records, ConsumerGroupRegularExpressionKey);
+        $check!(consumer_group_records, ConsumerGroupRegularExpressionValue);
         $check!(consumer_protocol, ConsumerProtocolAssignment);
         $check!(consumer_protocol, ConsumerProtocolSubscription);
         $check!(group_metadata_record, GroupMetadataKey);
@@ -41,6 +55,8 @@ macro_rules! each_message {
         $check!(describe_groups, DescribeGroupsResponse);
         $check!(list_groups, ListGroupsRequest);
         $check!(list_groups, ListGroupsResponse);
+        $check!(sasl_handshake, SaslHandshakeRequest);
+        $check!(sasl_handshake, SaslHandshakeResponse);
         $check!(api_versions, ApiVersionsRequest);
         $check!(api_versions, ApiVersionsResponse);
         $check!(create_topics, CreateTopicsRequest);
@@ -53,24 +69,120 @@ macro_rules! each_message {
         $check!(init_producer_id, InitProducerIdResponse);
         $check!(offset_for_leader_epoch, OffsetForLeaderEpochRequest);
         $check!(offset_for_leader_epoch, OffsetForLeaderEpochResponse);
+        $check!(add_partitions_to_txn, AddPartitionsToTxnRequest);
+        $check!(add_partitions_to_txn, AddPartitionsToTxnResponse);
+        $check!(add_offsets_to_txn, AddOffsetsToTxnRequest);
+        $check!(add_offsets_to_txn, AddOffsetsToTxnResponse);
+        $check!(end_txn, EndTxnRequest);
+        $check!(end_txn, EndTxnResponse);
+        $check!(write_txn_markers, WriteTxnMarkersRequest);
+        $check!(write_txn_markers, WriteTxnMarkersResponse);
+        $check!(txn_offset_commit, TxnOffsetCommitRequest);
+        $check!(txn_offset_commit, TxnOffsetCommitResponse);
+        $check!(describe_acls, DescribeAclsRequest);
+        $check!(describe_acls, DescribeAclsResponse);
+        $check!(create_acls, CreateAclsRequest);
+        $check!(create_acls, CreateAclsResponse);
+        $check!(delete_acls, DeleteAclsRequest);
+        $check!(delete_acls, DeleteAclsResponse);
         $check!(describe_configs, DescribeConfigsRequest);
         $check!(describe_configs, DescribeConfigsResponse);
         $check!(alter_configs, AlterConfigsRequest);
         $check!(alter_configs, AlterConfigsResponse);
+        $check!(alter_replica_log_dirs, AlterReplicaLogDirsRequest);
+        $check!(alter_replica_log_dirs, AlterReplicaLogDirsResponse);
         $check!(describe_log_dirs, DescribeLogDirsRequest);
         $check!(describe_log_dirs, DescribeLogDirsResponse);
+        $check!(sasl_authenticate, SaslAuthenticateRequest);
+        $check!(sasl_authenticate, SaslAuthenticateResponse);
         $check!(create_partitions, CreatePartitionsRequest);
         $check!(create_partitions, CreatePartitionsResponse);
+        $check!(create_delegation_token, CreateDelegationTokenRequest);
+        $check!(create_delegation_token, CreateDelegationTokenResponse);
+        $check!(renew_delegation_token, RenewDelegationTokenRequest);
+        $check!(renew_delegation_token, RenewDelegationTokenResponse);
+        $check!(expire_delegation_token, ExpireDelegationTokenRequest);
+        $check!(expire_delegation_token, ExpireDelegationTokenResponse);
+        $check!(describe_delegation_token, DescribeDelegationTokenRequest);
+        $check!(describe_delegation_token, DescribeDelegationTokenResponse);
         $check!(delete_groups, DeleteGroupsRequest);
         $check!(delete_groups, DeleteGroupsResponse);
+        $check!(elect_leaders, ElectLeadersRequest);
+        $check!(elect_leaders, ElectLeadersResponse);
         $check!(incremental_alter_configs, IncrementalAlterConfigsRequest);
         $check!(incremental_alter_configs, IncrementalAlterConfigsResponse);
+        $check!(alter_partition_reassignments, AlterPartitionReassignmentsRequest);
+        $check!(alter_partition_reassignments, AlterPartitionReassignmentsResponse);
+        $check!(list_partition_reassignments, ListPartitionReassignmentsRequest);
+        $check!(list_partition_reassignments, ListPartitionReassignmentsResponse);
         $check!(offset_delete, OffsetDeleteRequest);
         $check!(offset_delete, OffsetDeleteResponse);
+        $check!(describe_client_quotas, DescribeClientQuotasRequest);
+        $check!(describe_client_quotas, DescribeClientQuotasResponse);
+        $check!(alter_client_quotas, AlterClientQuotasRequest);
+        $check!(alter_client_quotas, AlterClientQuotasResponse);
+        $check!(describe_user_scram_credentials, DescribeUserScramCredentialsRequest);
+        $check!(describe_user_scram_credentials, DescribeUserScramCredentialsResponse);
+        $check!(alter_user_scram_credentials, AlterUserScramCredentialsRequest);
+        $check!(alter_user_scram_credentials, AlterUserScramCredentialsResponse);
+        $check!(describe_quorum, DescribeQuorumRequest);
+        $check!(describe_quorum, DescribeQuorumResponse);
+        $check!(update_features, UpdateFeaturesRequest);
+        $check!(update_features, UpdateFeaturesResponse);
         $check!(describe_cluster, DescribeClusterRequest);
         $check!(describe_cluster, DescribeClusterResponse);
+        $check!(describe_producers, DescribeProducersRequest);
+        $check!(describe_producers, DescribeProducersResponse);
+        $check!(unregister_broker, UnregisterBrokerRequest);
+        $check!(unregister_broker, UnregisterBrokerResponse);
+        $check!(describe_transactions, DescribeTransactionsRequest);
+        $check!(describe_transactions, DescribeTransactionsResponse);
+        $check!(list_transactions, ListTransactionsRequest);
+        $check!(list_transactions, ListTransactionsResponse);
+        $check!(consumer_group_heartbeat, ConsumerGroupHeartbeatRequest);
+        $check!(consumer_group_heartbeat, ConsumerGroupHeartbeatResponse);
+        $check!(consumer_group_describe, ConsumerGroupDescribeRequest);
+        $check!(consumer_group_describe, ConsumerGroupDescribeResponse);
+        $check!(get_telemetry_subscriptions, GetTelemetrySubscriptionsRequest);
+        $check!(get_telemetry_subscriptions, GetTelemetrySubscriptionsResponse);
+        $check!(push_telemetry, PushTelemetryRequest);
+        $check!(push_telemetry, PushTelemetryResponse);
+        $check!(list_config_resources, ListConfigResourcesRequest);
+        $check!(list_config_resources, ListConfigResourcesResponse);
         $check!(describe_topic_partitions, DescribeTopicPartitionsRequest);
         $check!(describe_topic_partitions, DescribeTopicPartitionsResponse);
+        $check!(share_group_heartbeat, ShareGroupHeartbeatRequest);
+        $check!(share_group_heartbeat, ShareGroupHeartbeatResponse);
+        $check!(share_group_describe, ShareGroupDescribeRequest);
+        $check!(share_group_describe, ShareGroupDescribeResponse);
+        $check!(share_fetch, ShareFetchRequest);
+        $check!(share_fetch, ShareFetchResponse);
+        $check!(share_acknowledge, ShareAcknowledgeRequest);
+        $check!(share_acknowledge, ShareAcknowledgeResponse);
+        $check!(add_raft_voter, AddRaftVoterRequest);
+        $check!(add_raft_voter, AddRaftVoterResponse);
+        $check!(remove_raft_voter, RemoveRaftVoterRequest);
+        $check!(remove_raft_voter, RemoveRaftVoterResponse);
+        $check!(initialize_share_group_state, InitializeShareGroupStateRequest);
+        $check!(initialize_share_group_state, InitializeShareGroupStateResponse);
+        $check!(read_share_group_state, ReadShareGroupStateRequest);
+        $check!(read_share_group_state, ReadShareGroupStateResponse);
+        $check!(write_share_group_state, WriteShareGroupStateRequest);
+        $check!(write_share_group_state, WriteShareGroupStateResponse);
+        $check!(delete_share_group_state, DeleteShareGroupStateRequest);
+        $check!(delete_share_group_state, DeleteShareGroupStateResponse);
+        $check!(read_share_group_state_summary, ReadShareGroupStateSummaryRequest);
+        $check!(read_share_group_state_summary, ReadShareGroupStateSummaryResponse);
+        $check!(streams_group_heartbeat, StreamsGroupHeartbeatRequest);
+        $check!(streams_group_heartbeat, StreamsGroupHeartbeatResponse);
+        $check!(streams_group_describe, StreamsGroupDescribeRequest);
+        $check!(streams_group_describe, StreamsGroupDescribeResponse);
+        $check!(describe_share_group_offsets, DescribeShareGroupOffsetsRequest);
+        $check!(describe_share_group_offsets, DescribeShareGroupOffsetsResponse);
+        $check!(alter_share_group_offsets, AlterShareGroupOffsetsRequest);
+        $check!(alter_share_group_offsets, AlterShareGroupOffsetsResponse);
+        $check!(delete_share_group_offsets, DeleteShareGroupOffsetsRequest);
+        $check!(delete_share_group_offsets, DeleteShareGroupOffsetsResponse);
         $check!(offset_commit_record, LegacyOffsetCommitKey);
         $check!(offset_commit_record, LegacyOffsetCommitValue);
         $check!(offset_commit_record, OffsetCommitKey);
@@ -78,6 +190,155 @@ macro_rules! each_message {
     };
 }
 pub(crate) use each_message;
+
+impl Sample for consumer_group_records::ConsumerGroupMetadataKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupMetadataValue {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { epoch: Sample::sample(rng, version), metadata_hash: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupPartitionMetadataKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupPartitionMetadataValue<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topics: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupMemberMetadataKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), member_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupMemberMetadataValue<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            instance_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rack_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            client_id: Sample::sample(rng, version),
+            client_host: Sample::sample(rng, version),
+            subscribed_topic_names: rng.vec(version),
+            subscribed_topic_regex: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rebalance_timeout_ms: Sample::sample(rng, version),
+            server_assignor: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            classic_member_metadata: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupTargetAssignmentMetadataKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupTargetAssignmentMetadataValue {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { assignment_epoch: Sample::sample(rng, version), assignment_timestamp: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupTargetAssignmentMemberKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), member_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupTargetAssignmentMemberValue {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupCurrentMemberAssignmentKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), member_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupCurrentMemberAssignmentValue {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            member_epoch: Sample::sample(rng, version),
+            previous_member_epoch: Sample::sample(rng, version),
+            state: Sample::sample(rng, version),
+            assigned_partitions: rng.vec(version),
+            partitions_pending_revocation: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupRegularExpressionKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), regular_expression: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::ConsumerGroupRegularExpressionValue<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topics: rng.vec(version),
+            version_: Sample::sample(rng, version),
+            timestamp: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for consumer_group_records::TopicMetadata<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topic_id: Sample::sample(rng, version),
+            topic_name: Sample::sample(rng, version),
+            num_partitions: Sample::sample(rng, version),
+            partition_metadata: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for consumer_group_records::PartitionMetadata<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition: Sample::sample(rng, version), racks: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_records::ClassicMemberMetadata<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { session_timeout_ms: Sample::sample(rng, version), supported_protocols: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_records::ClassicProtocol<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), metadata: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_records::TopicPartition {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_records::TopicPartitions {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topic_id: Sample::sample(rng, version),
+            partitions: rng.vec(version),
+            assignment_epochs: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
 
 impl Sample for consumer_protocol::ConsumerProtocolAssignment<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
@@ -1140,6 +1401,18 @@ impl Sample for list_groups::ListedGroup<'static> {
     }
 }
 
+impl Sample for sasl_handshake::SaslHandshakeRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { mechanism: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for sasl_handshake::SaslHandshakeResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { error_code: Sample::sample(rng, version), mechanisms: rng.vec(version) }
+    }
+}
+
 impl Sample for api_versions::ApiVersionsRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
@@ -1461,6 +1734,369 @@ impl Sample for offset_for_leader_epoch::EpochEndOffset {
     }
 }
 
+impl Sample for add_partitions_to_txn::AddPartitionsToTxnRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            transactions: if version >= 4 { rng.vec(version) } else { Self::default().transactions },
+            v3_and_below_transactional_id: if version <= 3 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().v3_and_below_transactional_id
+            },
+            v3_and_below_producer_id: if version <= 3 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().v3_and_below_producer_id
+            },
+            v3_and_below_producer_epoch: if version <= 3 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().v3_and_below_producer_epoch
+            },
+            v3_and_below_topics: if version <= 3 { rng.vec(version) } else { Self::default().v3_and_below_topics },
+        }
+    }
+}
+
+impl Sample for add_partitions_to_txn::AddPartitionsToTxnResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: if version >= 4 { Sample::sample(rng, version) } else { Self::default().error_code },
+            results_by_transaction: if version >= 4 {
+                rng.vec(version)
+            } else {
+                Self::default().results_by_transaction
+            },
+            results_by_topic_v3_and_below: if version <= 3 {
+                rng.vec(version)
+            } else {
+                Self::default().results_by_topic_v3_and_below
+            },
+        }
+    }
+}
+
+impl Sample for add_partitions_to_txn::AddPartitionsToTxnTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for add_partitions_to_txn::AddPartitionsToTxnPartitionResult {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version), partition_error_code: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for add_partitions_to_txn::AddPartitionsToTxnTopicResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), results_by_partition: rng.vec(version) }
+    }
+}
+
+impl Sample for add_partitions_to_txn::AddPartitionsToTxnTransaction<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            transactional_id: Sample::sample(rng, version),
+            producer_id: Sample::sample(rng, version),
+            producer_epoch: Sample::sample(rng, version),
+            verify_only: Sample::sample(rng, version),
+            topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for add_partitions_to_txn::AddPartitionsToTxnResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { transactional_id: Sample::sample(rng, version), topic_results: rng.vec(version) }
+    }
+}
+
+impl Sample for add_offsets_to_txn::AddOffsetsToTxnRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            transactional_id: Sample::sample(rng, version),
+            producer_id: Sample::sample(rng, version),
+            producer_epoch: Sample::sample(rng, version),
+            group_id: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for add_offsets_to_txn::AddOffsetsToTxnResponse {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), error_code: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for end_txn::EndTxnRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            transactional_id: Sample::sample(rng, version),
+            producer_id: Sample::sample(rng, version),
+            producer_epoch: Sample::sample(rng, version),
+            committed: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for end_txn::EndTxnResponse {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            producer_id: if version == 5 { Sample::sample(rng, version) } else { Self::default().producer_id },
+            producer_epoch: if version == 5 { Sample::sample(rng, version) } else { Self::default().producer_epoch },
+        }
+    }
+}
+
+impl Sample for write_txn_markers::WriteTxnMarkersRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { markers: rng.vec(version) }
+    }
+}
+
+impl Sample for write_txn_markers::WriteTxnMarkersResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { markers: rng.vec(version) }
+    }
+}
+
+impl Sample for write_txn_markers::WritableTxnMarker<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            producer_id: Sample::sample(rng, version),
+            producer_epoch: Sample::sample(rng, version),
+            transaction_result: Sample::sample(rng, version),
+            topics: rng.vec(version),
+            coordinator_epoch: Sample::sample(rng, version),
+            transaction_version: if version == 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().transaction_version
+            },
+        }
+    }
+}
+
+impl Sample for write_txn_markers::WritableTxnMarkerTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partition_indexes: rng.vec(version) }
+    }
+}
+
+impl Sample for write_txn_markers::WritableTxnMarkerResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { producer_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for write_txn_markers::WritableTxnMarkerTopicResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for write_txn_markers::WritableTxnMarkerPartitionResult {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version), error_code: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for txn_offset_commit::TxnOffsetCommitRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            transactional_id: Sample::sample(rng, version),
+            group_id: Sample::sample(rng, version),
+            producer_id: Sample::sample(rng, version),
+            producer_epoch: Sample::sample(rng, version),
+            generation_id: if version >= 3 { Sample::sample(rng, version) } else { Self::default().generation_id },
+            member_id: if version >= 3 { Sample::sample(rng, version) } else { Self::default().member_id },
+            group_instance_id: if version >= 3 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().group_instance_id
+            },
+            topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for txn_offset_commit::TxnOffsetCommitResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for txn_offset_commit::TxnOffsetCommitRequestTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for txn_offset_commit::TxnOffsetCommitRequestPartition<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            committed_offset: Sample::sample(rng, version),
+            committed_leader_epoch: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().committed_leader_epoch
+            },
+            committed_metadata: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for txn_offset_commit::TxnOffsetCommitResponseTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for txn_offset_commit::TxnOffsetCommitResponsePartition {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version), error_code: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for describe_acls::DescribeAclsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            resource_type_filter: Sample::sample(rng, version),
+            resource_name_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            pattern_type_filter: Sample::sample(rng, version),
+            principal_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            host_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            operation: Sample::sample(rng, version),
+            permission_type: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for describe_acls::DescribeAclsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            resources: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_acls::DescribeAclsResource<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            resource_type: Sample::sample(rng, version),
+            resource_name: Sample::sample(rng, version),
+            pattern_type: Sample::sample(rng, version),
+            acls: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_acls::AclDescription<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            principal: Sample::sample(rng, version),
+            host: Sample::sample(rng, version),
+            operation: Sample::sample(rng, version),
+            permission_type: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for create_acls::CreateAclsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { creations: rng.vec(version) }
+    }
+}
+
+impl Sample for create_acls::CreateAclsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), results: rng.vec(version) }
+    }
+}
+
+impl Sample for create_acls::AclCreation<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            resource_type: Sample::sample(rng, version),
+            resource_name: Sample::sample(rng, version),
+            resource_pattern_type: Sample::sample(rng, version),
+            principal: Sample::sample(rng, version),
+            host: Sample::sample(rng, version),
+            operation: Sample::sample(rng, version),
+            permission_type: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for create_acls::AclCreationResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for delete_acls::DeleteAclsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { filters: rng.vec(version) }
+    }
+}
+
+impl Sample for delete_acls::DeleteAclsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), filter_results: rng.vec(version) }
+    }
+}
+
+impl Sample for delete_acls::DeleteAclsFilter<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            resource_type_filter: Sample::sample(rng, version),
+            resource_name_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            pattern_type_filter: Sample::sample(rng, version),
+            principal_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            host_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            operation: Sample::sample(rng, version),
+            permission_type: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for delete_acls::DeleteAclsFilterResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            matching_acls: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for delete_acls::DeleteAclsMatchingAcl<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            resource_type: Sample::sample(rng, version),
+            resource_name: Sample::sample(rng, version),
+            pattern_type: Sample::sample(rng, version),
+            principal: Sample::sample(rng, version),
+            host: Sample::sample(rng, version),
+            operation: Sample::sample(rng, version),
+            permission_type: Sample::sample(rng, version),
+        }
+    }
+}
+
 impl Sample for describe_configs::DescribeConfigsRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
@@ -1574,6 +2210,42 @@ impl Sample for alter_configs::AlterConfigsResourceResponse<'static> {
     }
 }
 
+impl Sample for alter_replica_log_dirs::AlterReplicaLogDirsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { dirs: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_replica_log_dirs::AlterReplicaLogDirsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), results: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_replica_log_dirs::AlterReplicaLogDir<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { path: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_replica_log_dirs::AlterReplicaLogDirTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_replica_log_dirs::AlterReplicaLogDirTopicResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_replica_log_dirs::AlterReplicaLogDirPartitionResult {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version), error_code: Sample::sample(rng, version) }
+    }
+}
+
 impl Sample for describe_log_dirs::DescribeLogDirsRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self { topics: if rng.one_in(4) { None } else { Some(rng.vec(version)) } }
@@ -1626,6 +2298,27 @@ impl Sample for describe_log_dirs::DescribeLogDirsPartition {
     }
 }
 
+impl Sample for sasl_authenticate::SaslAuthenticateRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { auth_bytes: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for sasl_authenticate::SaslAuthenticateResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            auth_bytes: Sample::sample(rng, version),
+            session_lifetime_ms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().session_lifetime_ms
+            },
+        }
+    }
+}
+
 impl Sample for create_partitions::CreatePartitionsRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
@@ -1668,6 +2361,142 @@ impl Sample for create_partitions::CreatePartitionsTopicResult<'static> {
     }
 }
 
+impl Sample for create_delegation_token::CreateDelegationTokenRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            owner_principal_type: if version == 3 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().owner_principal_type
+            },
+            owner_principal_name: if version == 3 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().owner_principal_name
+            },
+            renewers: rng.vec(version),
+            max_lifetime_ms: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for create_delegation_token::CreateDelegationTokenResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            principal_type: Sample::sample(rng, version),
+            principal_name: Sample::sample(rng, version),
+            token_requester_principal_type: if version == 3 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().token_requester_principal_type
+            },
+            token_requester_principal_name: if version == 3 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().token_requester_principal_name
+            },
+            issue_timestamp_ms: Sample::sample(rng, version),
+            expiry_timestamp_ms: Sample::sample(rng, version),
+            max_timestamp_ms: Sample::sample(rng, version),
+            token_id: Sample::sample(rng, version),
+            hmac: Sample::sample(rng, version),
+            throttle_time_ms: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for create_delegation_token::CreatableRenewers<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { principal_type: Sample::sample(rng, version), principal_name: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for renew_delegation_token::RenewDelegationTokenRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { hmac: Sample::sample(rng, version), renew_period_ms: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for renew_delegation_token::RenewDelegationTokenResponse {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            expiry_timestamp_ms: Sample::sample(rng, version),
+            throttle_time_ms: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for expire_delegation_token::ExpireDelegationTokenRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { hmac: Sample::sample(rng, version), expiry_time_period_ms: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for expire_delegation_token::ExpireDelegationTokenResponse {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            expiry_timestamp_ms: Sample::sample(rng, version),
+            throttle_time_ms: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for describe_delegation_token::DescribeDelegationTokenRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { owners: if rng.one_in(4) { None } else { Some(rng.vec(version)) } }
+    }
+}
+
+impl Sample for describe_delegation_token::DescribeDelegationTokenResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            tokens: rng.vec(version),
+            throttle_time_ms: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for describe_delegation_token::DescribeDelegationTokenOwner<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { principal_type: Sample::sample(rng, version), principal_name: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for describe_delegation_token::DescribedDelegationToken<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            principal_type: Sample::sample(rng, version),
+            principal_name: Sample::sample(rng, version),
+            token_requester_principal_type: if version == 3 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().token_requester_principal_type
+            },
+            token_requester_principal_name: if version == 3 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().token_requester_principal_name
+            },
+            issue_timestamp: Sample::sample(rng, version),
+            expiry_timestamp: Sample::sample(rng, version),
+            max_timestamp: Sample::sample(rng, version),
+            token_id: Sample::sample(rng, version),
+            hmac: Sample::sample(rng, version),
+            renewers: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_delegation_token::DescribedDelegationTokenRenewer<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { principal_type: Sample::sample(rng, version), principal_name: Sample::sample(rng, version) }
+    }
+}
+
 impl Sample for delete_groups::DeleteGroupsRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self { groups_names: rng.vec(version) }
@@ -1683,6 +2512,48 @@ impl Sample for delete_groups::DeleteGroupsResponse<'static> {
 impl Sample for delete_groups::DeletableGroupResult<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self { group_id: Sample::sample(rng, version), error_code: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for elect_leaders::ElectLeadersRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            election_type: if version >= 1 { Sample::sample(rng, version) } else { Self::default().election_type },
+            topic_partitions: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            timeout_ms: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for elect_leaders::ElectLeadersResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: if version >= 1 { Sample::sample(rng, version) } else { Self::default().error_code },
+            replica_election_results: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for elect_leaders::TopicPartitions<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for elect_leaders::ReplicaElectionResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic: Sample::sample(rng, version), partition_result: rng.vec(version) }
+    }
+}
+
+impl Sample for elect_leaders::PartitionResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_id: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
     }
 }
 
@@ -1729,6 +2600,110 @@ impl Sample for incremental_alter_configs::AlterConfigsResourceResponse<'static>
     }
 }
 
+impl Sample for alter_partition_reassignments::AlterPartitionReassignmentsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            timeout_ms: Sample::sample(rng, version),
+            allow_replication_factor_change: if version == 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().allow_replication_factor_change
+            },
+            topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for alter_partition_reassignments::AlterPartitionReassignmentsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            allow_replication_factor_change: if version == 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().allow_replication_factor_change
+            },
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            responses: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for alter_partition_reassignments::ReassignableTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_partition_reassignments::ReassignablePartition {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            replicas: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for alter_partition_reassignments::ReassignableTopicResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_partition_reassignments::ReassignablePartitionResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for list_partition_reassignments::ListPartitionReassignmentsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            timeout_ms: Sample::sample(rng, version),
+            topics: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for list_partition_reassignments::ListPartitionReassignmentsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for list_partition_reassignments::ListPartitionReassignmentsTopics<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partition_indexes: rng.vec(version) }
+    }
+}
+
+impl Sample for list_partition_reassignments::OngoingTopicReassignment<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for list_partition_reassignments::OngoingPartitionReassignment {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            replicas: rng.vec(version),
+            adding_replicas: rng.vec(version),
+            removing_replicas: rng.vec(version),
+        }
+    }
+}
+
 impl Sample for offset_delete::OffsetDeleteRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
@@ -1769,6 +2744,321 @@ impl Sample for offset_delete::OffsetDeleteResponsePartition {
     }
 }
 
+impl Sample for describe_client_quotas::DescribeClientQuotasRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { components: rng.vec(version), strict: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for describe_client_quotas::DescribeClientQuotasResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            entries: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for describe_client_quotas::ComponentData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            entity_type: Sample::sample(rng, version),
+            match_type: Sample::sample(rng, version),
+            match_: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for describe_client_quotas::EntryData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { entity: rng.vec(version), values: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_client_quotas::EntityData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            entity_type: Sample::sample(rng, version),
+            entity_name: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for describe_client_quotas::ValueData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { key: Sample::sample(rng, version), value: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for alter_client_quotas::AlterClientQuotasRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { entries: rng.vec(version), validate_only: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for alter_client_quotas::AlterClientQuotasResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), entries: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_client_quotas::EntryData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { entity: rng.vec(version), ops: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_client_quotas::EntityData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            entity_type: Sample::sample(rng, version),
+            entity_name: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for alter_client_quotas::OpData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            key: Sample::sample(rng, version),
+            value: Sample::sample(rng, version),
+            remove: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for alter_client_quotas::AnsweredEntry<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            entity: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_user_scram_credentials::DescribeUserScramCredentialsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { users: if rng.one_in(4) { None } else { Some(rng.vec(version)) } }
+    }
+}
+
+impl Sample for describe_user_scram_credentials::DescribeUserScramCredentialsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            results: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_user_scram_credentials::UserName<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for describe_user_scram_credentials::DescribeUserScramCredentialsResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            user: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            credential_infos: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_user_scram_credentials::CredentialInfo {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { mechanism: Sample::sample(rng, version), iterations: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for alter_user_scram_credentials::AlterUserScramCredentialsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { deletions: rng.vec(version), upsertions: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_user_scram_credentials::AlterUserScramCredentialsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), results: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_user_scram_credentials::ScramCredentialDeletion<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), mechanism: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for alter_user_scram_credentials::ScramCredentialUpsertion<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            name: Sample::sample(rng, version),
+            mechanism: Sample::sample(rng, version),
+            iterations: Sample::sample(rng, version),
+            salt: Sample::sample(rng, version),
+            salted_password: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for alter_user_scram_credentials::AlterUserScramCredentialsResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            user: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for describe_quorum::DescribeQuorumRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topics: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_quorum::DescribeQuorumResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if version == 2 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().error_message
+            },
+            topics: rng.vec(version),
+            nodes: if version == 2 { rng.vec(version) } else { Self::default().nodes },
+        }
+    }
+}
+
+impl Sample for describe_quorum::TopicData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_quorum::PartitionData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for describe_quorum::TopicState<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_quorum::PartitionState<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if version == 2 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().error_message
+            },
+            leader_id: Sample::sample(rng, version),
+            leader_epoch: Sample::sample(rng, version),
+            high_watermark: Sample::sample(rng, version),
+            current_voters: rng.vec(version),
+            observers: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_quorum::ReplicaState {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            replica_id: Sample::sample(rng, version),
+            replica_directory_id: if version == 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().replica_directory_id
+            },
+            log_end_offset: Sample::sample(rng, version),
+            last_fetch_timestamp: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().last_fetch_timestamp
+            },
+            last_caught_up_timestamp: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().last_caught_up_timestamp
+            },
+        }
+    }
+}
+
+impl Sample for describe_quorum::Node<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { node_id: Sample::sample(rng, version), listeners: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_quorum::Listener<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            name: Sample::sample(rng, version),
+            host: Sample::sample(rng, version),
+            port: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for update_features::UpdateFeaturesRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            timeout_ms: Sample::sample(rng, version),
+            feature_updates: rng.vec(version),
+            validate_only: if version >= 1 { Sample::sample(rng, version) } else { Self::default().validate_only },
+        }
+    }
+}
+
+impl Sample for update_features::UpdateFeaturesResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            results: if version <= 1 { rng.vec(version) } else { Self::default().results },
+        }
+    }
+}
+
+impl Sample for update_features::FeatureUpdateKey<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            feature: Sample::sample(rng, version),
+            max_version_level: Sample::sample(rng, version),
+            allow_downgrade: if version == 0 { Sample::sample(rng, version) } else { Self::default().allow_downgrade },
+            upgrade_type: if version >= 1 { Sample::sample(rng, version) } else { Self::default().upgrade_type },
+        }
+    }
+}
+
+impl Sample for update_features::UpdatableFeatureResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            feature: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
 impl Sample for describe_cluster::DescribeClusterRequest {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
@@ -1806,6 +3096,313 @@ impl Sample for describe_cluster::DescribeClusterBroker<'static> {
             port: Sample::sample(rng, version),
             rack: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             is_fenced: if version == 2 { Sample::sample(rng, version) } else { Self::default().is_fenced },
+        }
+    }
+}
+
+impl Sample for describe_producers::DescribeProducersRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topics: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_producers::DescribeProducersResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_producers::TopicRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partition_indexes: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_producers::TopicResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_producers::PartitionResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            active_producers: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_producers::ProducerState {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            producer_id: Sample::sample(rng, version),
+            producer_epoch: Sample::sample(rng, version),
+            last_sequence: Sample::sample(rng, version),
+            last_timestamp: Sample::sample(rng, version),
+            coordinator_epoch: Sample::sample(rng, version),
+            current_txn_start_offset: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for unregister_broker::UnregisterBrokerRequest {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { broker_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for unregister_broker::UnregisterBrokerResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for describe_transactions::DescribeTransactionsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { transactional_ids: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_transactions::DescribeTransactionsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), transaction_states: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_transactions::TransactionState<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            transactional_id: Sample::sample(rng, version),
+            transaction_state: Sample::sample(rng, version),
+            transaction_timeout_ms: Sample::sample(rng, version),
+            transaction_start_time_ms: Sample::sample(rng, version),
+            producer_id: Sample::sample(rng, version),
+            producer_epoch: Sample::sample(rng, version),
+            topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_transactions::TopicData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for list_transactions::ListTransactionsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            state_filters: rng.vec(version),
+            producer_id_filters: rng.vec(version),
+            duration_filter: if version >= 1 { Sample::sample(rng, version) } else { Self::default().duration_filter },
+            transactional_id_pattern: if version == 2 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().transactional_id_pattern
+            },
+        }
+    }
+}
+
+impl Sample for list_transactions::ListTransactionsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            unknown_state_filters: rng.vec(version),
+            transaction_states: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for list_transactions::TransactionState<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            transactional_id: Sample::sample(rng, version),
+            producer_id: Sample::sample(rng, version),
+            transaction_state: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for consumer_group_heartbeat::ConsumerGroupHeartbeatRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            group_id: Sample::sample(rng, version),
+            member_id: Sample::sample(rng, version),
+            member_epoch: Sample::sample(rng, version),
+            instance_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rack_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rebalance_timeout_ms: Sample::sample(rng, version),
+            subscribed_topic_names: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            subscribed_topic_regex: if version == 1 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().subscribed_topic_regex
+            },
+            server_assignor: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            topic_partitions: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for consumer_group_heartbeat::ConsumerGroupHeartbeatResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_epoch: Sample::sample(rng, version),
+            heartbeat_interval_ms: Sample::sample(rng, version),
+            assignment: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for consumer_group_heartbeat::TopicPartitions {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_heartbeat::Assignment {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_describe::ConsumerGroupDescribeRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_ids: rng.vec(version), include_authorized_operations: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for consumer_group_describe::ConsumerGroupDescribeResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), groups: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_describe::DescribedGroup<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            group_id: Sample::sample(rng, version),
+            group_state: Sample::sample(rng, version),
+            group_epoch: Sample::sample(rng, version),
+            assignment_epoch: Sample::sample(rng, version),
+            assignor_name: Sample::sample(rng, version),
+            members: rng.vec(version),
+            authorized_operations: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for consumer_group_describe::Member<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            member_id: Sample::sample(rng, version),
+            instance_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rack_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_epoch: Sample::sample(rng, version),
+            client_id: Sample::sample(rng, version),
+            client_host: Sample::sample(rng, version),
+            subscribed_topic_names: rng.vec(version),
+            subscribed_topic_regex: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            assignment: Sample::sample(rng, version),
+            target_assignment: Sample::sample(rng, version),
+            member_type: if version == 1 { Sample::sample(rng, version) } else { Self::default().member_type },
+        }
+    }
+}
+
+impl Sample for consumer_group_describe::Assignment<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for consumer_group_describe::TopicPartitions<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topic_id: Sample::sample(rng, version),
+            topic_name: Sample::sample(rng, version),
+            partitions: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for get_telemetry_subscriptions::GetTelemetrySubscriptionsRequest {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { client_instance_id: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for get_telemetry_subscriptions::GetTelemetrySubscriptionsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            client_instance_id: Sample::sample(rng, version),
+            subscription_id: Sample::sample(rng, version),
+            accepted_compression_types: rng.vec(version),
+            push_interval_ms: Sample::sample(rng, version),
+            telemetry_max_bytes: Sample::sample(rng, version),
+            delta_temporality: Sample::sample(rng, version),
+            requested_metrics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for push_telemetry::PushTelemetryRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            client_instance_id: Sample::sample(rng, version),
+            subscription_id: Sample::sample(rng, version),
+            terminating: Sample::sample(rng, version),
+            compression_type: Sample::sample(rng, version),
+            metrics: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for push_telemetry::PushTelemetryResponse {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), error_code: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for list_config_resources::ListConfigResourcesRequest {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { resource_types: if version == 1 { rng.vec(version) } else { Self::default().resource_types } }
+    }
+}
+
+impl Sample for list_config_resources::ListConfigResourcesResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            config_resources: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for list_config_resources::ConfigResource<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            resource_name: Sample::sample(rng, version),
+            resource_type: if version == 1 { Sample::sample(rng, version) } else { Self::default().resource_type },
         }
     }
 }
@@ -1867,6 +3464,1000 @@ impl Sample for describe_topic_partitions::DescribeTopicPartitionsResponsePartit
             eligible_leader_replicas: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
             last_known_elr: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
             offline_replicas: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_group_heartbeat::ShareGroupHeartbeatRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            group_id: Sample::sample(rng, version),
+            member_id: Sample::sample(rng, version),
+            member_epoch: Sample::sample(rng, version),
+            rack_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            subscribed_topic_names: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for share_group_heartbeat::ShareGroupHeartbeatResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_epoch: Sample::sample(rng, version),
+            heartbeat_interval_ms: Sample::sample(rng, version),
+            assignment: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for share_group_heartbeat::Assignment {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_group_heartbeat::TopicPartitions {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_group_describe::ShareGroupDescribeRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_ids: rng.vec(version), include_authorized_operations: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for share_group_describe::ShareGroupDescribeResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), groups: rng.vec(version) }
+    }
+}
+
+impl Sample for share_group_describe::DescribedGroup<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            group_id: Sample::sample(rng, version),
+            group_state: Sample::sample(rng, version),
+            group_epoch: Sample::sample(rng, version),
+            assignment_epoch: Sample::sample(rng, version),
+            assignor_name: Sample::sample(rng, version),
+            members: rng.vec(version),
+            authorized_operations: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for share_group_describe::Member<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            member_id: Sample::sample(rng, version),
+            rack_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_epoch: Sample::sample(rng, version),
+            client_id: Sample::sample(rng, version),
+            client_host: Sample::sample(rng, version),
+            subscribed_topic_names: rng.vec(version),
+            assignment: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for share_group_describe::Assignment<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_group_describe::TopicPartitions<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topic_id: Sample::sample(rng, version),
+            topic_name: Sample::sample(rng, version),
+            partitions: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_fetch::ShareFetchRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            group_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            share_session_epoch: Sample::sample(rng, version),
+            max_wait_ms: Sample::sample(rng, version),
+            min_bytes: Sample::sample(rng, version),
+            max_bytes: Sample::sample(rng, version),
+            max_records: Sample::sample(rng, version),
+            batch_size: Sample::sample(rng, version),
+            share_acquire_mode: if version == 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().share_acquire_mode
+            },
+            is_renew_ack: if version == 2 { Sample::sample(rng, version) } else { Self::default().is_renew_ack },
+            topics: rng.vec(version),
+            forgotten_topics_data: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_fetch::ShareFetchResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            acquisition_lock_timeout_ms: Sample::sample(rng, version),
+            responses: rng.vec(version),
+            node_endpoints: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_fetch::FetchTopic {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_fetch::FetchPartition {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version), acknowledgement_batches: rng.vec(version) }
+    }
+}
+
+impl Sample for share_fetch::AcknowledgementBatch {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            first_offset: Sample::sample(rng, version),
+            last_offset: Sample::sample(rng, version),
+            acknowledge_types: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_fetch::ForgottenTopic {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_fetch::ShareFetchableTopicResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_fetch::PartitionData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            acknowledge_error_code: Sample::sample(rng, version),
+            acknowledge_error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            current_leader: Sample::sample(rng, version),
+            records: Sample::sample(rng, version),
+            acquired_records: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_fetch::LeaderIdAndEpoch {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { leader_id: Sample::sample(rng, version), leader_epoch: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for share_fetch::AcquiredRecords {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            first_offset: Sample::sample(rng, version),
+            last_offset: Sample::sample(rng, version),
+            delivery_count: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for share_fetch::NodeEndpoint<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            node_id: Sample::sample(rng, version),
+            host: Sample::sample(rng, version),
+            port: Sample::sample(rng, version),
+            rack: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for share_acknowledge::ShareAcknowledgeRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            group_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            share_session_epoch: Sample::sample(rng, version),
+            is_renew_ack: if version == 2 { Sample::sample(rng, version) } else { Self::default().is_renew_ack },
+            topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_acknowledge::ShareAcknowledgeResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            acquisition_lock_timeout_ms: if version == 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().acquisition_lock_timeout_ms
+            },
+            responses: rng.vec(version),
+            node_endpoints: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_acknowledge::AcknowledgeTopic {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_acknowledge::AcknowledgePartition {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version), acknowledgement_batches: rng.vec(version) }
+    }
+}
+
+impl Sample for share_acknowledge::AcknowledgementBatch {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            first_offset: Sample::sample(rng, version),
+            last_offset: Sample::sample(rng, version),
+            acknowledge_types: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for share_acknowledge::ShareAcknowledgeTopicResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for share_acknowledge::PartitionData<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            current_leader: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for share_acknowledge::LeaderIdAndEpoch {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { leader_id: Sample::sample(rng, version), leader_epoch: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for share_acknowledge::NodeEndpoint<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            node_id: Sample::sample(rng, version),
+            host: Sample::sample(rng, version),
+            port: Sample::sample(rng, version),
+            rack: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for add_raft_voter::AddRaftVoterRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            cluster_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            timeout_ms: Sample::sample(rng, version),
+            voter_id: Sample::sample(rng, version),
+            voter_directory_id: Sample::sample(rng, version),
+            listeners: rng.vec(version),
+            ack_when_committed: if version == 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().ack_when_committed
+            },
+        }
+    }
+}
+
+impl Sample for add_raft_voter::AddRaftVoterResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for add_raft_voter::Listener<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            name: Sample::sample(rng, version),
+            host: Sample::sample(rng, version),
+            port: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for remove_raft_voter::RemoveRaftVoterRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            cluster_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            voter_id: Sample::sample(rng, version),
+            voter_directory_id: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for remove_raft_voter::RemoveRaftVoterResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for initialize_share_group_state::InitializeShareGroupStateRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for initialize_share_group_state::InitializeShareGroupStateResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { results: rng.vec(version) }
+    }
+}
+
+impl Sample for initialize_share_group_state::InitializeStateData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for initialize_share_group_state::PartitionData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition: Sample::sample(rng, version),
+            state_epoch: Sample::sample(rng, version),
+            start_offset: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for initialize_share_group_state::InitializeStateResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for initialize_share_group_state::PartitionResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for read_share_group_state::ReadShareGroupStateRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state::ReadShareGroupStateResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { results: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state::ReadStateData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state::PartitionData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition: Sample::sample(rng, version), leader_epoch: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for read_share_group_state::ReadStateResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state::PartitionResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            state_epoch: Sample::sample(rng, version),
+            start_offset: Sample::sample(rng, version),
+            state_batches: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for read_share_group_state::StateBatch {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            first_offset: Sample::sample(rng, version),
+            last_offset: Sample::sample(rng, version),
+            delivery_state: Sample::sample(rng, version),
+            delivery_count: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for write_share_group_state::WriteShareGroupStateRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for write_share_group_state::WriteShareGroupStateResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { results: rng.vec(version) }
+    }
+}
+
+impl Sample for write_share_group_state::WriteStateData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for write_share_group_state::PartitionData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition: Sample::sample(rng, version),
+            state_epoch: Sample::sample(rng, version),
+            leader_epoch: Sample::sample(rng, version),
+            start_offset: Sample::sample(rng, version),
+            delivery_complete_count: if version == 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().delivery_complete_count
+            },
+            state_batches: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for write_share_group_state::StateBatch {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            first_offset: Sample::sample(rng, version),
+            last_offset: Sample::sample(rng, version),
+            delivery_state: Sample::sample(rng, version),
+            delivery_count: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for write_share_group_state::WriteStateResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for write_share_group_state::PartitionResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for delete_share_group_state::DeleteShareGroupStateRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for delete_share_group_state::DeleteShareGroupStateResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { results: rng.vec(version) }
+    }
+}
+
+impl Sample for delete_share_group_state::DeleteStateData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for delete_share_group_state::PartitionData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for delete_share_group_state::DeleteStateResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for delete_share_group_state::PartitionResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for read_share_group_state_summary::ReadShareGroupStateSummaryRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state_summary::ReadShareGroupStateSummaryResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { results: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state_summary::ReadStateSummaryData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state_summary::PartitionData {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition: Sample::sample(rng, version), leader_epoch: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for read_share_group_state_summary::ReadStateSummaryResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for read_share_group_state_summary::PartitionResult<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            state_epoch: Sample::sample(rng, version),
+            leader_epoch: Sample::sample(rng, version),
+            start_offset: Sample::sample(rng, version),
+            delivery_complete_count: if version == 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().delivery_complete_count
+            },
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::StreamsGroupHeartbeatRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            group_id: Sample::sample(rng, version),
+            member_id: Sample::sample(rng, version),
+            member_epoch: Sample::sample(rng, version),
+            endpoint_information_epoch: Sample::sample(rng, version),
+            instance_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rack_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rebalance_timeout_ms: Sample::sample(rng, version),
+            topology: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            active_tasks: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            standby_tasks: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            warmup_tasks: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            process_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            user_endpoint: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            client_tags: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            task_offsets: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            task_end_offsets: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            shutdown_application: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::StreamsGroupHeartbeatResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            member_id: Sample::sample(rng, version),
+            member_epoch: Sample::sample(rng, version),
+            heartbeat_interval_ms: Sample::sample(rng, version),
+            acceptable_recovery_lag: Sample::sample(rng, version),
+            task_offset_interval_ms: Sample::sample(rng, version),
+            status: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            active_tasks: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            standby_tasks: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            warmup_tasks: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            endpoint_information_epoch: Sample::sample(rng, version),
+            partitions_by_user_endpoint: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::Topology<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { epoch: Sample::sample(rng, version), subtopologies: rng.vec(version) }
+    }
+}
+
+impl Sample for streams_group_heartbeat::Subtopology<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            subtopology_id: Sample::sample(rng, version),
+            source_topics: rng.vec(version),
+            source_topic_regex: rng.vec(version),
+            state_changelog_topics: rng.vec(version),
+            repartition_sink_topics: rng.vec(version),
+            repartition_source_topics: rng.vec(version),
+            copartition_groups: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::TopicInfo<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            name: Sample::sample(rng, version),
+            partitions: Sample::sample(rng, version),
+            replication_factor: Sample::sample(rng, version),
+            topic_configs: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::KeyValue<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { key: Sample::sample(rng, version), value: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for streams_group_heartbeat::CopartitionGroup {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            source_topics: rng.vec(version),
+            source_topic_regex: rng.vec(version),
+            repartition_source_topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::TaskIds<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { subtopology_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for streams_group_heartbeat::Endpoint<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { host: Sample::sample(rng, version), port: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for streams_group_heartbeat::TaskOffset<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            subtopology_id: Sample::sample(rng, version),
+            partition: Sample::sample(rng, version),
+            offset: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::Status<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { status_code: Sample::sample(rng, version), status_detail: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for streams_group_heartbeat::EndpointToPartitions<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            user_endpoint: Sample::sample(rng, version),
+            active_partitions: rng.vec(version),
+            standby_partitions: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for streams_group_heartbeat::TopicPartition<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for streams_group_describe::StreamsGroupDescribeRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_ids: rng.vec(version), include_authorized_operations: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for streams_group_describe::StreamsGroupDescribeResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), groups: rng.vec(version) }
+    }
+}
+
+impl Sample for streams_group_describe::DescribedGroup<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            group_id: Sample::sample(rng, version),
+            group_state: Sample::sample(rng, version),
+            group_epoch: Sample::sample(rng, version),
+            assignment_epoch: Sample::sample(rng, version),
+            topology: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            members: rng.vec(version),
+            authorized_operations: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for streams_group_describe::Topology<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            epoch: Sample::sample(rng, version),
+            subtopologies: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for streams_group_describe::Subtopology<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            subtopology_id: Sample::sample(rng, version),
+            source_topics: rng.vec(version),
+            repartition_sink_topics: rng.vec(version),
+            state_changelog_topics: rng.vec(version),
+            repartition_source_topics: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for streams_group_describe::TopicInfo<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            name: Sample::sample(rng, version),
+            partitions: Sample::sample(rng, version),
+            replication_factor: Sample::sample(rng, version),
+            topic_configs: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for streams_group_describe::KeyValue<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { key: Sample::sample(rng, version), value: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for streams_group_describe::Member<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            member_id: Sample::sample(rng, version),
+            member_epoch: Sample::sample(rng, version),
+            instance_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            rack_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            client_id: Sample::sample(rng, version),
+            client_host: Sample::sample(rng, version),
+            topology_epoch: Sample::sample(rng, version),
+            process_id: Sample::sample(rng, version),
+            user_endpoint: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            client_tags: rng.vec(version),
+            task_offsets: rng.vec(version),
+            task_end_offsets: rng.vec(version),
+            assignment: Sample::sample(rng, version),
+            target_assignment: Sample::sample(rng, version),
+            is_classic: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for streams_group_describe::Endpoint<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { host: Sample::sample(rng, version), port: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for streams_group_describe::TaskOffset<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            subtopology_id: Sample::sample(rng, version),
+            partition: Sample::sample(rng, version),
+            offset: Sample::sample(rng, version),
+        }
+    }
+}
+
+impl Sample for streams_group_describe::Assignment<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { active_tasks: rng.vec(version), standby_tasks: rng.vec(version), warmup_tasks: rng.vec(version) }
+    }
+}
+
+impl Sample for streams_group_describe::TaskIds<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { subtopology_id: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_share_group_offsets::DescribeShareGroupOffsetsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { groups: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_share_group_offsets::DescribeShareGroupOffsetsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { throttle_time_ms: Sample::sample(rng, version), groups: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_share_group_offsets::DescribeShareGroupOffsetsRequestGroup<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            group_id: Sample::sample(rng, version),
+            topics: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+        }
+    }
+}
+
+impl Sample for describe_share_group_offsets::DescribeShareGroupOffsetsRequestTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for describe_share_group_offsets::DescribeShareGroupOffsetsResponseGroup<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            group_id: Sample::sample(rng, version),
+            topics: rng.vec(version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for describe_share_group_offsets::DescribeShareGroupOffsetsResponseTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topic_name: Sample::sample(rng, version),
+            topic_id: Sample::sample(rng, version),
+            partitions: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for describe_share_group_offsets::DescribeShareGroupOffsetsResponsePartition<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            start_offset: Sample::sample(rng, version),
+            leader_epoch: Sample::sample(rng, version),
+            lag: if version == 1 { Sample::sample(rng, version) } else { Self::default().lag },
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for alter_share_group_offsets::AlterShareGroupOffsetsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_share_group_offsets::AlterShareGroupOffsetsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            responses: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for alter_share_group_offsets::AlterShareGroupOffsetsRequestTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_name: Sample::sample(rng, version), partitions: rng.vec(version) }
+    }
+}
+
+impl Sample for alter_share_group_offsets::AlterShareGroupOffsetsRequestPartition {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { partition_index: Sample::sample(rng, version), start_offset: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for alter_share_group_offsets::AlterShareGroupOffsetsResponseTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topic_name: Sample::sample(rng, version),
+            topic_id: Sample::sample(rng, version),
+            partitions: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for alter_share_group_offsets::AlterShareGroupOffsetsResponsePartition<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            partition_index: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+        }
+    }
+}
+
+impl Sample for delete_share_group_offsets::DeleteShareGroupOffsetsRequest<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { group_id: Sample::sample(rng, version), topics: rng.vec(version) }
+    }
+}
+
+impl Sample for delete_share_group_offsets::DeleteShareGroupOffsetsResponse<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            throttle_time_ms: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            responses: rng.vec(version),
+        }
+    }
+}
+
+impl Sample for delete_share_group_offsets::DeleteShareGroupOffsetsRequestTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self { topic_name: Sample::sample(rng, version) }
+    }
+}
+
+impl Sample for delete_share_group_offsets::DeleteShareGroupOffsetsResponseTopic<'static> {
+    fn sample(rng: &mut Rng, version: i16) -> Self {
+        Self {
+            topic_name: Sample::sample(rng, version),
+            topic_id: Sample::sample(rng, version),
+            error_code: Sample::sample(rng, version),
+            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
         }
     }
 }

@@ -1,4 +1,0 @@
-//! scratch
-mod plan;
-mod table;
-mod time;

@@ -4,7 +4,7 @@
 //! Nothing is printed and nothing but the file is touched: notices are returned, an error stops the start.
 
 pub mod listeners;
-pub mod properties;
+pub use cli::properties;
 
 #[cfg(test)]
 mod tests;

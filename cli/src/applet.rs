@@ -5,7 +5,7 @@
 
 use crate::failure::Outcome;
 use crate::io::{self, Io};
-use crate::topics;
+use crate::{groups, topics};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -20,6 +20,9 @@ pub enum Applet {
     /// Create, list, describe, alter and delete topics, as Kafka's tool does.
     #[command(name = "kafka-topics")]
     Topics(topics::kafka::TopicsArgs),
+    /// List, describe and delete consumer groups; set where they go on.
+    #[command(name = "kafka-consumer-groups")]
+    ConsumerGroups(groups::kafka::GroupsArgs),
 }
 
 impl Applet {
@@ -27,6 +30,7 @@ impl Applet {
     pub fn run(self, io: &mut Io<'_>) -> Outcome {
         match self {
             Applet::Topics(args) => topics::kafka::run(&args, io),
+            Applet::ConsumerGroups(args) => groups::kafka::run(&args, io),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes of keys, values and headers as text, by the names of Kafka's deserializer classes.
 
-use super::java;
+use super::numbers;
 use std::borrow::Cow;
 use thiserror::Error;
 
@@ -76,8 +76,8 @@ impl Deserializer {
             Deserializer::Long => i64::from_be_bytes(exactly("Long", bytes)?).to_string(),
             Deserializer::Integer => i32::from_be_bytes(exactly("Integer", bytes)?).to_string(),
             Deserializer::Short => i16::from_be_bytes(exactly("Short", bytes)?).to_string(),
-            Deserializer::Double => java::double(f64::from_be_bytes(exactly("Double", bytes)?)),
-            Deserializer::Float => java::float(f32::from_be_bytes(exactly("Float", bytes)?)),
+            Deserializer::Double => numbers::double(f64::from_be_bytes(exactly("Double", bytes)?)),
+            Deserializer::Float => numbers::float(f32::from_be_bytes(exactly("Float", bytes)?)),
             Deserializer::Boolean => boolean(bytes)?.to_string(),
             Deserializer::Uuid => uuid(bytes)?,
             Deserializer::Escaped => escaped(bytes),

@@ -92,7 +92,7 @@ impl History {
 /// The partition of `__consumer_offsets` that keeps a group: Java's `String.hashCode`, made positive as Kafka does.
 #[must_use]
 pub(crate) fn partition_of(group: &str, partitions: i32) -> i32 {
-    (crate::console::java::string_hash(group) & i32::MAX) % partitions
+    (crate::java::string_hash(group) & i32::MAX) % partitions
 }
 
 #[cfg(test)]

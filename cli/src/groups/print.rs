@@ -162,8 +162,9 @@ pub(crate) fn members(group: &Group, verbose: bool, io: &mut Io<'_>) -> io::Resu
         cells
     };
     let rows: Vec<_> = group.members.iter().map(row).collect();
+    let end = if verbose { "" } else { " " };
     writeln!(io.out)?;
-    table::lines(&columns, &grows, &rows).iter().try_for_each(|line| writeln!(io.out, "{line} "))
+    table::lines(&columns, &grows, &rows).iter().try_for_each(|line| writeln!(io.out, "{line}{end}"))
 }
 
 /// `topic:0,1;other:2`.
@@ -261,7 +262,7 @@ pub(crate) fn deleted_offsets(
         None => writeln!(out, "Request succeeded for deleting offsets from group {group}.")?,
         Some(words) => writeln!(out, "\nError: {words}")?,
     }
-    let columns = [("TOPIC", Some(15)), ("PARTITION", Some(15)), ("STATUS", Some(15))];
+    let columns = [("TOPIC", Some(15)), ("PARTITION", Some(10)), ("STATUS", Some(15))];
     let cells: Vec<_> = rows.iter().map(|(place, row)| deleted_row(place, row)).collect();
     for line in table::lines(&columns, &[true, false, false], &cells) {
         write!(out, "\n{line}")?;

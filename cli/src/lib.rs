@@ -24,6 +24,7 @@ pub mod io;
 pub mod java;
 pub mod options;
 pub mod properties;
+mod status;
 pub mod suggest;
 pub mod table;
 pub mod topic_filter;

@@ -72,6 +72,8 @@ macro_rules! apis {
 apis! { 'a;
     AlterConfigsRequest<'_> => AlterConfigsResponse<'a>;
     ApiVersionsRequest<'_> => ApiVersionsResponse<'a>;
+    ConsumerGroupDescribeRequest<'_> => ConsumerGroupDescribeResponse<'a>;
+    ConsumerGroupHeartbeatRequest<'_> => ConsumerGroupHeartbeatResponse<'a>;
     CreatePartitionsRequest<'_> => CreatePartitionsResponse<'a>;
     CreateTopicsRequest<'_> => CreateTopicsResponse<'a>;
     DeleteGroupsRequest<'_> => DeleteGroupsResponse<'a>;

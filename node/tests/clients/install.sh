@@ -22,6 +22,13 @@ if ! current kafka "$here/pom.xml"; then
   mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$cache/kafka/libs"
   stamp kafka "$here/pom.xml"
 fi
+if ! current ecosystem "$here/pom-ecosystem.xml"; then
+  need mvn "Apache Maven fetches Kafka Connect's file connectors and Kafka Streams"
+  rm -rf "$cache/ecosystem"
+  mvn -q -B -f "$here/pom-ecosystem.xml" dependency:copy-dependencies -DexcludeTransitive=true \
+    -DoutputDirectory="$cache/ecosystem/libs"
+  stamp ecosystem "$here/pom-ecosystem.xml"
+fi
 if ! current python "$here/requirements.txt"; then
   need python3 "runs the suite"
   rm -rf "$cache/venv"

@@ -270,6 +270,8 @@ impl<S: Store> Broker<S> {
             ApiKey::DescribeConfigs => api::k32_describe_configs::handle(self, request),
             ApiKey::CreatePartitions => api::k37_create_partitions::handle(self, request),
             ApiKey::DescribeCluster => api::k60_describe_cluster::handle(self, request),
+            ApiKey::ConsumerGroupHeartbeat => api::k68_consumer_group_heartbeat::handle(self, request),
+            ApiKey::ConsumerGroupDescribe => api::k69_consumer_group_describe::handle(self, request),
             ApiKey::DescribeTopicPartitions => api::k75_describe_topic_partitions::handle(self, request),
             _ => Err(Refusal::Key { key: key as i16 }),
         }

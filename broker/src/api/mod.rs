@@ -24,6 +24,8 @@ pub mod k37_create_partitions;
 pub mod k42_delete_groups;
 pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
+pub mod k68_consumer_group_heartbeat;
+pub mod k69_consumer_group_describe;
 pub mod k75_describe_topic_partitions;
 
 pub(crate) mod answer;
@@ -57,5 +59,7 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::DeleteGroups,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::DescribeTopicPartitions,
 ];

@@ -24,6 +24,8 @@ const EXAMPLES: &str = "Examples:
   ringlog --override num.partitions=8 --override log.retention.hours=24
   ringlog dump-log ringlog-data/orders-0/00000000000000000000.log
   ringlog verify /var/lib/ringlog
+  ringlog topics create orders --partitions 3
+  ringlog kafka-topics --bootstrap-server 127.0.0.1:9092 --describe
 
 Settings are taken from flags first, then --override, then the file, then defaults.
 RUST_LOG sets what is logged to stderr, e.g. RUST_LOG=debug or RUST_LOG=node=debug.";
@@ -50,6 +52,9 @@ pub enum Command {
         #[arg(default_value = "ringlog-data", value_name = "DIR")]
         dirs: Vec<PathBuf>,
     },
+    /// What talks to a running cluster.
+    #[command(flatten)]
+    Client(cli::Command),
 }
 
 /// How to start a broker.
@@ -118,7 +123,7 @@ mod tests {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"));
         match cli.into_command() {
             Command::Start(args) => args,
-            Command::DumpLog { .. } | Command::Verify { .. } => panic!("{line} starts nothing"),
+            Command::DumpLog { .. } | Command::Verify { .. } | Command::Client(_) => panic!("{line} starts nothing"),
         }
     }
 

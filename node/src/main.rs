@@ -3,6 +3,7 @@
 use clap::Parser;
 use node::args::{Cli, Command};
 use node::{boot, dump, logging, verify};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Requests are many small allocations that live for a turn or two on one core.
@@ -10,9 +11,13 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    logging::init();
     end_on_panic();
-    match Cli::parse().into_command() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(ended) = cli::applet::run_as_called(&args) {
+        return ended;
+    }
+    logging::init();
+    match Cli::parse_from(cli::applet::normal(args)).into_command() {
         Command::Start(args) => match boot::start(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
@@ -21,6 +26,7 @@ fn main() -> ExitCode {
             }
         },
         Command::DumpLog { files } => ExitCode::from(dump::print_all(&files).exit_code()),
+        Command::Client(command) => command.main(),
         Command::Verify { dirs } => ExitCode::from(verify::verify_all(&dirs).exit_code()),
     }
 }

@@ -1,7 +1,7 @@
 //! The load generator's commands.
 
 use bench::append;
-use bench::load::{self, Goes, Pace, Plan, Readers, Window, Writers, nats};
+use bench::load::{self, Goes, Pace, Plan, Readers, Sends, Window, Writers, nats};
 use bench::stats::Stats;
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
@@ -91,6 +91,7 @@ impl Records {
             batch_bytes: self.batch,
             record_bytes: self.record,
             acks: self.acks,
+            sends: Sends::Batches,
         }
     }
 
@@ -147,6 +148,33 @@ impl Produce {
             goes: Goes::Follow,
         };
         drive(&self.target, Some(writers), Some(readers), self.times.window())
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Commit {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    times: Times,
+    /// Outstanding requests a connection.
+    #[arg(long, default_value_t = 1)]
+    depth: usize,
+}
+
+impl Commit {
+    pub(crate) fn run(&self) -> Result<(), String> {
+        let writers = Writers {
+            topic: self.target.topic.clone(),
+            partitions: self.target.partitions,
+            connections: self.target.connections,
+            pace: Pace::Closed { depth: self.depth },
+            batch_bytes: 0,
+            record_bytes: 0,
+            acks: -1,
+            sends: Sends::Commits,
+        };
+        drive(&self.target, Some(writers), None, self.times.window())
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Cli {
 enum Cmd {
     /// Produce as fast as the broker answers (closed loop), or at a fixed rate (open loop).
     Produce(drive::Produce),
+    /// Commit offsets, each connection for a group of its own.
+    Commit(drive::Commit),
     /// Read partitions from their start, again and again.
     Fetch(drive::Fetch),
     /// Produce at a fixed rate and measure until a long-polling consumer has each record. The topic must be empty.
@@ -39,6 +41,7 @@ impl Cli {
     pub(crate) fn run(self) -> Result<(), String> {
         match self.command {
             Cmd::Produce(args) => args.produce(),
+            Cmd::Commit(args) => args.run(),
             Cmd::Fetch(args) => args.run(),
             Cmd::EndToEnd(args) => args.end_to_end(),
             Cmd::CatchUp(args) => args.run(),

@@ -5,10 +5,12 @@
 
 mod admin;
 mod fetch;
+mod groups;
 mod produce;
 
 pub use admin::{create_topic, created, leaders, metadata, versions};
 pub use fetch::{FetchHead, FetchTemplate, FirstBatch, fetch_head};
+pub use groups::{commit, committed, coordinator_found, find_coordinator};
 pub use produce::{batch, produce, produce_head, produced};
 
 use protocol::{ApiKey, EncodeError, RequestHeader, Writer};
@@ -81,8 +83,11 @@ fn i64_at(bytes: &[u8], at: usize) -> Result<i64, AnswerError> {
 /// Answers, for tests of this crate.
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{fetch::FETCH_VERSION, produce::PRODUCE_VERSION};
+    use super::{fetch::FETCH_VERSION, groups::COMMIT_VERSION, produce::PRODUCE_VERSION};
     use protocol::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
+    use protocol::messages::offset_commit::{
+        OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+    };
     use protocol::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
     use protocol::{EncodeError, Records, Writer};
 
@@ -101,6 +106,14 @@ pub(crate) mod testing {
             TopicProduceResponse { name: "topic".into(), partition_responses: vec![partition], ..Default::default() };
         let response = ProduceResponse { responses: vec![topic], ..Default::default() };
         answer(|w| response.encode(w, PRODUCE_VERSION))
+    }
+
+    /// For one partition that was committed.
+    pub(crate) fn commit_answer(topic: &str) -> Vec<u8> {
+        let partition = OffsetCommitResponsePartition { partition_index: 0, error_code: 0 };
+        let topic = OffsetCommitResponseTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
+        let response = OffsetCommitResponse { topics: vec![topic], ..Default::default() };
+        answer(|w| response.encode(w, COMMIT_VERSION))
     }
 
     /// For one partition of topic `t`.

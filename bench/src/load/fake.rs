@@ -1,8 +1,8 @@
-//! A broker for tests of the generator: partitions in vectors, a thread a connection, Produce 7 and Fetch 11 only. It checks
+//! A broker for tests of the generator: partitions in vectors, a thread a connection, Produce 7, Fetch 11 and OffsetCommit 7 only. It checks
 //! what it is sent, and can be told to answer late or to refuse.
 
 use crate::frames::testing;
-use protocol::messages::{FetchRequest, ProduceRequest};
+use protocol::messages::{FetchRequest, OffsetCommitRequest, ProduceRequest};
 use protocol::{Reader, RequestHeader};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -18,6 +18,8 @@ type Key = (String, i32);
 pub(super) struct Logs {
     /// Each partition's batches, as they would be fetched, with the offset after each.
     pub batches: BTreeMap<Key, Vec<(Vec<u8>, i64)>>,
+    /// Commits by group.
+    pub commits: BTreeMap<String, usize>,
     /// Before each answer.
     pub delay: Duration,
     /// Produce requests from here on are refused with error 2.
@@ -85,6 +87,12 @@ impl Logs {
         testing::produce_answer(0, self.append(&topic.name, partition.index, batch))
     }
 
+    fn commit(&mut self, body: &mut Reader<'_>) -> Vec<u8> {
+        let request = OffsetCommitRequest::decode(body, 7).unwrap();
+        *self.commits.entry(request.group_id.to_string()).or_default() += 1;
+        testing::commit_answer(&request.topics[0].name)
+    }
+
     fn fetch(&self, body: &mut Reader<'_>) -> Vec<u8> {
         let request = FetchRequest::decode(body, 11).unwrap();
         let topic = &request.topics[0];
@@ -114,7 +122,11 @@ fn serve(mut socket: TcpStream, logs: &Mutex<Logs>) {
         let header = RequestHeader::decode(&mut body).unwrap();
         let (answer, delay) = {
             let mut logs = logs.lock().unwrap();
-            let answer = if header.api_key == 0 { logs.produce(&mut body) } else { logs.fetch(&mut body) };
+            let answer = match header.api_key {
+                0 => logs.produce(&mut body),
+                8 => logs.commit(&mut body),
+                _ => logs.fetch(&mut body),
+            };
             (answer, logs.delay)
         };
         // A long poll that finds nothing would wait, too.

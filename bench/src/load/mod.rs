@@ -19,7 +19,7 @@ mod fake;
 mod tests;
 
 pub(crate) use clock::cpu_time;
-pub use plan::{Goes, LoadError, Pace, Plan, Readers, Window, Writers};
+pub use plan::{Goes, LoadError, Pace, Plan, Readers, Sends, Window, Writers};
 pub use run::run;
 
 use std::io::{self, Read, Write};

@@ -36,6 +36,25 @@ pub struct Writers {
     pub record_bytes: usize,
     /// The acks field.
     pub acks: i16,
+    /// What their requests are.
+    pub sends: Sends,
+}
+
+/// What a writer sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sends {
+    /// Produce, with one batch for one partition.
+    #[default]
+    Batches,
+    /// OffsetCommit, with one offset for one partition; connection `i` commits for group `bench-i`.
+    Commits,
+}
+
+impl Sends {
+    /// The group that a connection commits for.
+    pub fn group(conn: usize) -> String {
+        format!("bench-{conn}")
+    }
 }
 
 /// When requests are sent.

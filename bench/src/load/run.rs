@@ -3,7 +3,7 @@
 use super::STALL_S;
 use super::clock::{Busy, Schedule, WindowClock};
 use super::outbox::{Frame, Outbox};
-use super::plan::{Goes, LoadError, Pace, Plan, Readers, Writers};
+use super::plan::{Goes, LoadError, Pace, Plan, Readers, Sends, Writers};
 use super::reader::{ReadError, Reader, Scratch};
 use crate::frames::{self, FetchTemplate};
 use crate::stats::Stats;
@@ -121,7 +121,10 @@ impl<'a> Run<'a> {
         let mut roles = Vec::new();
         let mut batch = (0, 0);
         if let Some(writers) = &plan.writers {
-            let (made, sizes) = writer_roles(writers)?;
+            let (made, sizes) = match writers.sends {
+                Sends::Batches => writer_roles(writers)?,
+                Sends::Commits => committer_roles(writers)?,
+            };
             batch = sizes;
             roles.extend(made);
         }
@@ -234,6 +237,7 @@ impl<'a> Run<'a> {
     /// Handles every whole answer in what was received, and keeps a begun one.
     fn answers_in(&mut self, conn: usize, received: &[u8]) -> Result<(), LoadError> {
         let now = Instant::now();
+        let sends = self.writers.map_or(Sends::Batches, |w| w.sends);
         let Role::Writer { rest, .. } = &mut self.conns[conn].role else { return Ok(()) };
         let mut joined = std::mem::take(rest);
         let bytes: &[u8] = if joined.is_empty() {
@@ -246,7 +250,11 @@ impl<'a> Run<'a> {
         while let Some(prefix) = bytes[at..].first_chunk::<4>() {
             let len = u32::from_be_bytes(*prefix) as usize;
             let Some(answer) = bytes.get(at + 4..at + 4 + len) else { break };
-            frames::produced(answer).map_err(|error| LoadError::Answer { conn, error })?;
+            let checked = match sends {
+                Sends::Batches => frames::produced(answer).map(|_| ()),
+                Sends::Commits => frames::committed(answer),
+            };
+            checked.map_err(|error| LoadError::Answer { conn, error })?;
             self.produced(conn, now);
             at += 4 + len;
         }
@@ -355,6 +363,18 @@ fn writer_roles(writers: &Writers) -> Result<(Vec<Role>, (usize, usize)), LoadEr
         rest: Vec::new(),
     };
     Ok(((0..writers.connections).map(role).collect(), (records, batch.len())))
+}
+
+/// The committing connections; a commit counts as one record of no bytes.
+fn committer_roles(writers: &Writers) -> Result<(Vec<Role>, (usize, usize)), LoadError> {
+    let role = |conn: usize| -> Result<Role, LoadError> {
+        let partition = i32::try_from(conn).unwrap_or(0) % writers.partitions.max(1);
+        let head = frames::commit(&Sends::group(conn), &writers.topic, partition, 1_000_000)?;
+        let frame = Frame { head: head.into(), batch: [].into() };
+        Ok(Role::Writer { frames: vec![frame], next: 0, due: VecDeque::new(), rest: Vec::new() })
+    };
+    let roles = (0..writers.connections).map(role).collect::<Result<_, _>>()?;
+    Ok((roles, (1, 0)))
 }
 
 fn reader_roles(readers: &Readers, now: Instant) -> Result<Vec<Role>, LoadError> {

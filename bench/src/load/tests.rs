@@ -1,13 +1,22 @@
 //! The generator against a broker that knows what it should have been sent.
 
 use super::fake::Fake;
-use super::{Goes, LoadError, Pace, Plan, Readers, Window, Writers, run};
+use super::{Goes, LoadError, Pace, Plan, Readers, Sends, Window, Writers, run};
 use crate::frames;
 use crate::stats::Stats;
 use std::time::{Duration, Instant};
 
 fn writers(partitions: i32, connections: usize, pace: Pace, batch_bytes: usize) -> Writers {
-    Writers { topic: "t".into(), partitions, connections, pace, batch_bytes, record_bytes: 100, acks: -1 }
+    Writers {
+        topic: "t".into(),
+        partitions,
+        connections,
+        pace,
+        batch_bytes,
+        record_bytes: 100,
+        acks: -1,
+        sends: Sends::Batches,
+    }
 }
 
 fn readers(topic: &str, partitions: i32, connections: usize, goes: Goes) -> Readers {
@@ -101,6 +110,18 @@ fn end_to_end_every_batch_is_delivered_once() {
     let delivered = stats.delivered.requests as usize;
     assert!(delivered > 50 && delivered <= stored, "{delivered} delivered of {stored}");
     assert!(stats.delivered.latency.at(50.0) < 100_000, "{} µs", stats.delivered.latency.at(50.0));
+}
+
+#[test]
+fn commits_keep_every_group_busy_and_count_as_requests() {
+    let fake = Fake::start();
+    let writers = Writers { sends: Sends::Commits, ..writers(1, 5, Pace::Closed { depth: 3 }, 0) };
+    let stats = drive(&fake, Some(writers), None, window(150)).unwrap();
+    let logs = fake.logs.lock().unwrap();
+    assert_eq!(logs.commits.len(), 5, "a group a connection");
+    let stored: usize = logs.commits.values().sum();
+    let counted = stats.writes.requests as usize;
+    assert!(counted > 10 && (counted..=counted + 5 * 3).contains(&stored), "{counted} counted, {stored} stored");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod append;
 mod cold;
+mod commits;
 mod drive;
 mod idle;
 mod java;
@@ -90,6 +91,7 @@ pub fn run(context: &Context, scenario: &Scenario, contender: Contender) -> Resu
     match &scenario.work {
         Work::Produce(work) => produce::produce(&job, work),
         Work::Fetch { max_bytes, consumers } => produce::fetch(&job, *max_bytes, *consumers),
+        Work::Commits { connections, depth } => commits::run(&job, *connections, *depth),
         Work::Cold => cold::run(&job),
         Work::Java => java::run(&job),
         Work::RestartLogs => restart::logs(&job),

@@ -61,6 +61,9 @@ pub(super) fn columns(work: &Work) -> Vec<(&'static str, &'static str)> {
     ];
     match work {
         Work::Produce(_) => produce.to_vec(),
+        Work::Commits { .. } => {
+            produce.iter().copied().filter(|(k, _)| !matches!(*k, "mb_per_s" | "cpu_s_per_gb")).collect()
+        }
         Work::Fetch { .. } => produce.iter().copied().filter(|(k, _)| *k != "cpu_us_per_request").collect(),
         Work::Cold => vec![
             ("mb_per_s", "read MB/s"),

@@ -43,6 +43,13 @@ pub enum Work {
         /// Consumers of the one partition.
         consumers: usize,
     },
+    /// OffsetCommit for one partition, a group a connection.
+    Commits {
+        /// Connections, and groups.
+        connections: usize,
+        /// Requests that each keeps outstanding.
+        depth: usize,
+    },
     /// Read a log larger than the memory while others produce.
     Cold,
     /// Kafka's own Java producer at a fixed rate; then end to end at the same rate.
@@ -138,7 +145,7 @@ impl Timing {
         let (start, warm) = if jvm { (6, (self.warm_jvm_s + self.warm_jvm_max_s) / 2) } else { (1, self.warm_s) };
         let fill = |bytes: u64| bytes / if jvm { 250_000_000 } else { 600_000_000 };
         let seconds = match work {
-            Work::Produce(_) | Work::Fetch { .. } => start + warm + self.seconds,
+            Work::Produce(_) | Work::Fetch { .. } | Work::Commits { .. } => start + warm + self.seconds,
             Work::Cold => start + fill(self.cold_bytes) + warm + 3 * self.seconds,
             Work::Java => start + 2 * (warm + self.seconds) + 4,
             Work::RestartLogs => start + fill(self.restart_bytes) * 3 / 2 + if jvm { 12 } else { 2 },

@@ -58,6 +58,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(memory());
     all.extend(append());
     all.push(tax());
+    all.push(commits());
     all
 }
 
@@ -228,6 +229,13 @@ fn tax() -> Scenario {
     Scenario { rival: Some(RINGLOG_NONE), ..made }
 }
 
+/// Row 14.
+fn commits() -> Scenario {
+    let title = "OffsetCommit for one partition, 64 connections, 5 in flight";
+    let work = Work::Commits { connections: 64, depth: PIPELINE };
+    quick(scenario(14, "commits", title, work, vec![goal(REQUESTS_PER_S, Bound::RatioMin(5.0))]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +245,7 @@ mod tests {
     fn every_row_has_a_goal_and_every_name_is_one() {
         let all = all();
         let rows: BTreeSet<u8> = all.iter().filter(|s| !s.goals.is_empty()).map(|s| s.row).collect();
-        assert_eq!(rows, (1..=13).collect());
+        assert_eq!(rows, (1..=14).collect());
         let names: BTreeSet<&str> = all.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
         assert!(names.iter().all(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')));
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn a_quick_run_looks_at_every_row() {
         let rows: BTreeSet<u8> = all().iter().filter(|s| s.quick).map(|s| s.row).collect();
-        assert_eq!(rows, (1..=13).collect());
+        assert_eq!(rows, (1..=14).collect());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Nothing is printed and nothing but the file is touched: notices are returned, an error stops the start.
 
 pub mod listeners;
-pub mod properties;
+pub use cli::properties;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,10 @@ use std::path::{Path, PathBuf};
 
 /// Where a broker keeps its logs when nothing is said.
 const DATA_DIR_DEFAULT: &str = "ringlog-data";
+
+/// What holds where nobody wrote a file, and is not what it is in one that leaves the key out: whoever tries a broker out
+/// has one consumer and waits for it, who runs one has many that start together.
+const WITHOUT_A_FILE: &[(&str, &str)] = &[("group.initial.rebalance.delay.ms", "0")];
 
 /// Where a setting was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +187,8 @@ impl Config {
         let mut from = Gathered::default();
         if let Some((path, bytes)) = file {
             from.add_file(path, bytes, &mut notices)?;
+        } else {
+            from.add_defaults(WITHOUT_A_FILE);
         }
         from.add_overrides(&args.overrides)?;
         from.judge(&mut notices)?;
@@ -229,6 +235,12 @@ impl Gathered {
             }
         }
         Ok(())
+    }
+
+    fn add_defaults(&mut self, defaults: &[(&str, &str)]) {
+        for (key, value) in defaults {
+            self.settings.insert((*key).to_owned(), ((*value).to_owned(), Place::Default));
+        }
     }
 
     fn add_overrides(&mut self, overrides: &[String]) -> Result<(), ConfigError> {

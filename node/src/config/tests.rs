@@ -72,6 +72,17 @@ fn nothing_said_is_loopback_and_a_folder_here() {
 }
 
 #[test]
+fn a_first_consumer_waits_for_company_only_where_a_file_was_written() {
+    const KEY: &str = "group.initial.rebalance.delay.ms";
+    let delay = |config: Config| config.statics.get(KEY).cloned();
+    assert_eq!(delay(Config::from_parts(&args(&[]), None).expect("defaults")).as_deref(), Some("0"));
+    assert_eq!(delay(file("num.partitions=1").expect("a start")), None, "Kafka's default, 3 s");
+    assert_eq!(delay(file(&format!("{KEY}=7")).expect("a start")).as_deref(), Some("7"));
+    let chosen = Config::from_parts(&args(&[&format!("{KEY}=9")]), None).expect("a start");
+    assert_eq!(delay(chosen).as_deref(), Some("9"), "what was asked for counts");
+}
+
+#[test]
 fn flags_then_overrides_then_the_file() {
     let file = (Path::new("f"), b"num.partitions=2\nlog.dirs=/a,/b\nlisteners=PLAINTEXT://:1\nnode.id=7".as_slice());
     let start = StartArgs {

@@ -6,10 +6,12 @@ mod admin;
 mod client;
 pub mod counts;
 pub mod faulty;
+pub mod groups;
 pub mod memory;
 pub mod witness;
 
 pub use client::Client;
+pub use groups::Join;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;

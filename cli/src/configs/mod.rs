@@ -1,0 +1,3 @@
+//! Settings of topics, brokers, loggers, client metrics and groups.
+
+pub mod names;

@@ -1,0 +1,1 @@
+//! Consumer groups: `ringlog groups`, `kafka-consumer-groups`.

@@ -1,0 +1,47 @@
+//! Where commands write: standard output for what was asked, standard error for everything about it. Tests put buffers there.
+
+use crate::failure::Outcome;
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+/// The two outputs of a command.
+pub struct Io<'a> {
+    /// What was asked for.
+    pub out: &'a mut dyn Write,
+    /// Notices, progress, errors.
+    pub err: &'a mut dyn Write,
+    /// Whether a person watches standard error as it comes.
+    pub watched: bool,
+}
+
+impl fmt::Debug for Io<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("watched", &self.watched).finish_non_exhaustive()
+    }
+}
+
+impl Io<'_> {
+    /// Says something that the user should know and that is no error.
+    pub fn notice(&mut self, text: impl fmt::Display) {
+        // Who closes standard error does not want to know.
+        let _ = writeln!(self.err, "notice: {text}");
+    }
+}
+
+/// Runs a command on the process's own outputs and reports its failure.
+pub fn on_process(run: impl FnOnce(&mut Io<'_>) -> Outcome) -> std::process::ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut err = io::stderr();
+    let watched = err.is_terminal();
+    let outcome = run(&mut Io { out: &mut out, err: &mut err, watched });
+    // What was printed before a failure stays printed, and comes before its words.
+    let outcome = outcome.and(out.flush().map_err(Into::into));
+    match outcome {
+        Ok(()) => crate::exit::Exit::Done.into(),
+        Err(failure) => {
+            let _ = out.flush();
+            let _ = failure.report(&mut err);
+            failure.exit.into()
+        }
+    }
+}

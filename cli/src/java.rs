@@ -1,0 +1,55 @@
+//! The order in which Java's `HashMap` gives its entries back, which is the order of lines in what several of Kafka's tools
+//! print. It follows from the hash code of the keys and the size of the table, both of which Java specifies.
+
+/// `String.hashCode`: over the UTF-16 units, 31 times the sum so far plus the unit.
+pub fn string_hash(text: &str) -> i32 {
+    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
+}
+
+/// The hash code of Kafka's `TopicPartition`.
+pub fn topic_partition_hash(topic: &str, partition: i32) -> i32 {
+    31i32.wrapping_add(partition).wrapping_mul(31).wrapping_add(string_hash(topic))
+}
+
+/// Sorts items as a `HashMap` would give them back after they were put in this order. `capacity` is what the map was made
+/// with: 16 if nothing was said.
+pub fn hash_order<T>(items: &mut [T], capacity: usize, hash: impl Fn(&T) -> i32) {
+    let mut size = capacity.max(1).next_power_of_two();
+    // It grows once it holds more than three quarters.
+    while items.len() * 4 > size * 3 {
+        size *= 2;
+    }
+    let bucket = |hash: i32| {
+        let hash = hash.cast_unsigned();
+        (hash ^ (hash >> 16)) as usize & (size - 1)
+    };
+    // Stable: what shares a bucket stays in the order it was put.
+    items.sort_by_key(|item| bucket(hash(item)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hash_codes_that_java_gives() {
+        for (text, expect) in [("", 0), ("a", 97), ("retention.ms", -1_339_220_362), ("ä😀", 1_992_007)] {
+            assert_eq!(string_hash(text), expect, "{text}");
+        }
+        assert_eq!(topic_partition_hash("a", 2), 33 * 31 + 97);
+    }
+
+    /// What Java 17 prints for maps that these keys were put into in this order.
+    #[test]
+    fn the_order_of_maps() {
+        let mut keys = ["brokers", "error", "logDir", "partitions", "version"];
+        hash_order(&mut keys, 16, |key| string_hash(key));
+        assert_eq!(keys, ["partitions", "brokers", "error", "version", "logDir"]);
+        let mut keys: Vec<String> = (0..30).map(|n| format!("topic-{}", n * 7)).collect();
+        hash_order(&mut keys, 16, |key| string_hash(key));
+        let begins =
+            ["topic-7", "topic-126", "topic-203", "topic-147", "topic-91", "topic-168", "topic-70", "topic-189"];
+        assert_eq!(keys[..8], begins);
+        assert_eq!(keys[28..], ["topic-35", "topic-14"]);
+    }
+}

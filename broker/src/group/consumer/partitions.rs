@@ -25,9 +25,3 @@ pub(crate) fn iter(partitions: &Partitions) -> impl Iterator<Item = (Uuid, i32)>
 pub(crate) fn is_subset(part: &Partitions, whole: &Partitions) -> bool {
     iter(part).all(|(topic, partition)| contains(whole, topic, partition))
 }
-
-/// Number of partitions.
-#[cfg(test)]
-pub(crate) fn count(partitions: &Partitions) -> usize {
-    partitions.values().map(BTreeSet::len).sum()
-}

@@ -37,8 +37,7 @@ impl Beat {
 
     /// Of a member that joins and reads `t`.
     pub(super) fn join(member: &str) -> Self {
-        let beat = Beat::at(member, 0).names(&["t"]).owns(&Partitions::new());
-        Beat(ConsumerHeartbeat { rebalance_timeout_ms: REBALANCE_MS, ..beat.0 })
+        Beat::at(member, 0).names(&["t"]).owns(&Partitions::new()).rebalance_ms(REBALANCE_MS)
     }
 
     pub(super) fn names(self, names: &[&str]) -> Self {
@@ -51,6 +50,10 @@ impl Beat {
 
     pub(super) fn owns(self, owned: &Partitions) -> Self {
         Beat(ConsumerHeartbeat { owned: Some(owned.clone()), ..self.0 })
+    }
+
+    pub(super) fn rebalance_ms(self, ms: i32) -> Self {
+        Beat(ConsumerHeartbeat { rebalance_timeout_ms: ms, ..self.0 })
     }
 
     pub(super) fn instance(self, instance: &str) -> Self {
@@ -70,19 +73,31 @@ pub(super) struct Client {
     pub(super) owned: Partitions,
     pub(super) instance: Option<&'static str>,
     pub(super) names: &'static [&'static str],
+    /// It missed an answer: as real ones do, it tells everything next time, so that it is told everything.
+    pub(super) missed: bool,
+    pub(super) rebalance_ms: i32,
 }
 
 impl Client {
     pub(super) fn new(id: &str) -> Self {
-        Client { id: id.to_owned(), epoch: 0, owned: Partitions::new(), instance: None, names: &["t"] }
+        Client {
+            id: id.to_owned(),
+            epoch: 0,
+            owned: Partitions::new(),
+            instance: None,
+            names: &["t"],
+            missed: false,
+            rebalance_ms: REBALANCE_MS,
+        }
     }
 
     /// Its next heartbeat: everything when it joins, what it owns afterwards.
     pub(super) fn beat(&self) -> Beat {
         let beat = match self.epoch {
-            0 => Beat::join(&self.id).names(self.names),
+            0 => Beat::join(&self.id).names(self.names).rebalance_ms(self.rebalance_ms),
             epoch => Beat::at(&self.id, epoch).owns(&self.owned),
         };
+        let beat = if self.missed { beat.names(self.names).rebalance_ms(self.rebalance_ms) } else { beat };
         match self.instance {
             Some(instance) => beat.instance(instance),
             None => beat,
@@ -92,7 +107,7 @@ impl Client {
     /// Takes an answer in: it stops using what it has not, and begins to use what is new. Whether anything was.
     pub(super) fn hear(&mut self, reply: &HeartbeatReply) -> bool {
         let before = (self.epoch, self.owned.clone());
-        self.epoch = reply.epoch;
+        (self.epoch, self.missed) = (reply.epoch, false);
         if let Some(assignment) = &reply.assignment {
             self.owned = assignment.clone();
         }

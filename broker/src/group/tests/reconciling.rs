@@ -47,6 +47,8 @@ impl Model {
 
     fn come(&mut self) {
         let mut client = Client::new(&format!("m{}", self.next));
+        // Who is fenced because it gave nothing up in time goes on until it hears of it: that is not what this is about.
+        client.rebalance_ms = 10 * REBALANCE_MS;
         client.names = ALL_TOPICS[self.dice.below(3) as usize];
         self.next += 1;
         self.clients.push((client, self.scene.now.mono_ms, None));
@@ -67,7 +69,9 @@ impl Model {
         self.scene.waiting.clear();
         self.scene.restart();
         self.scene.disk = Disk::Fine;
-        self.clients.iter_mut().for_each(|(_, _, ticket)| *ticket = None);
+        for (client, _, ticket) in &mut self.clients {
+            client.missed |= ticket.take().is_some();
+        }
     }
 
     fn grow(&mut self) {
@@ -103,7 +107,7 @@ impl Model {
                     client.id = format!("{}+", client.id);
                     *heard = sent;
                 }
-                Err(ErrorCode::NotCoordinator) => {}
+                Err(ErrorCode::NotCoordinator) => client.missed = true,
                 Err(other) => panic!("{} was told {other:?}", client.id),
             }
         }

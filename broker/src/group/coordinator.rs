@@ -149,11 +149,9 @@ impl Coordinator {
                 self.fx.reply(ticket, Reply::Commit(commit::committed(reply, result)));
             }
             Then::Consumer { held } => {
-                if let (Err(error), Some(group)) = (result, self.groups.get_mut(&id)) {
-                    tracing::warn!(group = %id, ?error, "a change of a consumer group was not stored");
-                    if let Some(state) = group.consumer.as_mut().filter(|_| group.incarnation == incarnation) {
-                        state.unsaved = true;
-                    }
+                let group = self.groups.get_mut(&id).filter(|group| group.incarnation == incarnation);
+                if let Some(state) = group.and_then(|group| group.consumer.as_mut()) {
+                    state.on_stored(&id, token, result);
                 }
                 held.into_iter().for_each(|held| held.settle(&mut self.fx, result));
             }

@@ -180,8 +180,9 @@ impl Effects {
     }
 
     /// What a group has of its own, over what the broker says.
-    pub(crate) fn group_config(&self, _group: &GroupId) -> GroupConfig {
-        self.settings.consumer.group_config(|_| None)
+    pub(crate) fn group_config(&self, group: &GroupId) -> GroupConfig {
+        let own = self.image.group_configs(group.as_str());
+        self.settings.consumer.group_config(|key| own?.get(key)?.trim().parse().ok())
     }
 
     /// Takes an append that failed at once.

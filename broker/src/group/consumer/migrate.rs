@@ -79,7 +79,6 @@ impl Coordinator {
         let fx = &mut self.fx;
         if entry.origin != Origin::Own {
             if entry.origin == Origin::Classic {
-                marks::reached!("broker: a classic group with members took up the new protocol");
                 tracing::info!(group = %id, members = group.members.len(), "the group changes to the consumer protocol");
             }
             group.end_classic(fx);
@@ -196,7 +195,6 @@ impl Group {
     /// Becomes a classic group with the members that there are, and returns what that takes in records.
     fn downgrade(&mut self, fx: &mut Effects) -> Vec<Record> {
         let Some(state) = self.consumer.take() else { return Vec::new() };
-        marks::reached!("broker: a group with members went back to the classic protocol");
         tracing::info!(group = %self.id, members = state.members.len(), "the group changes to the classic protocol");
         let mut records = records::group_tombstones(&self.id, &state);
         fx.timers.cancel(Timer::Assign(self.id.clone()));

@@ -109,6 +109,7 @@ impl ConsumerGroup {
         for text in self.members.values().filter_map(|member| member.facts.pattern()) {
             self.patterns.entry(text.clone()).or_default();
         }
+        self.gone.clear();
         self.assignment_epoch = self.assignment_epoch.min(self.epoch);
         // Topics may have changed while nobody looked: the first heartbeat does.
         self.topics_seen = u64::MAX;

@@ -89,9 +89,10 @@ impl From<&BrokerSettings> for ConsumerSettings {
     fn from(settings: &BrokerSettings) -> Self {
         let ms =
             |key: &str, default: u64| settings.statics.get(key).and_then(|v| v.trim().parse().ok()).unwrap_or(default);
-        let assignors = settings.statics.get("group.consumer.assignors").map(|list| {
-            list.split(',').filter_map(|name| Assignor::named(short_name(name.trim()))).collect::<Vec<_>>()
-        });
+        let assignors = settings
+            .statics
+            .get("group.consumer.assignors")
+            .map(|list| list.split(',').filter_map(|name| Assignor::named(name.trim())).collect::<Vec<_>>());
         let policy = settings.statics.get("group.consumer.migration.policy");
         ConsumerSettings {
             group: GroupConfig {
@@ -116,14 +117,5 @@ impl From<&BrokerSettings> for ConsumerSettings {
             migration: MigrationPolicy::named(policy.map_or("bidirectional", String::as_str)),
             regex_refresh_interval_ms: ms("group.consumer.regex.refresh.interval.ms", 600_000),
         }
-    }
-}
-
-/// Kafka also takes the names of its two classes.
-fn short_name(name: &str) -> &str {
-    match name {
-        "org.apache.kafka.coordinator.group.assignor.UniformAssignor" => "uniform",
-        "org.apache.kafka.coordinator.group.assignor.RangeAssignor" => "range",
-        other => other,
     }
 }

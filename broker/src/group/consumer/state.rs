@@ -8,7 +8,7 @@ use crate::group::effects::Effects;
 use crate::group::ids::{AppendToken, GroupId, InstanceId, MemberId};
 use crate::group::records::Record;
 use protocol::{ErrorCode, Uuid};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Who holds a partition.
@@ -49,6 +49,8 @@ pub(crate) struct ConsumerGroup {
     pub(crate) matched_ms: u64,
     /// A record was refused: everything is to be written again.
     pub(crate) unsaved: bool,
+    /// Members that are gone and whose tombstones are not known to be durable.
+    pub(crate) gone: BTreeSet<MemberId>,
     /// The last append that was asked for.
     pub(crate) last_append: Option<AppendToken>,
 }
@@ -143,6 +145,7 @@ impl ConsumerGroup {
     pub(crate) fn take(&mut self, id: &MemberId) -> Option<ConsumerMember> {
         self.forget_facts(id);
         let member = self.members.remove(id)?;
+        self.gone.insert(id.clone());
         self.targets.remove(id);
         for at in member.held() {
             self.owners.remove(&at);

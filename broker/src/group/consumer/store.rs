@@ -7,7 +7,7 @@
 use super::records;
 use super::state::{ConsumerGroup, Turn};
 use crate::group::effects::{Effects, Reply, Then, append_error};
-use crate::group::ids::Ticket;
+use crate::group::ids::{AppendToken, GroupId, Ticket};
 use crate::group::join::JoinReply;
 use crate::group::records::Record;
 use crate::group::state::Group;
@@ -44,6 +44,20 @@ fn failed(reply: Reply, error: ErrorCode) -> Reply {
     }
 }
 
+impl ConsumerGroup {
+    /// Records are durable, or were refused.
+    pub(crate) fn on_stored(&mut self, group: &GroupId, token: AppendToken, result: Result<(), ErrorCode>) {
+        match result {
+            Err(error) => {
+                tracing::warn!(%group, ?error, "a change of a consumer group was not stored");
+                self.unsaved = true;
+            }
+            Ok(()) if self.last_append == Some(token) && !self.unsaved => self.gone.clear(),
+            Ok(()) => {}
+        }
+    }
+}
+
 impl Group {
     /// Does one step of a consumer group, and writes down what it says.
     pub(super) fn step<T>(
@@ -64,8 +78,10 @@ impl Group {
         let Some(state) = self.consumer.as_mut() else { return self.append_last(fx, records, held) };
         if state.unsaved {
             state.unsaved = false;
-            // Tombstones stay in front: a member that is gone is in no snapshot.
+            // A member that is gone is in no snapshot, and would be there again after a restart.
             records.retain(|record| record.value.is_none());
+            let gone = state.gone.iter().filter(|id| !state.members.contains_key(*id));
+            records.extend(gone.flat_map(|id| records::member_tombstones(&self.id, id)));
             records.extend(records::snapshot(&self.id, state));
         }
         let last = state.last_append;

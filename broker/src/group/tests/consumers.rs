@@ -571,3 +571,19 @@ fn a_groups_own_configuration_counts_within_bounds() {
         GroupConfig { session_timeout_ms: 50_000, heartbeat_interval_ms: 5_000, assignment_interval_ms: 1_000 };
     assert_eq!(own, expect);
 }
+
+#[test]
+fn who_left_while_the_disk_refused_is_gone_after_a_restart_too() {
+    let mut s = Scene::with_topics(&[("t", 2)]);
+    let mut clients = [Client::new("a"), Client::new("b")];
+    s.settle(&mut clients);
+    s.disk(Disk::Failing(ErrorCode::KafkaStorageError));
+    assert_eq!(s.ask(Beat::at("b", -1)), Err(ErrorCode::NotCoordinator));
+    s.disk(Disk::Fine);
+    s.settle(&mut clients[..1]);
+    assert_eq!(clients[0].count(), 2);
+    s.restart();
+    assert_eq!(s.ask(Beat::at("b", clients[1].epoch)), Err(ErrorCode::UnknownMemberId));
+    s.settle(&mut clients[..1]);
+    assert_eq!(clients[0].count(), 2);
+}

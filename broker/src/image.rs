@@ -161,6 +161,11 @@ impl MetadataImage {
         self.topics.get(self.ids.get(&id)?)
     }
 
+    /// Whether topics and their partitions are those of the other image.
+    pub fn has_same_topics(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.topics, &other.topics)
+    }
+
     /// All topics, by name.
     pub fn topics(&self) -> impl DoubleEndedIterator<Item = &Arc<TopicImage>> {
         self.topics.values()

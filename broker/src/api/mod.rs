@@ -28,6 +28,8 @@ pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
 pub mod k64_unregister_broker;
 pub mod k74_list_config_resources;
+pub mod k68_consumer_group_heartbeat;
+pub mod k69_consumer_group_describe;
 pub mod k75_describe_topic_partitions;
 
 pub(crate) mod alteration;
@@ -67,5 +69,7 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::DescribeCluster,
     ApiKey::UnregisterBroker,
     ApiKey::ListConfigResources,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::DescribeTopicPartitions,
 ];

@@ -22,7 +22,6 @@ if ! current kafka "$here/pom.xml"; then
   mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$cache/kafka/libs"
   stamp kafka "$here/pom.xml"
 fi
-<<<<<<< ours
 if ! current legacy-java "$here/legacy/pom.xml"; then
   need mvn "Apache Maven fetches old Java clients"; need javac "compiles a program against each of them"
   rm -rf "$cache/legacy/java"
@@ -52,7 +51,6 @@ if ! current ecosystem "$here/pom-ecosystem.xml"; then
   mvn -q -B -f "$here/pom-ecosystem.xml" dependency:copy-dependencies -DexcludeTransitive=true \
     -DoutputDirectory="$cache/ecosystem/libs"
   stamp ecosystem "$here/pom-ecosystem.xml"
->>>>>>> theirs
 fi
 if ! current python "$here/requirements.txt"; then
   need python3 "runs the suite"

@@ -3,15 +3,24 @@
 use crate::applet::Applet;
 use crate::failure::Outcome;
 use crate::io::{self, Io};
-use crate::topics;
+use crate::{configs, log_dirs, offsets, records, topics};
 use clap::Subcommand;
 use std::process::ExitCode;
 
 /// Everything that talks to a running cluster.
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the process lives")]
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// List, describe, create, alter and delete topics.
     Topics(topics::TopicsArgs),
+    /// Show and change settings of topics, brokers, loggers, client metrics and groups.
+    Configs(configs::ConfigsArgs),
+    /// Print first and last offsets of partitions.
+    Offsets(offsets::OffsetsArgs),
+    /// Delete records from the front of partitions.
+    DeleteRecords(records::DeleteRecordsArgs),
+    /// Print what each folder of each broker holds.
+    LogDirs(log_dirs::LogDirsArgs),
     /// The tools with Kafka's names.
     #[command(flatten)]
     Kafka(Applet),
@@ -22,6 +31,10 @@ impl Command {
     pub fn run(self, io: &mut Io<'_>) -> Outcome {
         match self {
             Command::Topics(args) => topics::run(&args, io),
+            Command::Configs(args) => configs::run(&args, io),
+            Command::Offsets(args) => offsets::run(&args, io),
+            Command::DeleteRecords(args) => records::run(&args, io),
+            Command::LogDirs(args) => log_dirs::run(&args, io),
             Command::Kafka(applet) => applet.run(io),
         }
     }

@@ -61,6 +61,11 @@ pub fn names() -> Vec<String> {
     Called::command().get_subcommands().map(|tool| tool.get_name().to_owned()).collect()
 }
 
+/// The options of a tool, under its own name.
+pub fn definition(name: &str) -> Option<clap::Command> {
+    Called::command().find_subcommand(name).cloned()
+}
+
 /// The tool that a program of this name is, whatever folder it lies in, with or without `.sh`.
 pub fn named(program: &OsStr) -> Option<String> {
     let name = Path::new(program).file_name()?.to_str()?;

@@ -130,7 +130,8 @@ impl Resource {
 
     /// Whether the resource exists, as far as the kind knows existence.
     pub(super) fn exists(&self, client: &mut Client) -> Result<bool, Error> {
-        if self.name.is_empty() {
+        // Where nobody can say which groups have settings, any may.
+        if self.name.is_empty() || (self.kind == Kind::Groups && !lists_all_kinds(client)?) {
             return Ok(true);
         }
         Ok(list(client, self.kind)?.contains(&self.name))
@@ -258,6 +259,11 @@ fn with_settings(client: &mut Client, kind: Kind) -> Result<Vec<String>, Error> 
     Ok(of_kind.map(|row| row.resource_name.to_string()).collect())
 }
 
+/// Whether the broker lists resources of any kind, not only client metrics.
+fn lists_all_kinds(client: &mut Client) -> Result<bool, Error> {
+    Ok(client.home()?.version_for::<ListConfigResourcesRequest>().is_ok_and(|version| version >= 1))
+}
+
 /// Groups that exist, and those that have settings without existing.
 fn groups(client: &mut Client) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
@@ -267,7 +273,7 @@ fn groups(client: &mut Client) -> Result<Vec<String>, Error> {
         Error::check(response.error_code, None, || format!("the groups of broker {}", broker.id))?;
         names.extend(response.groups.iter().map(|group| group.group_id.to_string()));
     }
-    if client.home()?.version_for::<ListConfigResourcesRequest>().is_ok_and(|version| version >= 1) {
+    if lists_all_kinds(client)? {
         names.extend(with_settings(client, Kind::Groups)?);
     }
     let mut seen = std::collections::BTreeSet::new();

@@ -32,8 +32,8 @@ pub fn run(args: &DeleteRecordsArgs, io: &mut Io<'_>) -> Outcome {
     let mut client = args.cluster.connect(io)?;
     let plan = plan::read(path).map_err(|error| Failure::failed(format!("--offset-json-file: {error}")))?;
     writeln!(io.out, "Executing records delete operation")?;
-    let mut done = purge::purge(&mut client, &plan)?;
-    java::hash_order(&mut done, 16, |row| java::topic_partition_hash(&row.topic, row.partition));
+    // Kafka's tool prints them in an order of chance, anew each time; here it is the file's.
+    let done = purge::purge(&mut client, &plan)?;
     writeln!(io.out, "Records delete operation completed:")?;
     let mut failures = Vec::new();
     for row in done {

@@ -22,7 +22,7 @@ use crate::store::{LogId, Store};
 use protocol::ErrorCode;
 use protocol::batch::BatchView;
 use protocol::large_produce::TopicRef;
-use protocol::messages::keys::{ApiKey, supported};
+use protocol::messages::keys::ApiKey;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -236,13 +236,14 @@ impl<S: Store> Broker<S> {
         }
     }
 
-    /// The one table of what is served. ApiVersions answers any version; everything else only what is advertised.
+    /// The one table of what is served. ApiVersions answers any version; everything else what Kafka 4.3.1 serves,
+    /// and what it removed where `legacy.clients` says so.
     fn dispatch(&mut self, request: &Request<S::Chunk>) -> Result<(), Refusal> {
         let (key, version) = (request.header.key, request.header.version);
         if !api::SERVED.contains(&key) {
             return Err(Refusal::Key { key: key as i16 });
         }
-        if key != ApiKey::ApiVersions && !supported(key).is_some_and(|range| range.contains(version)) {
+        if key != ApiKey::ApiVersions && !self.settings.legacy_clients.serves(key, version) {
             return Err(Refusal::Version { key, version });
         }
         match key {
@@ -268,6 +269,8 @@ impl<S: Store> Broker<S> {
             ApiKey::DeleteTopics => api::k20_delete_topics::handle(self, request),
             ApiKey::InitProducerId => api::k22_init_producer_id::handle(self, request),
             ApiKey::DescribeConfigs => api::k32_describe_configs::handle(self, request),
+            ApiKey::AlterConfigs => api::k33_alter_configs::handle(self, request),
+            ApiKey::IncrementalAlterConfigs => api::k44_incremental_alter_configs::handle(self, request),
             ApiKey::CreatePartitions => api::k37_create_partitions::handle(self, request),
             ApiKey::DescribeCluster => api::k60_describe_cluster::handle(self, request),
             ApiKey::DescribeTopicPartitions => api::k75_describe_topic_partitions::handle(self, request),

@@ -72,6 +72,10 @@ pub struct MetadataImage {
     ids: Arc<HashMap<Uuid, Arc<str>>>,
     broker_configs: Arc<Values>,
     default_configs: Arc<Values>,
+    /// By name of the group. None without a value.
+    group_configs: Arc<BTreeMap<String, Values>>,
+    /// By name of the subscription. None without a value.
+    client_metrics: Arc<BTreeMap<String, Values>>,
     next_producer_id: i64,
 }
 
@@ -121,6 +125,8 @@ impl MetadataImage {
             ids: Arc::default(),
             broker_configs: Arc::default(),
             default_configs: Arc::default(),
+            group_configs: Arc::default(),
+            client_metrics: Arc::default(),
             next_producer_id: 0,
         }
     }
@@ -173,6 +179,26 @@ impl MetadataImage {
     /// The layers of broker configuration.
     pub fn layers(&self) -> Layers<'_> {
         Layers { broker: &self.broker_configs, cluster: &self.default_configs, statics: &self.settings.statics }
+    }
+
+    /// What was set for a group, by key.
+    pub fn group_configs(&self, group: &str) -> Option<&Values> {
+        self.group_configs.get(group)
+    }
+
+    /// All groups for which something was set, by name.
+    pub fn configured_groups(&self) -> impl Iterator<Item = &str> {
+        self.group_configs.keys().map(String::as_str)
+    }
+
+    /// What was set for a subscription to metrics of clients, by key.
+    pub fn client_metrics(&self, name: &str) -> Option<&Values> {
+        self.client_metrics.get(name)
+    }
+
+    /// All subscriptions to metrics of clients, by name.
+    pub fn client_metrics_names(&self) -> impl Iterator<Item = &str> {
+        self.client_metrics.keys().map(String::as_str)
     }
 
     /// The first producer id that no block was handed out for.
@@ -247,6 +273,12 @@ impl MetadataImage {
             }));
             records.extend(configs(Resource::Topic(topic.id), &topic.overrides));
         }
+        for (name, values) in &*self.group_configs {
+            records.extend(configs(Resource::Group(name.clone()), values));
+        }
+        for (name, values) in &*self.client_metrics {
+            records.extend(configs(Resource::ClientMetrics(name.clone()), values));
+        }
         records.push(Record::ProducerIds { next: self.next_producer_id });
         records
     }
@@ -314,6 +346,8 @@ impl MetadataImage {
                 set(Arc::make_mut(&mut self.default_configs), key, value);
                 self.resolve_all();
             }
+            Resource::Group(name) => set_named(Arc::make_mut(&mut self.group_configs), name, key, value),
+            Resource::ClientMetrics(name) => set_named(Arc::make_mut(&mut self.client_metrics), name, key, value),
         }
         Ok(())
     }
@@ -336,6 +370,15 @@ fn set(values: &mut Values, key: &str, value: Option<&str>) {
         Some(value) => values.insert(key.to_owned(), value.to_owned()),
         None => values.remove(key),
     };
+}
+
+/// A resource whose last value is gone is gone.
+fn set_named(resources: &mut BTreeMap<String, Values>, name: &str, key: &str, value: Option<&str>) {
+    let values = resources.entry(name.to_owned()).or_default();
+    set(values, key, value);
+    if values.is_empty() {
+        resources.remove(name);
+    }
 }
 
 /// What happened to one partition between two images.
@@ -511,6 +554,8 @@ mod tests {
             config(Resource::Topic(ID), "cleanup.policy", Some("compact")),
             config(Resource::Broker(1), "log.retention.ms", Some("1")),
             config(Resource::DefaultBroker, "message.max.bytes", Some("2")),
+            config(Resource::Group("g".to_owned()), "consumer.session.timeout.ms", Some("3")),
+            config(Resource::ClientMetrics("m".to_owned()), "interval.ms", Some("4")),
             Record::ProducerIds { next: 3000 },
         ]);
         let again = MetadataImage::new(Arc::clone(there.settings())).with(&there.records(), there.version());

@@ -20,6 +20,7 @@ mod disk;
 pub mod front;
 pub mod group;
 pub mod image;
+pub mod legacy;
 pub mod partition;
 pub mod replay;
 pub mod request;

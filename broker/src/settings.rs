@@ -4,6 +4,7 @@
 
 use crate::config::Values;
 use crate::config::value::boolean;
+use crate::legacy::LegacyClients;
 use std::net::{IpAddr, SocketAddr};
 
 /// One listener that clients can reach.
@@ -77,6 +78,10 @@ pub struct BrokerSettings {
     pub core_connection_moves: bool,
     /// `core.connection.moves.bytes`: traffic over which that is measured.
     pub core_connection_moves_bytes: u64,
+    /// `legacy.clients`: whether clients are served that Kafka 4.0 turned away.
+    pub legacy_clients: LegacyClients,
+    /// Memory of a shard for converting their message sets, in bytes; the `node` crate knows how much there is.
+    pub legacy_bytes_max: usize,
 }
 
 impl BrokerSettings {
@@ -111,6 +116,11 @@ impl BrokerSettings {
             request_timeout_ms: at.number("request.timeout.ms", 30_000),
             core_connection_moves: at.flag("core.connection.moves", false),
             core_connection_moves_bytes: at.number("core.connection.moves.bytes", 4 << 20),
+            legacy_clients: statics
+                .get("legacy.clients")
+                .and_then(|word| LegacyClients::from_word(word.trim()))
+                .unwrap_or_default(),
+            legacy_bytes_max: 32 << 20,
             listeners,
             core_ports: Vec::new(),
             statics,

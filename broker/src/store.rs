@@ -218,6 +218,12 @@ pub trait Store {
     fn max_timestamp(&self, log: LogId) -> Option<(i64, i64)>;
     /// Bytes on disk of the log.
     fn size_bytes(&self, log: LogId) -> u64;
+    /// Base offset and largest timestamp, in milliseconds, of each segment, oldest first.
+    fn segments(&self, log: LogId) -> Vec<(i64, i64)>;
+    /// A batch or message set that was rebuilt for an old client, as a chunk; it counts until nobody holds it any more.
+    fn hold_rebuilt(&mut self, bytes: Vec<u8>) -> Self::Chunk;
+    /// What was rebuilt and somebody still holds, in bytes.
+    fn rebuilt_bytes(&self) -> usize;
     /// Keeps the owner's opaque state as of offset `upto`; recovery hands the newest usable one back.
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>);
 }

@@ -115,6 +115,7 @@ fn commit_request(group: &str, topic: (&str, Uuid), partition: i32, offset: i64)
                 committed_offset: offset,
                 committed_leader_epoch: 0,
                 committed_metadata: Some("m".into()),
+                ..Default::default()
             }],
         }],
         ..OffsetCommitRequest::default()

@@ -107,7 +107,8 @@ fn offsets_tell_the_epoch_of_the_record() {
         world.new_epoch(id, 0, 4);
         produce(&mut world, conn, &[("t", 0, &records(NOW_MS + 100, &["c"]))]);
         let mut epoch_of = |timestamp, current_leader_epoch| {
-            let partition = ListOffsetsPartition { partition_index: 0, current_leader_epoch, timestamp };
+            let partition =
+                ListOffsetsPartition { partition_index: 0, current_leader_epoch, timestamp, ..Default::default() };
             let topics = vec![ListOffsetsTopic { name: "t".into(), partitions: vec![partition] }];
             let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
             let frame = Call::new(ApiKey::ListOffsets, 7).frame(|writer, version| request.encode(writer, version));

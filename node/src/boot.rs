@@ -130,6 +130,7 @@ fn orders(
     if config.core_endpoints {
         broker.core_ports = sockets.iter().map(Bound::ports).collect();
     }
+    broker.legacy_bytes_max = budget.legacy_bytes;
     broker.cluster_id = Some(identity.cluster_id.clone());
     broker.incarnation = random_u64().map_err(system("read /dev/urandom"))?;
     Ok(Orders {

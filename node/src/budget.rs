@@ -23,6 +23,9 @@ pub struct ShardBudget {
     pub tail_bytes: usize,
     /// Appended and not yet written, in bytes.
     pub unwritten_bytes: usize,
+    /// Rebuilt for clients before 0.11 and held by anybody, in bytes. On top of the share: hardly anybody has such clients, and
+    /// what is not used costs nothing.
+    pub legacy_bytes: usize,
 }
 
 impl ShardBudget {
@@ -34,6 +37,7 @@ impl ShardBudget {
             cold_bytes: whole / 8,
             tail_bytes: whole / 4,
             unwritten_bytes: whole / 4,
+            legacy_bytes: whole / 4,
         }
     }
 

@@ -7,7 +7,7 @@ use broker::store::{
     StoreEvent, StoreRead,
 };
 use engine::log::{self, AppendError, LeasedAppend, LogConfig, LogEvent, LogLimits, LogName, LogSet};
-use engine::mem::{Lease, Slice};
+use engine::mem::{Buf, Gauge, Lease, Slice};
 use engine::shard::Io;
 use std::ops::{Deref, Range};
 use std::path::PathBuf;
@@ -85,6 +85,8 @@ pub struct EngineStore {
     metadata_dir: PathBuf,
     /// Bytes of record sets that were appended as they came, ever.
     produced_bytes: u64,
+    /// What was rebuilt for old clients and somebody still holds.
+    rebuilt: Gauge,
 }
 
 impl EngineStore {
@@ -92,7 +94,7 @@ impl EngineStore {
     pub fn new(logs: LogSet, dirs: &[PathBuf], metadata_dir: PathBuf) -> EngineStore {
         assert!(!dirs.is_empty(), "a broker has a data folder");
         let dirs = dirs.iter().map(|dir| (dir.clone(), 0)).collect();
-        EngineStore { logs, dirs, metadata_dir, produced_bytes: 0 }
+        EngineStore { logs, dirs, metadata_dir, produced_bytes: 0, rebuilt: Gauge::default() }
     }
 
     /// Bytes of clients' record sets that were appended as they came, ever.
@@ -217,6 +219,20 @@ impl Store for EngineStore {
 
     fn size_bytes(&self, log: LogId) -> u64 {
         self.logs.size_bytes(engine_id(log))
+    }
+
+    fn segments(&self, log: LogId) -> Vec<(i64, i64)> {
+        self.logs.segment_times(engine_id(log))
+    }
+
+    fn hold_rebuilt(&mut self, bytes: Vec<u8>) -> Mem {
+        let mut buf = Buf::counted(bytes.len(), &self.rebuilt);
+        buf.extend_from_slice(&bytes);
+        Mem::Slice(buf.freeze())
+    }
+
+    fn rebuilt_bytes(&self) -> usize {
+        self.rebuilt.bytes()
     }
 
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {

@@ -2,8 +2,7 @@
 //! look exactly like that is left to the ordinary decoder; errors are its to report.
 
 use crate::header::RequestHeader;
-use crate::messages::keys::ApiKey;
-use crate::messages::produce::ProduceRequest;
+use crate::messages::keys::{ApiKey, supported};
 use crate::reader::Reader;
 use crate::types::Str;
 use crate::uuid::Uuid;
@@ -53,7 +52,8 @@ impl<'a> LargeProduce<'a> {
         let mut reader = Reader::new(front);
         let header = RequestHeader::decode(&mut reader).ok()?;
         let version = header.api_version;
-        if header.api_key != ApiKey::Produce as i16 || !ProduceRequest::VERSIONS.contains(version) {
+        // Older versions carry message sets, which are converted and never taken over where they lie.
+        if header.api_key != ApiKey::Produce as i16 || !supported(ApiKey::Produce)?.contains(version) {
             return None;
         }
         let is_flexible = version >= FLEXIBLE_FROM;
@@ -106,7 +106,7 @@ fn length(reader: &mut Reader<'_>, is_flexible: bool) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::produce::{PartitionProduceData, TopicProduceData};
+    use crate::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
     use crate::types::Records;
     use crate::writer::Writer;
 
@@ -143,6 +143,15 @@ mod tests {
             assert!(frame[seen.records.clone()] == [9; 40_000], "version {version}");
             let emptied = seen.without_records(&frame[..seen.records.start], &frame[seen.records.end..]);
             assert_eq!(emptied, request(version, 1, 1, false, &[]), "version {version}");
+        }
+    }
+
+    /// Versions that carry message sets are for the ordinary way; theirs are not batches that a log could take over.
+    #[test]
+    fn versions_before_record_batches_are_left_alone() {
+        for version in 0..3 {
+            let frame = request(version, 1, 1, false, &[9; 40_000]);
+            assert_eq!(LargeProduce::peek(&frame[..200], frame.len()), None, "version {version}");
         }
     }
 

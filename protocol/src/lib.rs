@@ -30,7 +30,7 @@ pub mod writer;
 pub use error::{DecodeError, EncodeError};
 pub use error_code::ErrorCode;
 pub use header::{RequestHeader, ResponseHeader};
-pub use messages::keys::{ApiKey, VERSIONS, supported};
+pub use messages::keys::{ApiKey, VERSIONS, legacy, supported};
 pub use reader::Reader;
 pub use types::{Bytes, Records, Str};
 pub use uuid::Uuid;

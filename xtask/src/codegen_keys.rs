@@ -60,6 +60,7 @@ pub(crate) fn source(files: &[File], keys: &[KeyRow]) -> Result<String, String> 
         "controller",
     );
     supported(&mut out, files);
+    legacy(&mut out, files);
     Ok(out)
 }
 
@@ -126,13 +127,24 @@ fn table(out: &mut String, doc: &str, name: &str, keys: &[KeyRow], group: &str) 
 }
 
 fn supported(out: &mut String, files: &[File]) {
-    out.push_str("/// Versions that this crate decodes, those that Kafka calls unstable left out; `None`: no message of the API.\n");
+    out.push_str("/// Versions of Kafka 4.3.1 that this crate decodes, those that it calls unstable left out; `None`: no message of the API.\n");
     out.push_str("#[must_use]\npub const fn supported(key: ApiKey) -> Option<VersionRange> {\nSome(match key {\n");
     for file in files {
         let Some(api) = &file.api else { continue };
         let versions = file.versions();
         let max = api.unstable.map_or(versions.max, |unstable| unstable - 1);
-        let _ = writeln!(out, "ApiKey::{} => VersionRange::new({}, {max}),", api.name, versions.min);
+        let min = api.legacy.map_or(versions.min, |legacy| legacy.max + 1);
+        let _ = writeln!(out, "ApiKey::{} => VersionRange::new({min}, {max}),", api.name);
+    }
+    out.push_str("_ => return None,\n})\n}\n\n");
+}
+
+fn legacy(out: &mut String, files: &[File]) {
+    out.push_str("/// Versions that this crate decodes and Kafka 4.0 removed (KIP-896); `None`: there are none.\n");
+    out.push_str("#[must_use]\npub const fn legacy(key: ApiKey) -> Option<VersionRange> {\nSome(match key {\n");
+    for api in files.iter().filter_map(|file| file.api.as_ref()) {
+        let Some(old) = api.legacy else { continue };
+        let _ = writeln!(out, "ApiKey::{} => VersionRange::new({}, {}),", api.name, old.min, old.max);
     }
     out.push_str("_ => return None,\n})\n}\n");
 }

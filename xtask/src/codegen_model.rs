@@ -117,6 +117,8 @@ pub(crate) struct Api {
     pub(crate) name: String,
     /// First version that Kafka itself calls unstable: decodable, never supported.
     pub(crate) unstable: Option<i16>,
+    /// Versions that Kafka 4.0 removed (KIP-896): decodable, never advertised as Kafka's own.
+    pub(crate) legacy: Option<Range>,
 }
 
 /// One schema file.

@@ -67,12 +67,20 @@ pub(crate) fn file(source: &str, text: &str) -> Result<File, String> {
     if file.messages.is_empty() { Err(format!("{source}: no message")) } else { Ok(file) }
 }
 
-/// `api 0 Produce  versions 3-13  flexible 9+  [unstable 6]`
+/// `api 0 Produce  versions 3-13  [legacy 0-2]  flexible 9+  [unstable 6]`; the messages have both ranges.
 fn api(file: &mut File, words: &[&str]) -> Result<(Range, Option<i16>), String> {
     let [_, key, name, ..] = words else { return Err("api needs a key and a name".into()) };
     let unstable = attribute(words, "unstable").map(number).transpose()?;
-    file.api = Some(Api { key: number(key)?, name: (*name).to_owned(), unstable });
-    versions(words)
+    let (mut all, flexible) = versions(words)?;
+    let legacy = attribute(words, "legacy").map(|text| range(text, Range { min: 0, max: i16::MAX })).transpose()?;
+    if let Some(legacy) = legacy {
+        if legacy.max + 1 != all.min {
+            return Err(format!("legacy versions {legacy} do not end where versions {all} begin"));
+        }
+        all.min = legacy.min;
+    }
+    file.api = Some(Api { key: number(key)?, name: (*name).to_owned(), unstable, legacy });
+    Ok((all, flexible))
 }
 
 /// `struct NAME  versions 0-5`, and its fields: one whose uses have different versions.
@@ -292,5 +300,15 @@ mod tests {
         check("  A  i32  soon", "`soon` is no attribute");
         check("  A  B", "B has no fields");
         check("      A  i32", "indented by 3 steps");
+    }
+
+    #[test]
+    fn legacy_versions_precede_the_others() {
+        let parse = |line: &str| file("k07_thing.api", &format!("{line}\nrequest\n  A  i32  2+\n  B  i32  0-1\n"));
+        let good = parse("api 7 Thing  versions 2-4  legacy 0-1  flexible none").unwrap();
+        assert_eq!(good.versions(), Range { min: 0, max: 4 });
+        assert_eq!(good.api.unwrap().legacy, Some(Range { min: 0, max: 1 }));
+        let error = parse("api 7 Thing  versions 3-4  legacy 0-1  flexible none").unwrap_err();
+        assert!(error.contains("legacy versions 0-1 do not end where versions 3-4 begin"), "{error}");
     }
 }

@@ -47,7 +47,13 @@ pub(crate) fn source(file: &File) -> Result<String, String> {
 
 fn head(file: &File) -> String {
     let title = match &file.api {
-        Some(api) => format!("{}, key {}, versions {}.", api.name, api.key, file.versions()),
+        Some(api) => match api.legacy {
+            None => format!("{}, key {}, versions {}.", api.name, api.key, file.versions()),
+            Some(old) => {
+                let newer = Range { min: old.max + 1, ..file.versions() };
+                format!("{}, key {}, versions {newer}; also {old}, which Kafka 4.0 removed.", api.name, api.key)
+            }
+        },
         None => format!("Messages of `{}`.", file.source),
     };
     let mut out = format!("//! {title}\n");

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// The release that the tables describe.
 pub(crate) const RELEASE: &str = "4.3.1";
+/// The last release with the versions that 4.0 removed.
+pub(crate) const LEGACY_RELEASE: &str = "3.9.1";
 /// Definitions are stored under this folder of a jar.
 const FOLDER: &str = "common/message/";
 /// Folders deeper than this are not searched for jars.
@@ -22,33 +24,40 @@ pub(crate) type Definitions = BTreeMap<String, Value>;
 pub(crate) fn definitions(root: &Path, jar: Option<&Path>) -> Result<Definitions, String> {
     let clients = match jar {
         Some(jar) => jar.to_path_buf(),
-        None => find(root, "kafka-clients").ok_or_else(|| absent("kafka-clients"))?,
+        None => find(root, "kafka-clients", RELEASE).ok_or_else(|| absent("kafka-clients", RELEASE))?,
     };
     let beside = clients.with_file_name(format!("kafka-group-coordinator-{RELEASE}.jar"));
-    let coordinator = if beside.is_file() { Some(beside) } else { find(root, "kafka-group-coordinator") };
-    let coordinator = coordinator.ok_or_else(|| absent("kafka-group-coordinator"))?;
-    let mut all = Definitions::new();
-    for jar in [&clients, &coordinator] {
-        println!("reading {}", jar.display());
-        let bytes = std::fs::read(jar).map_err(|e| format!("{}: {e}", jar.display()))?;
-        all.append(&mut read_jar(&bytes).map_err(|e| format!("{}: {e}", jar.display()))?);
-    }
+    let coordinator = if beside.is_file() { Some(beside) } else { find(root, "kafka-group-coordinator", RELEASE) };
+    let coordinator = coordinator.ok_or_else(|| absent("kafka-group-coordinator", RELEASE))?;
+    let mut all = open(&clients)?;
+    all.append(&mut open(&coordinator)?);
     Ok(all)
 }
 
-fn absent(artifact: &str) -> String {
+/// Everything defined in the clients' jar of [`LEGACY_RELEASE`]; `None` where that is not installed.
+pub(crate) fn legacy_definitions(root: &Path) -> Result<Option<Definitions>, String> {
+    find(root, "kafka-clients", LEGACY_RELEASE).map(|jar| open(&jar)).transpose()
+}
+
+fn open(jar: &Path) -> Result<Definitions, String> {
+    println!("reading {}", jar.display());
+    let bytes = std::fs::read(jar).map_err(|e| format!("{}: {e}", jar.display()))?;
+    read_jar(&bytes).map_err(|e| format!("{}: {e}", jar.display()))
+}
+
+pub(crate) fn absent(artifact: &str, release: &str) -> String {
     format!(
-        "not compared: {artifact}-{RELEASE}.jar is in none of $KAFKA_CLIENTS_JAR, .cache, ~/.m2; \
-         fetch org.apache.kafka:{artifact}:{RELEASE} with Maven or pass --jar PATH"
+        "not compared: {artifact}-{release}.jar is in none of $KAFKA_CLIENTS_JAR's folder, .cache, ~/.m2; \
+         `cargo xtask install` fetches it"
     )
 }
 
 /// `$KAFKA_CLIENTS_JAR` and the folder around it, the project's cache, Maven's repository.
-fn find(root: &Path, artifact: &str) -> Option<PathBuf> {
-    let name = format!("{artifact}-{RELEASE}.jar");
+fn find(root: &Path, artifact: &str, release: &str) -> Option<PathBuf> {
+    let name = format!("{artifact}-{release}.jar");
     let named = std::env::var_os("KAFKA_CLIENTS_JAR").map(|jar| PathBuf::from(jar).with_file_name(&name));
     let maven = std::env::var_os("HOME")
-        .map(|home| PathBuf::from(home).join(format!(".m2/repository/org/apache/kafka/{artifact}/{RELEASE}/{name}")));
+        .map(|home| PathBuf::from(home).join(format!(".m2/repository/org/apache/kafka/{artifact}/{release}/{name}")));
     let cached = find_below(&root.join(".cache"), &name, DEPTH_MAX);
     [named, cached, maven].into_iter().flatten().find(|path| path.is_file())
 }

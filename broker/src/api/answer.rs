@@ -1,8 +1,10 @@
 //! Answers that wait until a change of the metadata is done.
 
+use protocol::messages::alter_configs::AlterConfigsResponse;
 use protocol::messages::create_partitions::CreatePartitionsResponse;
 use protocol::messages::create_topics::CreateTopicsResponse;
 use protocol::messages::delete_topics::DeleteTopicsResponse;
+use protocol::messages::incremental_alter_configs::IncrementalAlterConfigsResponse;
 use protocol::{EncodeError, ErrorCode, Writer};
 
 /// The answer to a request that changes metadata, as it will be if the change succeeds.
@@ -11,6 +13,8 @@ pub(crate) enum Answer {
     CreateTopics(CreateTopicsResponse<'static>),
     DeleteTopics(DeleteTopicsResponse<'static>),
     CreatePartitions(CreatePartitionsResponse<'static>),
+    AlterConfigs(AlterConfigsResponse<'static>),
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse<'static>),
 }
 
 impl Answer {
@@ -32,6 +36,14 @@ impl Answer {
             Self::CreatePartitions(answer) => {
                 answer.results.iter_mut().for_each(|topic| fail(&mut topic.error_code, &mut topic.error_message));
             }
+            Self::AlterConfigs(answer) => {
+                let resources = answer.responses.iter_mut();
+                resources.for_each(|resource| fail(&mut resource.error_code, &mut resource.error_message));
+            }
+            Self::IncrementalAlterConfigs(answer) => {
+                let resources = answer.responses.iter_mut();
+                resources.for_each(|resource| fail(&mut resource.error_code, &mut resource.error_message));
+            }
         }
     }
 
@@ -40,6 +52,8 @@ impl Answer {
             Self::CreateTopics(answer) => answer.encode(writer, version),
             Self::DeleteTopics(answer) => answer.encode(writer, version),
             Self::CreatePartitions(answer) => answer.encode(writer, version),
+            Self::AlterConfigs(answer) => answer.encode(writer, version),
+            Self::IncrementalAlterConfigs(answer) => answer.encode(writer, version),
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Produce, key 0, versions 3 to 13. Versions 0 to 2 are advertised (KAFKA-18659) and refused by closing the connection.
+//! Produce, key 0, versions 3 to 13; 0 to 2 for clients before 0.11, see `legacy`. Where these are not served, their version is
+//! listed all the same (KAFKA-18659) and the connection is closed.
 //!
 //! Behaviour: each partition succeeds or fails for itself. The answer waits until the records are durable by the topic's setting,
 //! for acks=1 as for acks=all. acks=0 gets no answer; if a part of it fails the connection is closed, so that the producer
-//! notices. Record sets are borrowed from the request's frame all the way to storage.
+//! notices. Record sets are borrowed from the request's frame all the way to storage; the message sets of versions 0 to 2 are
+//! made batches by the partition's shard.
 //!
 //! | error | when |
 //! |---|---|
@@ -26,6 +28,7 @@ use crate::front::gather::{AskedTopic, Gather, Kind, Parts};
 use crate::front::message::{Ask, Failure, ProduceAsk, Produced, Tell};
 use crate::image::TopicImage;
 use crate::io::Effect;
+use crate::legacy::PRODUCE_BATCHES_SINCE;
 use crate::limits::PRODUCE_WAIT_MIN_MS;
 use crate::request::{Refusal, Request};
 use crate::store::{Chunk, LogId};
@@ -35,7 +38,7 @@ use protocol::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceData, TopicProduceResponse,
 };
-use protocol::{ApiKey, ErrorCode};
+use protocol::{ApiKey, ErrorCode, supported};
 use std::sync::Arc;
 
 /// Kafka's own admin tools may write to internal topics under this client id (`AdminUtils.ADMIN_CLIENT_ID`).
@@ -53,7 +56,7 @@ pub(crate) fn handle_split<S: Store>(
     records: S::Chunk,
 ) -> Result<(), Refusal> {
     let (key, version) = (request.header.key, request.header.version);
-    if key != ApiKey::Produce || !ProduceRequest::VERSIONS.contains(version) {
+    if key != ApiKey::Produce || !supported(key).is_some_and(|range| range.contains(version)) {
         return Err(Refusal::Version { key, version });
     }
     produce(broker, request, Some(records))
@@ -79,9 +82,6 @@ fn produce<S: Store>(
     request: &Request<S::Chunk>,
     mut apart: Option<S::Chunk>,
 ) -> Result<(), Refusal> {
-    if request.header.version < ProduceRequest::VERSIONS.min {
-        return Err(Refusal::Version { key: request.header.key, version: request.header.version });
-    }
     let body = request.body(ProduceRequest::decode)?;
     let refused = match (body.acks, &body.transactional_id) {
         (-1..=1, None) => None,
@@ -137,7 +137,9 @@ fn add_topic<S: Store>(
             (None, Ok((owner, key))) => {
                 let records = apart.take().unwrap_or_else(|| records_of(&request.frame, partition));
                 let zstd_allowed = request.header.version >= 7;
-                parts.ask(owner, key, Ask::Produce(ProduceAsk { records, durable: terms.acks != 0, zstd_allowed }));
+                let message_set = request.header.version < PRODUCE_BATCHES_SINCE;
+                let ask = ProduceAsk { records, durable: terms.acks != 0, zstd_allowed, message_set };
+                parts.ask(owner, key, Ask::Produce(ask));
             }
         }
     }

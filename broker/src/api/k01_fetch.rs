@@ -1,4 +1,4 @@
-//! Fetch, key 1, versions 4 to 18.
+//! Fetch, key 1, versions 4 to 18; 0 to 3 for clients before 0.11, see `legacy`.
 //!
 //! Behaviour: returns whole batches from the asked offset up to the high watermark, which is what is durable. The first batch found
 //! comes whole even beyond the limits. With fewer than `min_bytes` the answer waits, at most `max_wait_ms`, for partitions to
@@ -16,6 +16,10 @@
 //!
 //! KIPs: 74 (limits), 227, 320 (epochs), 392 (no preferred replica on one node), 516 (topic ids), 595 (diverging epoch), 951.
 //!
+//! Versions 0 to 3 answer message sets (magic 0 to 1, magic 1 from 2 on), converted at the connection's shard; batches of zstd are
+//! UNSUPPORTED_COMPRESSION_TYPE there. Where all that was read has nothing for such a client (control batches), what follows is read
+//! for it, up to [`SKIPS_MAX`] times. Up to version 5 KAFKA_STORAGE_ERROR is told as NOT_LEADER_OR_FOLLOWER, as Kafka does.
+//!
 //! Deviations: the last stable offset is the high watermark and there are no aborted transactions, since there are no
 //! transactions. Batches are never cut at a limit, they are left out. With several shards each may read up to the limit; what
 //! does not fit the answer is left for the next fetch.
@@ -24,6 +28,7 @@ use crate::front::gather::{Gather, Kind, Parts};
 use crate::front::message::{Ask, FetchAsk, Fetched, Tell};
 use crate::front::sessions::{FINAL_EPOCH, INITIAL_EPOCH, News, Place, Told, TopicRef, Want};
 use crate::io::ShardId;
+use crate::legacy::{FETCH_BATCHES_SINCE, FETCH_WHOLE_FIRST_SINCE, Lowered, lower};
 use crate::request::{Header, Refusal, Request};
 use crate::{Broker, Chunk, Origin, Store};
 use protocol::messages::fetch::{EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
@@ -46,7 +51,12 @@ pub(crate) struct FetchWait {
     pub(crate) watchers: Vec<ShardId>,
     /// The wait is over; only parts that are under way are waited for.
     pub(crate) expired: bool,
+    /// How often it may still be read on, where there was nothing for an old client.
+    skips_left: u8,
 }
+
+/// How often one fetch of an old client reads on: beyond so many limits full of control batches it is answered with nothing.
+const SKIPS_MAX: u8 = 16;
 
 /// How a fetch uses sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +95,9 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
         places,
         watchers: Vec::new(),
         expired: !waits,
+        skips_left: SKIPS_MAX,
     };
-    let parts = ask(broker, &mut wait, replica_id >= 0);
+    let parts = ask(broker, &mut wait, request.header.version, replica_id >= 0);
     let deadline_ms = waits.then(|| broker.now.mono_ms + u64::from(body.max_wait_ms.unsigned_abs()));
     broker.gather(request.origin, &request.header, deadline_ms, parts, Kind::Fetch(wait));
     Ok(())
@@ -146,7 +157,7 @@ fn wants(body: &FetchRequest<'_>, by_id: bool) -> Vec<(Place, Want)> {
 }
 
 /// The parts of a fetch, in order; consecutive partitions of one topic share its entry in the answer.
-fn ask<S: Store>(broker: &Broker<S>, wait: &mut FetchWait, is_follower: bool) -> Parts<S::Chunk> {
+fn ask<S: Store>(broker: &Broker<S>, wait: &mut FetchWait, version: i16, is_follower: bool) -> Parts<S::Chunk> {
     let mut parts = Parts::new();
     let mut last: Option<&TopicRef> = None;
     let mut topic = Err(ErrorCode::UnknownTopicOrPartition);
@@ -180,6 +191,7 @@ fn ask<S: Store>(broker: &Broker<S>, wait: &mut FetchWait, is_follower: bool) ->
                     current_epoch: want.current_epoch,
                     last_epoch: want.last_epoch,
                     bytes_min: wait.bytes_min,
+                    first_of_each: version < FETCH_WHOLE_FIRST_SINCE,
                 };
                 parts.ask(owner, key, Ask::Fetch(ask));
             }
@@ -223,9 +235,19 @@ fn refuse<S: Store>(broker: &mut Broker<S>, origin: Origin, header: &Header, cod
 
 /// Answers with what the parts found.
 pub(crate) fn finish<S: Store>(broker: &mut Broker<S>, gather: &Gather<S::Chunk>, wait: &FetchWait) {
-    let records = within(gather, wait.bytes_max);
     let lost = Fetched::failed(ErrorCode::UnknownServerError);
-    let fetched: Vec<&Fetched<S::Chunk>> = gather.slots.iter().map(|slot| fetched_of(slot).unwrap_or(&lost)).collect();
+    let mut fetched: Vec<&Fetched<S::Chunk>> =
+        gather.slots.iter().map(|slot| fetched_of(slot).unwrap_or(&lost)).collect();
+    let mut records = within(gather, wait.bytes_max);
+    let lowered: Vec<Fetched<S::Chunk>>;
+    if gather.header.version < FETCH_BATCHES_SINCE {
+        lowered = match lower_all(broker, gather.header.version, wait, &fetched, &records) {
+            Ok(lowered) => lowered,
+            Err(onward) => return read_on(broker, gather, onward),
+        };
+        records = lowered.iter().map(|fetched| fetched.pieces.clone()).collect();
+        fetched = lowered.iter().collect();
+    }
     let (session_id, told) = match settle(broker, wait, &fetched, &records) {
         Ok(settled) => settled,
         Err(code) => return refuse(broker, gather.origin, &gather.header, code),
@@ -241,7 +263,9 @@ pub(crate) fn finish<S: Store>(broker: &mut Broker<S>, gather: &Gather<S::Chunk>
         let mut partitions = Vec::new();
         for index in &topic.partitions {
             if told.as_ref().is_none_or(|told| told[slot]) {
-                partitions.push(encode(*index, slot, fetched[slot], &records[slot], wait.read_committed));
+                let mut data = encode(*index, slot, fetched[slot], &records[slot], wait.read_committed);
+                data.error_code = known_to(gather.header.version, fetched[slot].code).code();
+                partitions.push(data);
             }
             slot += 1;
         }
@@ -253,6 +277,53 @@ pub(crate) fn finish<S: Store>(broker: &mut Broker<S>, gather: &Gather<S::Chunk>
     let response = FetchResponse { session_id, responses, ..FetchResponse::default() };
     let version = gather.header.version;
     broker.respond_with(gather.origin, &gather.header, &records, |writer| response.encode(writer, version));
+}
+
+/// Clients up to version 5 do not know KAFKA_STORAGE_ERROR and would not try again.
+fn known_to(version: i16, code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::KafkaStorageError if version <= 5 => ErrorCode::NotLeaderOrFollower,
+        code => code,
+    }
+}
+
+/// The message sets of a fetch before version 4; or, where no partition has anything for the client and some has batches that it
+/// cannot have, the wait with which to read on behind these.
+fn lower_all<S: Store>(
+    broker: &mut Broker<S>,
+    version: i16,
+    wait: &FetchWait,
+    fetched: &[&Fetched<S::Chunk>],
+    records: &[Vec<S::Chunk>],
+) -> Result<Vec<Fetched<S::Chunk>>, FetchWait> {
+    let mut told = Vec::with_capacity(fetched.len());
+    let mut places = wait.places.clone();
+    let (mut onward, mut found) = (false, false);
+    let Broker { store, settings, .. } = broker;
+    for (((_, want), fetched), pieces) in places.iter_mut().zip(fetched).zip(records) {
+        match lower(store, settings, version, want, fetched, pieces) {
+            Lowered::Told(lowered) => {
+                found |= is_trouble(&lowered) || !lowered.pieces.is_empty();
+                told.push(lowered);
+            }
+            Lowered::Onward(offset) => {
+                (onward, want.offset) = (true, offset);
+                told.push(Fetched { pieces: Vec::new(), ..(*fetched).clone() });
+            }
+        }
+    }
+    if !onward || found || wait.skips_left == 0 {
+        return Ok(told);
+    }
+    let FetchWait { bytes_min, bytes_max, read_committed, session, expired, .. } = *wait;
+    let (skips_left, watchers) = (wait.skips_left - 1, Vec::new());
+    Err(FetchWait { bytes_min, bytes_max, read_committed, session, places, watchers, expired, skips_left })
+}
+
+/// Begins an old client's fetch again, further on.
+fn read_on<S: Store>(broker: &mut Broker<S>, gather: &Gather<S::Chunk>, mut wait: FetchWait) {
+    let parts = ask(broker, &mut wait, gather.header.version, false);
+    broker.gather(gather.origin, &gather.header, gather.deadline_ms, parts, Kind::Fetch(wait));
 }
 
 /// The records of each slot that fit the answer: the first set whole, of the others what stays below the limit.

@@ -1,4 +1,4 @@
-//! ListOffsets, key 2, versions 1 to 11.
+//! ListOffsets, key 2, versions 1 to 11; 0 for clients before 0.10.1.
 //!
 //! Behaviour: for each partition the offset of the first record at or past a timestamp, or one of Kafka's sentinels: -1 latest (the
 //! high watermark), -2 earliest, -3 the record with the largest timestamp (from 7, KIP-734), -4 earliest on local disks (from
@@ -7,7 +7,10 @@
 //! UNSUPPORTED_VERSION, a partition that is asked twice INVALID_REQUEST. Timestamps are compared record by record, which
 //! decompresses one batch. From version 4 on the client's leader epoch is checked and the record's is told (KIP-320).
 //!
-//! Deviations: the isolation level changes nothing yet, since there are no transactions; `timeout_ms` neither, since nothing is
+//! Version 0 answers a list: where segments begin that had begun by the timestamp, newest first, as many as asked; for -1 the high
+//! watermark before them, for -2 the log's start.
+//!
+//! Deviations: a segment's age is its largest timestamp where Kafka 3.9 took its file's. The isolation level changes nothing yet, since there are no transactions; `timeout_ms` neither, since nothing is
 //! remote. Followers (replica id 0 and above) get TOPIC_AUTHORIZATION_FAILED: replication does not go through here.
 
 use crate::front::gather::{Gather, Kind, Parts};
@@ -23,6 +26,8 @@ use protocol::{ErrorCode, Uuid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// From this version on a partition's answer is one offset, and no list.
+const ONE_OFFSET_SINCE: i16 = 1;
 /// From this version on answers have the leader epoch.
 const EPOCHS_SINCE: i16 = 4;
 
@@ -54,7 +59,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
                 .and_then(|topic| broker.locate(topic, partition.partition_index));
             match place {
                 Err(code) => parts.told(partition.partition_index, Tell::Listed(Err(code))),
-                Ok((owner, key)) => parts.ask(owner, key, Ask::ListOffset(ask(partition))),
+                Ok((owner, key)) => parts.ask(owner, key, ask(partition, request.header.version)),
             }
         }
     }
@@ -62,13 +67,17 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     Ok(())
 }
 
-fn ask(partition: &ListOffsetsPartition) -> ListAsk {
-    ListAsk { timestamp: partition.timestamp, current_epoch: partition.current_leader_epoch }
+fn ask<C>(partition: &ListOffsetsPartition, version: i16) -> Ask<C> {
+    let timestamp = partition.timestamp;
+    if version < ONE_OFFSET_SINCE {
+        return Ask::ListSegments { timestamp, count_max: partition.max_num_offsets.max(0).unsigned_abs() as usize };
+    }
+    Ask::ListOffset(ListAsk { timestamp, current_epoch: partition.current_leader_epoch })
 }
 
 fn check_timestamp(timestamp: i64, version: i16) -> Result<(), ErrorCode> {
     let since = match timestamp {
-        0.. | lookup::LATEST | lookup::EARLIEST => 1,
+        0.. | lookup::LATEST | lookup::EARLIEST => 0,
         lookup::MAX_TIMESTAMP => 7,
         lookup::EARLIEST_LOCAL => 8,
         lookup::LATEST_TIERED => 9,
@@ -96,12 +105,18 @@ pub(crate) fn finish<S: Store>(broker: &mut Broker<S>, gather: &Gather<S::Chunk>
 }
 
 fn encode<C>(version: i16, partition_index: i32, slot: &Option<Tell<C>>) -> ListOffsetsPartitionResponse {
+    if let Some(Tell::Segments(Ok(offsets))) = slot {
+        let old_style_offsets = offsets.clone();
+        return ListOffsetsPartitionResponse { partition_index, old_style_offsets, ..Default::default() };
+    }
     let (code, listed) = match slot {
+        Some(Tell::Segments(Err(code))) => (*code, Listed::NONE),
         Some(Tell::Listed(Ok(listed))) => (ErrorCode::None, *listed),
         Some(Tell::Listed(Err(code))) => (*code, Listed::NONE),
         _ => (ErrorCode::UnknownServerError, Listed::NONE),
     };
     let Listed { timestamp, offset, epoch } = listed;
     let leader_epoch = if version >= EPOCHS_SINCE { epoch } else { -1 };
-    ListOffsetsPartitionResponse { partition_index, error_code: code.code(), timestamp, offset, leader_epoch }
+    let error_code = code.code();
+    ListOffsetsPartitionResponse { partition_index, error_code, timestamp, offset, leader_epoch, ..Default::default() }
 }

@@ -1,4 +1,5 @@
-//! OffsetCommit, key 8, versions 2 to 10.
+//! OffsetCommit, key 8, versions 2 to 10; 0 and 1 for clients before 0.9. Version 0, which Kafka wrote to ZooKeeper, is stored like
+//! the others, and its offsets are found by every version; the timestamp of version 1 is not looked at: offsets live as the broker says.
 //!
 //! Behaviour: offsets become visible, and are acknowledged, once their records are durable. Topics and partitions that do not
 //! exist are refused one by one; a group's refusal is that of every partition left. Generation -1 without a member id

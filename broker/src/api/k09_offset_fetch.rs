@@ -1,4 +1,5 @@
-//! OffsetFetch, key 9, versions 1 to 10.
+//! OffsetFetch, key 9, versions 1 to 10; 0, which read ZooKeeper, is answered like 1, but for a partition without an offset: that is
+//! UNKNOWN_TOPIC_OR_PARTITION with offset -1, as it was.
 //!
 //! Behaviour: durable offsets only; -1 where a group has none, also for groups that do not exist. Without topics (null, from
 //! version 2 on) all offsets of the group. From version 8 on several groups at once, each with its own error, which may live on
@@ -22,6 +23,8 @@ use std::sync::Arc;
 const GROUPS_SINCE: i16 = 8;
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 10;
+/// From this version on a partition without an offset is no error.
+const NONE_SINCE: i16 = 1;
 /// First version with an error for the whole answer.
 const TOP_ERROR_SINCE: i16 = 2;
 
@@ -118,11 +121,15 @@ fn encode_group<'a, S: Store>(broker: &Broker<S>, tell: &'a FetchTell, version: 
     response
 }
 
-/// Versions 1 to 7. Version 1 has no error but those of partitions.
+/// Versions 0 to 7. The first two have no error but those of partitions.
 fn encode_single(tell: &FetchTell, version: i16) -> OffsetFetchResponse<'_> {
     if tell.error != ErrorCode::None && version >= TOP_ERROR_SINCE {
         return OffsetFetchResponse { error_code: tell.error.code(), ..OffsetFetchResponse::default() };
     }
+    let missing = match tell.error {
+        ErrorCode::None => ErrorCode::UnknownTopicOrPartition,
+        error => error,
+    };
     let topics = tell.topics.iter().map(|(topic, found)| OffsetFetchResponseTopic {
         name: (&*topic.name).into(),
         partitions: topic
@@ -136,7 +143,7 @@ fn encode_single(tell: &FetchTell, version: i16) -> OffsetFetchResponse<'_> {
                     committed_offset: offset.offset,
                     committed_leader_epoch: offset.leader_epoch,
                     metadata: Some(offset.metadata.into()),
-                    error_code: tell.error.code(),
+                    error_code: if version < NONE_SINCE && committed.is_none() { missing } else { tell.error }.code(),
                 }
             })
             .collect(),

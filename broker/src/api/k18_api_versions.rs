@@ -7,18 +7,19 @@
 //! KIPs: 35, 511 (names), 482 (flexible), 584 and 1022 (features). Version 3 leaves out features whose lowest level is 0, which
 //! clients before 3.9 refuse (KAFKA-17011); version 4 has them.
 //!
-//! Deviations: only keys that work are listed. Produce is listed from 0 although 0 to 2 are refused (KAFKA-18659). To an unknown
+//! Deviations: only keys that work are listed. Versions that Kafka 4.0 removed are served and not listed, unless `legacy.clients`
+//! says otherwise; Produce is listed from 0 in any case (KAFKA-18659). To an unknown
 //! version Kafka lists ApiVersions alone; we list everything.
 
 use super::SERVED;
 use crate::limits::CLIENT_SOFTWARE_BYTES_MAX;
 use crate::request::{Refusal, Request};
 use crate::{Broker, Store};
-use protocol::ErrorCode;
 use protocol::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
 use protocol::messages::keys::VERSIONS;
+use protocol::{ApiVersionRow, ErrorCode};
 
 /// A feature level of Kafka: what is supported, and what is switched on.
 struct Feature {
@@ -44,7 +45,7 @@ const FEATURES: &[Feature] = &[
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
     let known = ApiVersionsRequest::VERSIONS.contains(request.header.version);
     if !known {
-        let response = response(ErrorCode::UnsupportedVersion, 0, -1);
+        let response = response(broker, ErrorCode::UnsupportedVersion, 0, -1);
         broker.respond(request.origin, &request.header, |writer, _| response.encode(writer, 0));
         return Ok(());
     }
@@ -52,7 +53,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     let named =
         request.header.version < 3 || (is_valid(&body.client_software_name) && is_valid(&body.client_software_version));
     let response = if named {
-        response(ErrorCode::None, request.header.version, broker.image.version())
+        response(broker, ErrorCode::None, request.header.version, broker.image.version())
     } else {
         ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() }
     };
@@ -60,13 +61,19 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     Ok(())
 }
 
-fn response(code: ErrorCode, version: i16, features_epoch: i64) -> ApiVersionsResponse<'static> {
+fn response<S: Store>(
+    broker: &Broker<S>,
+    code: ErrorCode,
+    version: i16,
+    features_epoch: i64,
+) -> ApiVersionsResponse<'static> {
+    let lowest = |row: &ApiVersionRow| broker.settings.legacy_clients.advertised_min(row.key, row.min);
     let served = VERSIONS.iter().filter(|row| SERVED.contains(&row.key));
     let listed = FEATURES.iter().filter(|feature| version >= 4 || feature.min > 0);
     ApiVersionsResponse {
         error_code: code.code(),
         api_keys: served
-            .map(|row| ApiVersion { api_key: row.key as i16, min_version: row.min, max_version: row.max })
+            .map(|row| ApiVersion { api_key: row.key as i16, min_version: lowest(row), max_version: row.max })
             .collect(),
         supported_features: listed
             .map(|feature| SupportedFeatureKey {

@@ -1,4 +1,4 @@
-//! CreateTopics, key 19, versions 2 to 7.
+//! CreateTopics, key 19, versions 2 to 7; 0 and 1 for clients before 0.11.
 //!
 //! Behaviour: each topic succeeds or fails by itself; a name that appears twice is INVALID_REQUEST. -1 partitions or
 //! replicas take the broker's defaults. A manual assignment numbers its partitions from 0 without gaps and leaves both counts at

@@ -1,4 +1,4 @@
-//! DeleteTopics, key 20, versions 1 to 6.
+//! DeleteTopics, key 20, versions 1 to 6; 0 for clients before 0.11.
 //!
 //! Behaviour: by name, from version 6 on by name or id. Both or neither is INVALID_REQUEST, as is a topic that is named
 //! twice. With `delete.topic.enable=false` everything is refused: TOPIC_DELETION_DISABLED, INVALID_REQUEST before version 3.

@@ -1,4 +1,4 @@
-//! OffsetForLeaderEpoch, key 23, versions 2 to 4.
+//! OffsetForLeaderEpoch, key 23, versions 2 to 4; 0 and 1 for clients before 2.1.
 //!
 //! Behaviour: the largest epoch not above the asked one, and the offset past its last record; both -1 where nothing that old is
 //! known or the epoch lies in the future. The epoch that the client believes current is checked first

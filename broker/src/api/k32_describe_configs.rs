@@ -1,4 +1,4 @@
-//! DescribeConfigs, key 32, versions 1 to 4.
+//! DescribeConfigs, key 32, versions 1 to 4; 0 for clients before 1.1.
 //!
 //! Behaviour: the configuration of topics (type 2), of brokers (4; the empty name asks for what all brokers share), and of
 //! what has none here: loggers (8), client metrics (16) and groups (32) answer with an empty list. Null or no keys asks for all.
@@ -11,7 +11,7 @@
 use crate::config::broker::{self, BrokerKey, Scope};
 use crate::config::layers::Source;
 use crate::config::topic::{self, TopicKey};
-use crate::config::value::Kind;
+use crate::config::value::{Kind, shown};
 use crate::controller::names;
 use crate::controller::plan::Rejection;
 use crate::image::{MetadataImage, TopicImage};
@@ -44,7 +44,7 @@ pub(crate) struct TopicEntry {
 pub(crate) fn topic_entries(image: &MetadataImage, topic: &TopicImage) -> Vec<TopicEntry> {
     let entries = topic::KEYS.iter().map(|key| {
         let (value, source) = image.layers().topic_value(key, &topic.overrides);
-        TopicEntry { name: key.name, value: value.into_owned(), source }
+        TopicEntry { name: key.name, value: shown(key.kind, &value), source }
     });
     entries.filter(|entry| entry.name != SHOWN_WHERE_SET || entry.source != Source::Default).collect()
 }
@@ -58,10 +58,22 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     let body = request.body(DescribeConfigsRequest::decode)?;
     let image = broker.image.clone();
     let view = View { image: &image, synonyms: body.include_synonyms, documentation: body.include_documentation };
-    let results = body.resources.iter().map(|resource| view.describe(resource)).collect();
+    let mut results: Vec<_> = body.resources.iter().map(|resource| view.describe(resource)).collect();
+    if request.header.version < SOURCES_SINCE {
+        tell_defaults(&mut results);
+    }
     let response = DescribeConfigsResponse { throttle_time_ms: 0, results };
     broker.respond(request.origin, &request.header, |writer, version| response.encode(writer, version));
     Ok(())
+}
+
+/// From this version on an answer names the source of a value; before, only whether it is a default.
+const SOURCES_SINCE: i16 = 1;
+
+fn tell_defaults(results: &mut [DescribeConfigsResult<'_>]) {
+    for entry in results.iter_mut().flat_map(|result| &mut result.configs) {
+        entry.is_default = entry.config_source == Source::Default as i8;
+    }
 }
 
 struct View<'i> {
@@ -126,12 +138,13 @@ impl View<'_> {
         }
         Entry {
             name: key.name.into(),
-            value: Some(value.into_owned().into()),
+            value: Some(shown(key.kind, &value).into()),
             read_only: false,
             config_source: source as i8,
             is_sensitive: false,
             synonyms,
             config_type: key.kind as i8,
+            is_default: false,
             documentation: self.documentation.then_some(Str::Borrowed(key.doc)),
         }
     }
@@ -179,6 +192,7 @@ impl View<'_> {
                 })
                 .collect(),
             config_type: key.kind as i8,
+            is_default: false,
             documentation: self.documentation.then(|| key.doc().into()),
         }
     }

@@ -20,12 +20,15 @@ pub mod k21_delete_records;
 pub mod k22_init_producer_id;
 pub mod k23_offset_for_leader_epoch;
 pub mod k32_describe_configs;
+pub mod k33_alter_configs;
 pub mod k37_create_partitions;
 pub mod k42_delete_groups;
+pub mod k44_incremental_alter_configs;
 pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
 pub mod k75_describe_topic_partitions;
 
+pub(crate) mod alteration;
 pub(crate) mod answer;
 pub(crate) mod rights;
 
@@ -53,8 +56,10 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
+    ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
     ApiKey::DescribeTopicPartitions,

@@ -3,9 +3,11 @@
 //! Where values come from (files, flags) is the `node` crate's business; what changed at run time is in the
 //! [metadata image](crate::image).
 
+pub mod alter;
 pub mod broker;
 pub mod durability;
 pub mod layers;
+pub mod resource;
 pub mod topic;
 pub mod topic_settings;
 pub mod value;

@@ -66,7 +66,10 @@ pub fn find(name: &str) -> Option<&'static TopicKey> {
 
 /// Checks one override. Unknown keys are refused, as Kafka does for topics.
 pub fn validate(name: &str, value: &str) -> Result<(), Refusal> {
-    let key = find(name).ok_or_else(|| Refusal::new(name, value, "this is not a configuration of topics"))?;
+    let Some(key) = find(name) else {
+        let message = format!("Unknown topic config name: {name}");
+        return Err(Refusal::saying(name, value, message, "this is not a configuration of topics"));
+    };
     check(name, key.kind, key.rule, value)?;
     refuse_what_is_not_there(name, value)
 }
@@ -74,7 +77,8 @@ pub fn validate(name: &str, value: &str) -> Result<(), Refusal> {
 /// Tiered storage would move data; taking the setting without acting on it would mislead.
 fn refuse_what_is_not_there(name: &str, value: &str) -> Result<(), Refusal> {
     if name == "remote.storage.enable" && value.trim().eq_ignore_ascii_case("true") {
-        return Err(Refusal::new(name, value, "tiered storage is disabled on this broker, only false is allowed"));
+        let message = "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.";
+        return Err(Refusal::saying(name, value, message, "only false is allowed"));
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ pub enum Rule {
     DefaultOr(i64, i64),
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Any of these words, each at most once; the list may be empty.
+    /// Any of these words; the list may be empty, and a word that is repeated counts once.
     AnyOf(&'static [&'static str]),
     /// `*`, nothing, or `partition:broker` pairs.
     Replicas,
@@ -50,14 +50,16 @@ pub enum Rule {
     NonEmpty,
 }
 
-/// A value that its key does not take.
+/// A value that its key does not take, said twice: as Kafka says it, which tools show and look for, and as a whole sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid value {value} for configuration {key}: {allowed}")]
+#[error("{message}")]
 pub struct Refusal {
     /// The key.
     pub key: String,
     /// The value as it was given.
     pub value: String,
+    /// What Kafka tells a client.
+    pub message: String,
     /// What would have been taken.
     pub allowed: String,
 }
@@ -65,39 +67,109 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that says what is allowed.
     pub fn new(key: &str, value: &str, allowed: impl fmt::Display) -> Self {
-        Self { key: key.to_owned(), value: value.to_owned(), allowed: allowed.to_string() }
+        let message = format!("Invalid value {value} for configuration {key}: {allowed}");
+        Self::saying(key, value, message, allowed)
+    }
+
+    /// A refusal in these words.
+    pub fn saying(key: &str, value: &str, message: impl Into<String>, allowed: impl fmt::Display) -> Self {
+        Self { key: key.to_owned(), value: value.to_owned(), message: message.into(), allowed: allowed.to_string() }
     }
 }
 
 /// Checks `value` against type and rule of `key`.
 pub fn check(key: &str, kind: Kind, rule: Rule, value: &str) -> Result<(), Refusal> {
     let value = value.trim();
-    let fits = match kind {
-        Kind::Boolean => boolean(value).is_some(),
-        Kind::Int => value.parse::<i32>().is_ok() && obeys(rule, value),
-        Kind::Short => value.parse::<i16>().is_ok() && obeys(rule, value),
-        Kind::Long => value.parse::<i64>().is_ok() && obeys(rule, value),
-        Kind::Double => value.parse::<f64>().is_ok_and(|number| !number.is_nan()) && obeys(rule, value),
-        Kind::String | Kind::List | Kind::Class | Kind::Password => obeys(rule, value),
-    };
-    if fits { Ok(()) } else { Err(Refusal::new(key, value, Allowed(kind, rule))) }
+    fault(key, kind, rule, value)
+        .map_or(Ok(()), |message| Err(Refusal::saying(key, value, message, Allowed(kind, rule))))
 }
 
-fn obeys(rule: Rule, value: &str) -> bool {
-    let number = value.parse::<i64>();
-    match rule {
-        Rule::Any => true,
-        Rule::Min(min) => number.is_ok_and(|n| n >= min),
-        Rule::Range(min, max) => number.is_ok_and(|n| (min..=max).contains(&n)),
-        Rule::DefaultOr(min, max) => number.is_ok_and(|n| n == -1 || (min..=max).contains(&n)),
-        Rule::Fraction(min, max) => value.parse::<f64>().is_ok_and(|x| x >= min && x <= max),
-        Rule::OneOf(words) => words.contains(&value),
-        Rule::AnyOf(words) => {
-            let given: Vec<&str> = words_of(value).collect();
-            given.iter().enumerate().all(|(i, word)| words.contains(word) && !given[..i].contains(word))
+/// What Kafka says is wrong with a value.
+fn fault(key: &str, kind: Kind, rule: Rule, value: &str) -> Option<String> {
+    let wrong = |shown: &str, why: &str| Some(format!("Invalid value {shown} for configuration {key}: {why}"));
+    let typed = match kind {
+        Kind::Int => value.parse::<i32>().is_ok(),
+        Kind::Short => value.parse::<i16>().is_ok(),
+        Kind::Long => value.parse::<i64>().is_ok(),
+        Kind::Double => value.parse::<f64>().is_ok_and(|number| !number.is_nan()),
+        Kind::Boolean if boolean(value).is_none() => {
+            return wrong(value, "Expected value to be either true or false");
         }
-        Rule::Replicas => value.is_empty() || value == "*" || value.split(',').all(is_replica_pair),
-        Rule::NonEmpty => !value.is_empty(),
+        Kind::Boolean | Kind::String | Kind::List | Kind::Class | Kind::Password => true,
+    };
+    if !typed {
+        return wrong(value, &format!("Not a number of type {}", format!("{kind:?}").to_uppercase()));
+    }
+    match rule {
+        Rule::Any => None,
+        Rule::Min(min) => below(value, min).and_then(|why| wrong(value, &why)),
+        Rule::Range(min, max) => below(value, min).or(above(value, max)).and_then(|why| wrong(value, &why)),
+        Rule::DefaultOr(min, max) => {
+            let outside = value != "-1" && below(value, min).or(above(value, max)).is_some();
+            let why = format!("Value must be between {min} and {max} or equal to -1");
+            if outside { wrong(value, &why) } else { None }
+        }
+        Rule::Fraction(min, max) => {
+            let number = value.parse::<f64>().unwrap_or(f64::NAN);
+            let low = (number < min).then(|| format!("Value must be at least {min}"));
+            let high = (number > max).then(|| format!("Value must be no more than {max}"));
+            low.or(high).and_then(|why| wrong(&format!("{number:?}"), &why))
+        }
+        Rule::OneOf(words) if !words.contains(&value) => wrong(value, &one_of(words)),
+        Rule::OneOf(_) => None,
+        Rule::AnyOf(words) => match words_of(value).find(|word| !words.contains(word)) {
+            Some(word) => wrong(word, &one_of(words)),
+            None if has_empty_words(value) => Some(format!("Configuration '{key}' values must not be empty.")),
+            None => None,
+        },
+        Rule::Replicas if value.is_empty() || value == "*" || value.split(',').all(is_replica_pair) => None,
+        Rule::Replicas => wrong(
+            &format!("[{}]", words_of(value).collect::<Vec<_>>().join(", ")),
+            &format!(
+                "{key} must be the literal '*' or a list of replicas in the following format: \
+                 [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+            ),
+        ),
+        Rule::NonEmpty if value.is_empty() => wrong(value, "String must be non-empty"),
+        Rule::NonEmpty => None,
+    }
+}
+
+fn below(value: &str, min: i64) -> Option<String> {
+    value.parse::<i64>().is_ok_and(|number| number < min).then(|| format!("Value must be at least {min}"))
+}
+
+fn above(value: &str, max: i64) -> Option<String> {
+    value.parse::<i64>().is_ok_and(|number| number > max).then(|| format!("Value must be no more than {max}"))
+}
+
+fn one_of(words: &[&str]) -> String {
+    format!("String must be one of: {}", words.join(", "))
+}
+
+/// An empty list is one without words; `a,` is a list with an empty one.
+fn has_empty_words(list: &str) -> bool {
+    !list.trim().is_empty() && list.split(',').any(|word| word.trim().is_empty())
+}
+
+/// A value as DescribeConfigs shows it: what was understood, rather than what was written.
+pub fn shown(kind: Kind, value: &str) -> String {
+    let value = value.trim();
+    match kind {
+        Kind::Boolean => value.to_ascii_lowercase(),
+        Kind::Int | Kind::Short | Kind::Long => {
+            value.parse::<i64>().map_or_else(|_| value.to_owned(), |number| number.to_string())
+        }
+        Kind::List => {
+            let mut words: Vec<&str> = Vec::new();
+            words_of(value).for_each(|word| {
+                if !words.contains(&word) {
+                    words.push(word)
+                }
+            });
+            words.join(",")
+        }
+        Kind::Double | Kind::String | Kind::Class | Kind::Password => value.to_owned(),
     }
 }
 
@@ -145,7 +217,7 @@ impl fmt::Display for Allowed {
             Rule::DefaultOr(min, max) => write!(f, "-1 or {noun} from {min} to {max} is allowed"),
             Rule::Fraction(min, max) => write!(f, "{noun} from {min} to {max} is allowed"),
             Rule::OneOf(words) => write!(f, "one of {} is allowed", words.join(", ")),
-            Rule::AnyOf(words) => write!(f, "a list of {} is allowed, each at most once", words.join(", ")),
+            Rule::AnyOf(words) => write!(f, "a list of {} is allowed", words.join(", ")),
             Rule::Replicas => f.write_str("* or a list of partition:broker is allowed"),
             Rule::NonEmpty => write!(f, "{noun} that is not empty is allowed"),
         }
@@ -167,7 +239,7 @@ mod tests {
             (Int, Rule::DefaultOr(1, 9), &["-1", "1", "9"], &["0", "10"]),
             (Double, Rule::Fraction(0.0, 1.0), &["0", "0.5", "1"], &["1.1", "NaN", "-0.1"]),
             (String, Rule::OneOf(&["a", "b"]), &["a"], &["c", "a,b", ""]),
-            (List, Rule::AnyOf(&["a", "b"]), &["", "a", "b, a"], &["a,a", "c"]),
+            (List, Rule::AnyOf(&["a", "b"]), &["", "a", "b, a", "a,a"], &["c", "a,", ",a", "a,,b"]),
             (List, Rule::Replicas, &["", "*", "0:1,1:2"], &["0", "0:", "a:1"]),
             (String, Rule::NonEmpty, &["x"], &[""]),
         ] {
@@ -176,8 +248,58 @@ mod tests {
             }
             for value in bad {
                 let refusal = check("k", kind, rule, value).expect_err(value);
-                assert!(refusal.to_string().contains("allowed"), "{refusal}");
+                assert!(refusal.allowed.contains("allowed"), "{refusal:?}");
             }
+        }
+    }
+
+    #[test]
+    fn refusals_are_worded_as_tools_know_them() {
+        for (kind, rule, value, message) in [
+            (Kind::Long, Rule::Any, "x", "Invalid value x for configuration k: Not a number of type LONG"),
+            (Kind::Int, Rule::Min(4), "3", "Invalid value 3 for configuration k: Value must be at least 4"),
+            (Kind::Int, Rule::Range(1, 9), "10", "Invalid value 10 for configuration k: Value must be no more than 9"),
+            (
+                Kind::Int,
+                Rule::DefaultOr(1, 9),
+                "0",
+                "Invalid value 0 for configuration k: Value must be between 1 and 9 or equal to -1",
+            ),
+            (
+                Kind::Double,
+                Rule::Fraction(0.0, 1.0),
+                "2",
+                "Invalid value 2.0 for configuration k: Value must be no more than 1",
+            ),
+            (
+                Kind::List,
+                Rule::AnyOf(&["a", "b"]),
+                "a,c",
+                "Invalid value c for configuration k: String must be one of: a, b",
+            ),
+            (Kind::List, Rule::AnyOf(&["a", "b"]), "a,", "Configuration 'k' values must not be empty."),
+            (
+                Kind::Boolean,
+                Rule::Any,
+                "yes",
+                "Invalid value yes for configuration k: Expected value to be either true or false",
+            ),
+        ] {
+            assert_eq!(check("k", kind, rule, value).expect_err(value).to_string(), message);
+        }
+    }
+
+    #[test]
+    fn values_are_shown_as_they_are_understood() {
+        for (kind, value, expect) in [
+            (Kind::Boolean, "TRUE", "true"),
+            (Kind::Long, " +7 ", "7"),
+            (Kind::List, " compact , delete,compact", "compact,delete"),
+            (Kind::Double, "0.50", "0.50"),
+            (Kind::String, " a b ", "a b"),
+            (Kind::Int, "junk", "junk"),
+        ] {
+            assert_eq!(shown(kind, value), expect);
         }
     }
 }

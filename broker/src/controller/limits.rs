@@ -16,6 +16,9 @@ pub const SNAPSHOT_EVERY_BYTES: usize = 1 << 20;
 /// Bytes of a segment of the metadata log: after a crash the last one is read whole, and that should take milliseconds.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
 
+/// Bytes of one configuration value, as in Kafka: what a single request writes down stays small.
+pub const CONFIG_VALUE_BYTES_MAX: usize = i16::MAX as usize;
+
 /// Metadata records carry no time: replay must not depend on a clock.
 pub(crate) const NO_TIMESTAMP: i64 = -1;
 

@@ -2,15 +2,17 @@
 //!
 //! A plan is made on top of an image and sees its own records: the second topic of a request collides with the first.
 
+mod configs;
 mod takeover;
 
+pub use configs::{How, Target};
 pub use takeover::FoundTopic;
 
 use super::limits::PARTITIONS_PER_REQUEST_MAX;
 use super::names;
 use super::random::Random;
 use super::record::{PartitionRecord, Record, Resource};
-use crate::config::{Refusal, topic};
+use crate::config::Refusal;
 use crate::image::{INTERNAL_TOPICS, MetadataImage, TopicImage, random_uuid};
 use protocol::{ErrorCode, Uuid};
 use std::sync::Arc;
@@ -107,9 +109,7 @@ impl Plan {
     /// Plans a new topic.
     pub fn create_topic(&mut self, new: &NewTopic, random: &mut Random) -> Result<Arc<TopicImage>, Rejection> {
         self.check_new_name(&new.name)?;
-        for (key, value) in &new.configs {
-            topic::validate(key, value)?;
-        }
+        configs::check_topic_configs(&self.image, &new.configs.iter().cloned().collect())?;
         let assignments = self.assign(&new.layout)?;
         self.check_size(assignments.len())?;
         let id = self.fresh_id(random);
@@ -157,11 +157,6 @@ impl Plan {
         };
         self.push_partitions(topic.id, have, assignments);
         Ok(())
-    }
-
-    /// Plans the change of one configuration value; it was validated before.
-    pub fn configure(&mut self, resource: Resource, key: &str, value: Option<&str>) {
-        self.push(Record::Config { resource, key: key.to_owned(), value: value.map(str::to_owned) });
     }
 
     fn check_new_name(&self, name: &str) -> Result<(), Rejection> {

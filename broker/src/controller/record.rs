@@ -11,6 +11,10 @@ pub enum Resource {
     Broker(i32),
     /// All brokers that say nothing themselves.
     DefaultBroker,
+    /// A group, whether it exists or not.
+    Group(String),
+    /// A subscription to metrics of clients.
+    ClientMetrics(String),
 }
 
 /// Where one partition lives, as recorded.
@@ -108,6 +112,8 @@ mod types {
 const RESOURCE_DEFAULT_BROKER: u8 = 1;
 const RESOURCE_BROKER: u8 = 2;
 const RESOURCE_TOPIC: u8 = 3;
+const RESOURCE_GROUP: u8 = 4;
+const RESOURCE_CLIENT_METRICS: u8 = 5;
 
 /// A text longer than its length field can say was not checked where it came in.
 const TOO_LONG: &str = "names, keys and values are bounded by their validators and by the request frame";
@@ -210,6 +216,14 @@ impl Encoder {
                 self.0.push(RESOURCE_TOPIC);
                 self.bytes(&id.0);
             }
+            Resource::Group(name) => {
+                self.0.push(RESOURCE_GROUP);
+                self.text(name);
+            }
+            Resource::ClientMetrics(name) => {
+                self.0.push(RESOURCE_CLIENT_METRICS);
+                self.text(name);
+            }
         }
     }
 }
@@ -274,6 +288,8 @@ impl Decoder<'_> {
             [RESOURCE_DEFAULT_BROKER] => Resource::DefaultBroker,
             [RESOURCE_BROKER] => Resource::Broker(self.int()?),
             [RESOURCE_TOPIC] => Resource::Topic(self.id()?),
+            [RESOURCE_GROUP] => Resource::Group(self.text()?),
+            [RESOURCE_CLIENT_METRICS] => Resource::ClientMetrics(self.text()?),
             _ => return None,
         };
         let key = self.text()?;
@@ -315,6 +331,8 @@ mod tests {
             config(Resource::Topic(ID), Some("1")),
             config(Resource::Broker(1), Some("")),
             config(Resource::DefaultBroker, None),
+            config(Resource::Group("g".to_owned()), Some("1")),
+            config(Resource::ClientMetrics(String::new()), None),
             Record::ProducerIds { next: 1 << 40 },
         ]
     }

@@ -165,6 +165,7 @@ impl<S: Store> Broker<S> {
                 Ask::Produce(ask) => self.produce(ticket, key, ask),
                 Ask::Fetch(ask) => fetches.push((ticket, key, ask)),
                 Ask::ListOffset(ask) => self.list_offset(ticket, key, ask),
+                Ask::ListSegments { timestamp, count_max } => self.list_segments(ticket, key, timestamp, count_max),
                 Ask::DeleteRecords { offset } => self.delete_records(ticket, key, offset),
                 Ask::EpochEnd { current_epoch, epoch } => self.epoch_end(ticket, key, current_epoch, epoch),
             }

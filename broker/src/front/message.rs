@@ -116,6 +116,13 @@ pub enum Ask<C> {
     Fetch(FetchAsk),
     /// Find an offset by time or by name.
     ListOffset(ListAsk),
+    /// List where segments begin, for ListOffsets 0.
+    ListSegments {
+        /// Milliseconds, or one of the sentinels -1 and -2.
+        timestamp: i64,
+        /// So many at most.
+        count_max: usize,
+    },
     /// Raise the log's start.
     DeleteRecords {
         /// The new start; -1 is the high watermark.
@@ -139,6 +146,8 @@ pub enum Tell<C> {
     Fetched(Fetched<C>),
     /// To [`Ask::ListOffset`].
     Listed(Result<Listed, ErrorCode>),
+    /// To [`Ask::ListSegments`]: offsets, newest first.
+    Segments(Result<Vec<i64>, ErrorCode>),
     /// To [`Ask::DeleteRecords`]: the log's start.
     Deleted(Result<i64, ErrorCode>),
     /// To [`Ask::EpochEnd`]: the epoch and its exclusive end, both -1 where unknown.
@@ -154,6 +163,8 @@ pub struct ProduceAsk<C> {
     pub durable: bool,
     /// Whether zstd is allowed: from Produce 7 on.
     pub zstd_allowed: bool,
+    /// Whether the records may be a message set: up to Produce 2. They are made a batch before anything else.
+    pub message_set: bool,
 }
 
 /// An append that succeeded, now or earlier.
@@ -200,6 +211,9 @@ pub struct FetchAsk {
     /// Fewer bytes than this, over the parts of one message, and the partitions are watched: told again when more becomes
     /// readable. 0 never watches.
     pub bytes_min: usize,
+    /// Whether the first batch comes whole even where other partitions of the answer have some: before Fetch 3, which has no
+    /// limit for all of them.
+    pub first_of_each: bool,
 }
 
 /// What a partition had to read.

@@ -30,8 +30,11 @@ impl Coordinator {
     ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
         self.fx.now = now;
         self.check_named_and_active(group)?;
-        let group = self.groups.get_mut(group).ok_or(ErrorCode::UnknownMemberId)?;
-        Ok(group.leave(&mut self.fx, leaving))
+        match self.groups.get_mut(group) {
+            Some(group) => Ok(group.leave(&mut self.fx, leaving)),
+            // A group that is not there has none of them.
+            None => Ok(vec![Err(ErrorCode::UnknownMemberId); leaving.len()]),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Parked, Partition, PartitionKey, Waiter};
 use crate::Broker;
 use crate::append_then::Then;
 use crate::front::message::{Failure, ProduceAsk, Produced, Tell, Ticket};
+use crate::legacy::{Raised, raise};
 use crate::limits::{SNAPSHOT_INTERVAL_BYTES, SPARSE_BYTES_MAX};
 use crate::partition::producers::Sequenced;
 use crate::partition::snapshot;
@@ -87,6 +88,18 @@ impl<S: Store> Broker<S> {
             self.tell_produced(ticket, Err(ErrorCode::UnknownTopicOrPartition.into()));
             return Outcome::Settled;
         };
+        if ask.message_set {
+            match raise(&mut self.store, &self.settings, &ask.records, &partition.rules) {
+                Raised::Batch(batch) => ask.records = batch,
+                Raised::AsItCame => {}
+                Raised::Later => return Outcome::Busy,
+                Raised::Refused(failure) => {
+                    self.tell_produced(ticket, Err(failure));
+                    return Outcome::Settled;
+                }
+            }
+            ask.message_set = false;
+        }
         let now_ms = self.now.wall_ms;
         let verdict = accept(&ask.records, ask.zstd_allowed, &partition.rules, &partition.producers, now_ms);
         let (end, produced) = match verdict {

@@ -7,7 +7,7 @@ use crate::disk::DiskWait;
 use crate::front::message::{ListAsk, Listed, Tell, Ticket};
 use crate::io::{Effect, ReadFault};
 use crate::limits::LOOKUP_BYTES;
-use crate::store::{Chunk, ReadRange, Store, StoreRead};
+use crate::store::{Chunk, LogOffsets, ReadRange, Store, StoreRead};
 use protocol::ErrorCode;
 use protocol::batch::{BatchView, Limits};
 
@@ -101,6 +101,18 @@ impl<S: Store> Broker<S> {
         }
     }
 
+    /// Lists where segments begin that had begun by a time, newest first, the end of what may be read as the newest of all.
+    pub(crate) fn list_segments(&mut self, ticket: Ticket, key: PartitionKey, timestamp: i64, count_max: usize) {
+        let listed = match self.partitions.get(&key) {
+            None => Err(ErrorCode::UnknownTopicOrPartition),
+            Some(partition) => partition.check_online().map(|()| {
+                let segments = self.store.segments(partition.log);
+                segment_offsets(partition.offsets, &segments, timestamp, count_max)
+            }),
+        };
+        self.tell(ticket, Tell::Segments(listed));
+    }
+
     /// Raises the log's start.
     pub(crate) fn delete_records(&mut self, ticket: Ticket, key: PartitionKey, offset: i64) {
         let result = match self.partitions.get_mut(&key) {
@@ -154,6 +166,29 @@ fn named<S: Store>(store: &S, partition: &Partition<S::Chunk>, timestamp: i64) -
         _ if offsets.start >= offsets.durable => Some(Listed::NONE),
         _ => None,
     }
+}
+
+/// The answer of ListOffsets 0. Kafka tells a segment's age by its file's time of modification; here it is its largest
+/// timestamp, which survives a copy.
+fn segment_offsets(offsets: LogOffsets, segments: &[(i64, i64)], timestamp: i64, count_max: usize) -> Vec<i64> {
+    let LogOffsets { start, durable, .. } = offsets;
+    let mut all: Vec<(i64, i64)> = segments
+        .iter()
+        .map(|(base, newest_ms)| ((*base).max(start), *newest_ms))
+        .filter(|(base, _)| *base < durable)
+        .collect();
+    all.dedup_by_key(|(base, _)| *base);
+    // An empty log has one offset, which is start and end.
+    if all.is_empty() && timestamp == EARLIEST {
+        return vec![start; 1.min(count_max)];
+    }
+    let upto = match timestamp {
+        LATEST => all.len(),
+        EARLIEST => 1,
+        wanted => all.partition_point(|(_, newest_ms)| *newest_ms <= wanted),
+    };
+    let end = (timestamp == LATEST).then_some(durable);
+    end.into_iter().chain(all[..upto.min(all.len())].iter().rev().map(|(base, _)| *base)).take(count_max).collect()
 }
 
 /// The epoch of the record at `offset`: the first one that ends behind it.

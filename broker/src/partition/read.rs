@@ -167,7 +167,7 @@ fn find<S: Store>(
         from: ask.offset,
         upto: offsets.durable,
         max_bytes: ask.bytes_max.min(budget.left),
-        at_least_one: budget.found == 0,
+        at_least_one: budget.found == 0 || ask.first_of_each,
     };
     if range.from >= range.upto || (range.max_bytes == 0 && !range.at_least_one) {
         return Ok(Found::Now(fetched));

@@ -7,7 +7,7 @@ use crate::store::{
 use protocol::batch::{HEADER_LEN, patch};
 use std::collections::BTreeMap;
 use std::ops::{Deref, Range};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Shared bytes.
 #[derive(Clone, Debug)]
@@ -80,6 +80,10 @@ pub struct Memory {
     pub full: bool,
     /// Appends are durable at once.
     pub instant: bool,
+    /// What was rebuilt, as long as somebody holds it.
+    rebuilt: Vec<Weak<Vec<u8>>>,
+    /// Bytes that count as rebuilt and held besides.
+    pub rebuilt_elsewhere: usize,
     /// Reads from disk fail.
     pub spoiled: Vec<Spoiled>,
     events: Vec<StoreEvent>,
@@ -313,6 +317,21 @@ impl Store for Memory {
 
     fn size_bytes(&self, log: LogId) -> u64 {
         self.logs[&log].batches.iter().map(|batch| batch.bytes.len() as u64).sum()
+    }
+
+    fn segments(&self, log: LogId) -> Vec<(i64, i64)> {
+        self.logs[&log].batches.iter().map(|batch| (batch.base, batch.max_timestamp)).collect()
+    }
+
+    fn hold_rebuilt(&mut self, bytes: Vec<u8>) -> MemoryChunk {
+        self.rebuilt.retain(|held| held.strong_count() > 0);
+        let chunk = MemoryChunk::from_vec(bytes);
+        self.rebuilt.push(Arc::downgrade(&chunk.bytes));
+        chunk
+    }
+
+    fn rebuilt_bytes(&self) -> usize {
+        self.rebuilt_elsewhere + self.rebuilt.iter().filter_map(Weak::upgrade).map(|held| held.len()).sum::<usize>()
     }
 
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {

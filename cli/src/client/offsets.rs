@@ -135,7 +135,12 @@ impl Client {
 fn route<'a>(cluster: &Cluster, wanted: &[(&'a str, i32, At)]) -> (Wanted<'a>, Vec<FoundOffset>) {
     let (mut by_leader, mut failed) = (Wanted::new(), Vec::new());
     for &(topic, partition, at) in wanted {
-        let row = ListOffsetsPartition { partition_index: partition, current_leader_epoch: -1, timestamp: at.code() };
+        let row = ListOffsetsPartition {
+            partition_index: partition,
+            current_leader_epoch: -1,
+            timestamp: at.code(),
+            ..ListOffsetsPartition::default()
+        };
         match cluster.leader(topic, partition) {
             Ok(leader) => by_leader.entry(leader).or_default().entry(topic).or_default().push(row),
             Err(error) => failed.push(FoundOffset { topic: topic.to_owned(), partition, result: Err(error) }),

@@ -135,6 +135,7 @@ fn commit(client: &mut Client, offsets: &[(&str, i32, i64)]) {
             committed_offset,
             committed_leader_epoch: 0,
             committed_metadata: None,
+            ..Default::default()
         };
         let name = topic.to_owned().into();
         offset_commit::OffsetCommitRequestTopic { name, partitions: vec![partition], ..Default::default() }

@@ -143,9 +143,21 @@ class Kafka:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def java_command(main, *args):
+def java_command(main, *args, classes=()):
+    """The command that runs a class of Kafka's jars, or of `classes` (folders and jars) before them."""
+    path = ":".join([*map(str, classes), f"{KAFKA_LIBS}/*"])
     return ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dlog4j2.level=WARN",
-            "-cp", f"{KAFKA_LIBS}/*", main, *map(str, args)]
+            "-cp", path, main, *map(str, args)]
+
+
+def compiled(into, *names, jars=()):
+    """Compiles programs of ours (java/NAME.java) against Kafka's jars; the folder with their classes is the answer."""
+    sources = [str(HERE / "java" / f"{name}.java") for name in names]
+    path = ":".join([*map(str, jars), f"{KAFKA_LIBS}/*"])
+    done = subprocess.run(["javac", "-d", str(into), "-cp", path, *sources], capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise AssertionError(f"javac {' '.join(names)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return into
 
 
 TOOLS = {

@@ -211,8 +211,12 @@ impl Client {
     /// Error code and offset for a timestamp or one of Kafka's sentinels.
     pub fn list_offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> (i16, i64) {
         let version = 5;
-        let partition =
-            list_offsets::ListOffsetsPartition { partition_index: partition, current_leader_epoch: -1, timestamp };
+        let partition = list_offsets::ListOffsetsPartition {
+            partition_index: partition,
+            current_leader_epoch: -1,
+            timestamp,
+            ..Default::default()
+        };
         let topics =
             vec![list_offsets::ListOffsetsTopic { name: topic.to_owned().into(), partitions: vec![partition] }];
         let request = list_offsets::ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };

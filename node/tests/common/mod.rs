@@ -11,6 +11,7 @@ pub mod memory;
 pub mod witness;
 
 pub use client::Client;
+#[allow(unused_imports, reason = "each test binary takes what it needs")]
 pub use groups::Join;
 
 use std::io::{BufRead, BufReader, Read};

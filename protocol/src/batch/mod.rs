@@ -24,6 +24,7 @@ mod fields;
 mod header;
 pub mod layout;
 pub mod limits;
+pub mod message_set;
 mod produce;
 mod quick;
 mod rebuild;

@@ -73,6 +73,29 @@ impl<R: BufRead> Cursor<R> {
         Ok(())
     }
 
+    /// The next `count` bytes. Where they are more than `bytes_max` they are passed over, and it is `None`. The vector grows
+    /// with what is really there.
+    pub(super) fn collect(&mut self, count: u32, bytes_max: usize) -> Result<Option<Vec<u8>>, Stop> {
+        if u64::from(count) > self.left {
+            return Err(Stop::End);
+        }
+        if count as usize > bytes_max {
+            return self.skip(u64::from(count)).map(|()| None);
+        }
+        let mut bytes = Vec::new();
+        while bytes.len() < count as usize {
+            let ready = self.source.fill_buf().map_err(Stop::Source)?;
+            let step = ready.len().min(count as usize - bytes.len());
+            if step == 0 {
+                return Err(Stop::End);
+            }
+            bytes.extend_from_slice(&ready[..step]);
+            self.source.consume(step);
+        }
+        self.left -= u64::from(count);
+        Ok(Some(bytes))
+    }
+
     /// Whether the source has ended.
     pub(super) fn at_end(&mut self) -> Result<bool, Stop> {
         Ok(self.source.fill_buf().map_err(Stop::Source)?.is_empty())

@@ -39,6 +39,17 @@ pub(super) fn compress(input: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a vector takes every byte")
 }
 
+/// Makes the header checksum of a frame that [`writer`] wrote what messages of magic 0 have: Kafka's first lz4 stream
+/// hashed the magic number as well, and clients of that time insist on it (KAFKA-3160).
+pub(crate) fn break_header_checksum(frame: &mut [u8]) {
+    if let Some((head, [checksum, ..])) = frame.split_at_mut_checked(PLAIN_HEADER_LEN) {
+        *checksum = (Xxh32::of(head) >> 8) as u8;
+    }
+}
+
+/// Magic, FLG and BD: what comes before the checksum in a header that has neither content size nor dictionary.
+const PLAIN_HEADER_LEN: usize = 4 + 2;
+
 /// What a frame's descriptor says, and what has been seen of its content.
 struct Frame {
     block_bytes_max: usize,
@@ -57,11 +68,18 @@ pub(super) struct Reader<'a> {
     buffer: Vec<u8>,
     position: usize,
     end: usize,
+    /// Whether the header checksum is what the format says; see [`break_header_checksum`].
+    is_header_checked: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(input: &'a [u8]) -> Self {
-        Reader { rest: input, frame: None, buffer: Vec::new(), position: 0, end: 0 }
+        Reader { rest: input, frame: None, buffer: Vec::new(), position: 0, end: 0, is_header_checked: true }
+    }
+
+    /// Of frames in messages of magic 0, whose header checksum says nothing.
+    pub(super) fn of_magic_0(input: &'a [u8]) -> Self {
+        Reader { is_header_checked: false, ..Reader::new(input) }
     }
 
     /// Makes the next block ready; one step of header, block or end mark.
@@ -107,7 +125,7 @@ impl<'a> Reader<'a> {
         let content_len = if flags & 8 != 0 { Some(u64::from_le_bytes(self.array()?)) } else { None };
         let expected = (Xxh32::of(&descriptor[..descriptor.len() - self.rest.len()]) >> 8) as u8;
         let [found] = self.array()?;
-        if found != expected {
+        if found != expected && self.is_header_checked {
             return Err(corrupt(format!("header checksum {found:#04x}, expected {expected:#04x}")));
         }
         Ok(Some(Frame {

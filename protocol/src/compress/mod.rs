@@ -19,6 +19,8 @@ mod transcode;
 mod xxh32;
 mod zstd;
 
+pub(crate) use lz4::break_header_checksum;
+pub(crate) use transcode::Encoder;
 pub use transcode::transcode;
 
 use std::io::{self, Read};
@@ -199,6 +201,16 @@ impl<'a> Decoder<'a> {
         };
         let cap_bytes = if codec == Codec::Zstd { zstd::cap(input, cap_bytes) } else { cap_bytes };
         Ok(Decoder { codec, source, left_bytes: cap_bytes, cap_bytes })
+    }
+
+    /// As [`Decoder::new`], for messages of magic 0: their lz4 frames have a header checksum over the wrong bytes, which is
+    /// not looked at.
+    pub fn for_magic_0(codec: Codec, input: &'a [u8], cap_bytes: usize) -> Result<Self, CompressError> {
+        let mut decoder = Decoder::new(codec, input, cap_bytes)?;
+        if codec == Codec::Lz4 {
+            decoder.source = Source::Lz4(Box::new(lz4::Reader::of_magic_0(input)));
+        }
+        Ok(decoder)
     }
 
     fn read_source(&mut self, out: &mut [u8]) -> io::Result<usize> {

@@ -47,6 +47,52 @@ fn fill(input: &mut Decoder<'_>, step: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
+/// Compresses what is written to it a piece at a time; only what came out of the codec is kept.
+pub(crate) struct Encoder {
+    sink: Sink,
+    /// Plain bytes that fill no step yet.
+    pending: Vec<u8>,
+}
+
+impl Encoder {
+    /// `level` as in [`compress`](super::compress).
+    pub(crate) fn new(codec: Codec, level: Option<i32>) -> Encoder {
+        Encoder { sink: Sink::new(codec, level), pending: Vec::with_capacity(STEP_BYTES) }
+    }
+
+    /// Takes plain bytes.
+    pub(crate) fn write(&mut self, mut plain: &[u8]) {
+        while !plain.is_empty() {
+            let count = plain.len().min(STEP_BYTES - self.pending.len());
+            self.pending.extend_from_slice(&plain[..count]);
+            plain = &plain[count..];
+            if self.pending.len() == STEP_BYTES {
+                self.flush();
+            }
+        }
+    }
+
+    /// Bytes that came out so far; some of what went in is still held back.
+    pub(crate) fn written(&self) -> usize {
+        self.sink.written()
+    }
+
+    /// Everything, compressed.
+    #[expect(clippy::expect_used, reason = "a vector takes every byte")]
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        if !self.pending.is_empty() {
+            self.flush();
+        }
+        self.sink.finish().expect("a vector takes every byte")
+    }
+
+    #[expect(clippy::expect_used, reason = "a vector takes every byte")]
+    fn flush(&mut self) {
+        self.sink.write(&self.pending).expect("a vector takes every byte");
+        self.pending.clear();
+    }
+}
+
 enum Sink {
     None(Vec<u8>),
     Gzip(Box<GzEncoder<Vec<u8>>>),
@@ -120,6 +166,23 @@ mod tests {
                     let out = transcode(decoder, to, None, 1 << 20).unwrap();
                     assert_eq!(decompress_capped(to, &out, usize::MAX).unwrap(), plain(len), "{from:?} {to:?} {len}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_of_any_size_come_out_as_one_stream() {
+        for codec in Codec::ALL {
+            for piece in [1, 7, STEP_BYTES, STEP_BYTES + 1] {
+                let whole = plain(70_000);
+                let mut encoder = Encoder::new(codec, None);
+                whole.chunks(piece).for_each(|piece| encoder.write(piece));
+                assert!(encoder.written() <= 70_000 + 64, "{codec:?}");
+                assert_eq!(
+                    decompress_capped(codec, &encoder.finish(), usize::MAX).unwrap(),
+                    whole,
+                    "{codec:?} {piece}"
+                );
             }
         }
     }

@@ -579,7 +579,7 @@ pub const CONTROLLER_VERSIONS: &[ApiVersionRow] = &[
     ApiVersionRow { key: ApiKey::UpdateRaftVoter, min: 0, max: 0 },
 ];
 
-/// Versions that this crate decodes, those that Kafka calls unstable left out; `None`: no message of the API.
+/// Versions of Kafka 4.3.1 that this crate decodes, those that it calls unstable left out; `None`: no message of the API.
 #[must_use]
 pub const fn supported(key: ApiKey) -> Option<VersionRange> {
     Some(match key {
@@ -660,6 +660,33 @@ pub const fn supported(key: ApiKey) -> Option<VersionRange> {
         ApiKey::DescribeShareGroupOffsets => VersionRange::new(0, 1),
         ApiKey::AlterShareGroupOffsets => VersionRange::new(0, 0),
         ApiKey::DeleteShareGroupOffsets => VersionRange::new(0, 0),
+        _ => return None,
+    })
+}
+
+/// Versions that this crate decodes and Kafka 4.0 removed (KIP-896); `None`: there are none.
+#[must_use]
+pub const fn legacy(key: ApiKey) -> Option<VersionRange> {
+    Some(match key {
+        ApiKey::Produce => VersionRange::new(0, 2),
+        ApiKey::Fetch => VersionRange::new(0, 3),
+        ApiKey::ListOffsets => VersionRange::new(0, 0),
+        ApiKey::OffsetCommit => VersionRange::new(0, 1),
+        ApiKey::OffsetFetch => VersionRange::new(0, 0),
+        ApiKey::CreateTopics => VersionRange::new(0, 1),
+        ApiKey::DeleteTopics => VersionRange::new(0, 0),
+        ApiKey::OffsetForLeaderEpoch => VersionRange::new(0, 1),
+        ApiKey::WriteTxnMarkers => VersionRange::new(0, 0),
+        ApiKey::DescribeAcls => VersionRange::new(0, 0),
+        ApiKey::CreateAcls => VersionRange::new(0, 0),
+        ApiKey::DeleteAcls => VersionRange::new(0, 0),
+        ApiKey::DescribeConfigs => VersionRange::new(0, 0),
+        ApiKey::AlterReplicaLogDirs => VersionRange::new(0, 0),
+        ApiKey::DescribeLogDirs => VersionRange::new(0, 0),
+        ApiKey::CreateDelegationToken => VersionRange::new(0, 0),
+        ApiKey::RenewDelegationToken => VersionRange::new(0, 0),
+        ApiKey::ExpireDelegationToken => VersionRange::new(0, 0),
+        ApiKey::DescribeDelegationToken => VersionRange::new(0, 0),
         _ => return None,
     })
 }

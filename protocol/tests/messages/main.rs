@@ -5,6 +5,7 @@
 
 mod bounded;
 mod counting;
+mod message_sets;
 mod oracle;
 mod round_trip;
 mod sample;

@@ -437,7 +437,11 @@ impl Sample for header::ResponseHeader {
 impl Sample for produce::ProduceRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
-            transactional_id: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            transactional_id: if version >= 3 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().transactional_id
+            },
             acks: Sample::sample(rng, version),
             timeout_ms: Sample::sample(rng, version),
             topic_data: rng.vec(version),
@@ -449,7 +453,11 @@ impl Sample for produce::ProduceResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             responses: rng.vec(version),
-            throttle_time_ms: Sample::sample(rng, version),
+            throttle_time_ms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
             node_endpoints: if version >= 10 { rng.vec(version) } else { Self::default().node_endpoints },
         }
     }
@@ -487,7 +495,11 @@ impl Sample for produce::PartitionProduceResponse<'static> {
             index: Sample::sample(rng, version),
             error_code: Sample::sample(rng, version),
             base_offset: Sample::sample(rng, version),
-            log_append_time_ms: Sample::sample(rng, version),
+            log_append_time_ms: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().log_append_time_ms
+            },
             log_start_offset: if version >= 5 {
                 Sample::sample(rng, version)
             } else {
@@ -542,8 +554,8 @@ impl Sample for fetch::FetchRequest<'static> {
             replica_state: if version >= 15 { Sample::sample(rng, version) } else { Self::default().replica_state },
             max_wait_ms: Sample::sample(rng, version),
             min_bytes: Sample::sample(rng, version),
-            max_bytes: Sample::sample(rng, version),
-            isolation_level: Sample::sample(rng, version),
+            max_bytes: if version >= 3 { Sample::sample(rng, version) } else { Self::default().max_bytes },
+            isolation_level: if version >= 4 { Sample::sample(rng, version) } else { Self::default().isolation_level },
             session_id: if version >= 7 { Sample::sample(rng, version) } else { Self::default().session_id },
             session_epoch: if version >= 7 { Sample::sample(rng, version) } else { Self::default().session_epoch },
             topics: rng.vec(version),
@@ -556,7 +568,11 @@ impl Sample for fetch::FetchRequest<'static> {
 impl Sample for fetch::FetchResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
-            throttle_time_ms: Sample::sample(rng, version),
+            throttle_time_ms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
             error_code: if version >= 7 { Sample::sample(rng, version) } else { Self::default().error_code },
             session_id: if version >= 7 { Sample::sample(rng, version) } else { Self::default().session_id },
             responses: rng.vec(version),
@@ -638,7 +654,11 @@ impl Sample for fetch::PartitionData<'static> {
             partition_index: Sample::sample(rng, version),
             error_code: Sample::sample(rng, version),
             high_watermark: Sample::sample(rng, version),
-            last_stable_offset: Sample::sample(rng, version),
+            last_stable_offset: if version >= 4 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().last_stable_offset
+            },
             log_start_offset: if version >= 5 {
                 Sample::sample(rng, version)
             } else {
@@ -647,7 +667,11 @@ impl Sample for fetch::PartitionData<'static> {
             diverging_epoch: if version >= 12 { Sample::sample(rng, version) } else { Self::default().diverging_epoch },
             current_leader: if version >= 12 { Sample::sample(rng, version) } else { Self::default().current_leader },
             snapshot_id: if version >= 12 { Sample::sample(rng, version) } else { Self::default().snapshot_id },
-            aborted_transactions: if rng.one_in(4) { None } else { Some(rng.vec(version)) },
+            aborted_transactions: if version >= 4 {
+                if rng.one_in(4) { None } else { Some(rng.vec(version)) }
+            } else {
+                Self::default().aborted_transactions
+            },
             preferred_read_replica: if version >= 11 {
                 Sample::sample(rng, version)
             } else {
@@ -733,6 +757,7 @@ impl Sample for list_offsets::ListOffsetsPartition {
                 Self::default().current_leader_epoch
             },
             timestamp: Sample::sample(rng, version),
+            max_num_offsets: if version == 0 { Sample::sample(rng, version) } else { Self::default().max_num_offsets },
         }
     }
 }
@@ -748,8 +773,9 @@ impl Sample for list_offsets::ListOffsetsPartitionResponse {
         Self {
             partition_index: Sample::sample(rng, version),
             error_code: Sample::sample(rng, version),
-            timestamp: Sample::sample(rng, version),
-            offset: Sample::sample(rng, version),
+            old_style_offsets: if version == 0 { rng.vec(version) } else { Self::default().old_style_offsets },
+            timestamp: if version >= 1 { Sample::sample(rng, version) } else { Self::default().timestamp },
+            offset: if version >= 1 { Sample::sample(rng, version) } else { Self::default().offset },
             leader_epoch: if version >= 4 { Sample::sample(rng, version) } else { Self::default().leader_epoch },
         }
     }
@@ -863,14 +889,18 @@ impl Sample for offset_commit::OffsetCommitRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             group_id: Sample::sample(rng, version),
-            generation_id_or_member_epoch: Sample::sample(rng, version),
-            member_id: Sample::sample(rng, version),
+            generation_id_or_member_epoch: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().generation_id_or_member_epoch
+            },
+            member_id: if version >= 1 { Sample::sample(rng, version) } else { Self::default().member_id },
             group_instance_id: if version >= 7 {
                 if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
             } else {
                 Self::default().group_instance_id
             },
-            retention_time_ms: if version <= 4 {
+            retention_time_ms: if (2..=4).contains(&version) {
                 Sample::sample(rng, version)
             } else {
                 Self::default().retention_time_ms
@@ -912,6 +942,11 @@ impl Sample for offset_commit::OffsetCommitRequestPartition<'static> {
                 Sample::sample(rng, version)
             } else {
                 Self::default().committed_leader_epoch
+            },
+            commit_timestamp: if version == 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().commit_timestamp
             },
             committed_metadata: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
         }
@@ -1491,14 +1526,21 @@ impl Sample for create_topics::CreateTopicsRequest<'static> {
         Self {
             topics: rng.vec(version),
             timeout_ms: Sample::sample(rng, version),
-            validate_only: Sample::sample(rng, version),
+            validate_only: if version >= 1 { Sample::sample(rng, version) } else { Self::default().validate_only },
         }
     }
 }
 
 impl Sample for create_topics::CreateTopicsResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
-        Self { throttle_time_ms: Sample::sample(rng, version), topics: rng.vec(version) }
+        Self {
+            throttle_time_ms: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
+            topics: rng.vec(version),
+        }
     }
 }
 
@@ -1535,7 +1577,11 @@ impl Sample for create_topics::CreatableTopicResult<'static> {
             name: Sample::sample(rng, version),
             topic_id: if version == 7 { Sample::sample(rng, version) } else { Self::default().topic_id },
             error_code: Sample::sample(rng, version),
-            error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
+            error_message: if version >= 1 {
+                if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }
+            } else {
+                Self::default().error_message
+            },
             topic_config_error_code: if version >= 5 {
                 Sample::sample(rng, version)
             } else {
@@ -1580,7 +1626,14 @@ impl Sample for delete_topics::DeleteTopicsRequest<'static> {
 
 impl Sample for delete_topics::DeleteTopicsResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
-        Self { throttle_time_ms: Sample::sample(rng, version), responses: rng.vec(version) }
+        Self {
+            throttle_time_ms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
+            responses: rng.vec(version),
+        }
     }
 }
 
@@ -1697,7 +1750,14 @@ impl Sample for offset_for_leader_epoch::OffsetForLeaderEpochRequest<'static> {
 
 impl Sample for offset_for_leader_epoch::OffsetForLeaderEpochResponse<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
-        Self { throttle_time_ms: Sample::sample(rng, version), topics: rng.vec(version) }
+        Self {
+            throttle_time_ms: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().throttle_time_ms
+            },
+            topics: rng.vec(version),
+        }
     }
 }
 
@@ -1711,7 +1771,11 @@ impl Sample for offset_for_leader_epoch::OffsetForLeaderPartition {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             partition: Sample::sample(rng, version),
-            current_leader_epoch: Sample::sample(rng, version),
+            current_leader_epoch: if version >= 2 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().current_leader_epoch
+            },
             leader_epoch: Sample::sample(rng, version),
         }
     }
@@ -1728,7 +1792,7 @@ impl Sample for offset_for_leader_epoch::EpochEndOffset {
         Self {
             error_code: Sample::sample(rng, version),
             partition: Sample::sample(rng, version),
-            leader_epoch: Sample::sample(rng, version),
+            leader_epoch: if version >= 1 { Sample::sample(rng, version) } else { Self::default().leader_epoch },
             end_offset: Sample::sample(rng, version),
         }
     }
@@ -1968,7 +2032,11 @@ impl Sample for describe_acls::DescribeAclsRequest<'static> {
         Self {
             resource_type_filter: Sample::sample(rng, version),
             resource_name_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
-            pattern_type_filter: Sample::sample(rng, version),
+            pattern_type_filter: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().pattern_type_filter
+            },
             principal_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             host_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             operation: Sample::sample(rng, version),
@@ -1993,7 +2061,7 @@ impl Sample for describe_acls::DescribeAclsResource<'static> {
         Self {
             resource_type: Sample::sample(rng, version),
             resource_name: Sample::sample(rng, version),
-            pattern_type: Sample::sample(rng, version),
+            pattern_type: if version >= 1 { Sample::sample(rng, version) } else { Self::default().pattern_type },
             acls: rng.vec(version),
         }
     }
@@ -2027,7 +2095,11 @@ impl Sample for create_acls::AclCreation<'static> {
         Self {
             resource_type: Sample::sample(rng, version),
             resource_name: Sample::sample(rng, version),
-            resource_pattern_type: Sample::sample(rng, version),
+            resource_pattern_type: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().resource_pattern_type
+            },
             principal: Sample::sample(rng, version),
             host: Sample::sample(rng, version),
             operation: Sample::sample(rng, version),
@@ -2062,7 +2134,11 @@ impl Sample for delete_acls::DeleteAclsFilter<'static> {
         Self {
             resource_type_filter: Sample::sample(rng, version),
             resource_name_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
-            pattern_type_filter: Sample::sample(rng, version),
+            pattern_type_filter: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().pattern_type_filter
+            },
             principal_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             host_filter: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             operation: Sample::sample(rng, version),
@@ -2088,7 +2164,7 @@ impl Sample for delete_acls::DeleteAclsMatchingAcl<'static> {
             error_message: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             resource_type: Sample::sample(rng, version),
             resource_name: Sample::sample(rng, version),
-            pattern_type: Sample::sample(rng, version),
+            pattern_type: if version >= 1 { Sample::sample(rng, version) } else { Self::default().pattern_type },
             principal: Sample::sample(rng, version),
             host: Sample::sample(rng, version),
             operation: Sample::sample(rng, version),
@@ -2101,7 +2177,11 @@ impl Sample for describe_configs::DescribeConfigsRequest<'static> {
     fn sample(rng: &mut Rng, version: i16) -> Self {
         Self {
             resources: rng.vec(version),
-            include_synonyms: Sample::sample(rng, version),
+            include_synonyms: if version >= 1 {
+                Sample::sample(rng, version)
+            } else {
+                Self::default().include_synonyms
+            },
             include_documentation: if version >= 3 {
                 Sample::sample(rng, version)
             } else {
@@ -2145,9 +2225,10 @@ impl Sample for describe_configs::DescribeConfigsResourceResult<'static> {
             name: Sample::sample(rng, version),
             value: if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) },
             read_only: Sample::sample(rng, version),
-            config_source: Sample::sample(rng, version),
+            is_default: if version == 0 { Sample::sample(rng, version) } else { Self::default().is_default },
+            config_source: if version >= 1 { Sample::sample(rng, version) } else { Self::default().config_source },
             is_sensitive: Sample::sample(rng, version),
-            synonyms: rng.vec(version),
+            synonyms: if version >= 1 { rng.vec(version) } else { Self::default().synonyms },
             config_type: if version >= 3 { Sample::sample(rng, version) } else { Self::default().config_type },
             documentation: if version >= 3 {
                 if rng.one_in(4) { None } else { Some(Sample::sample(rng, version)) }

@@ -1,7 +1,7 @@
 //! The advertised table against what stock brokers of 4.3.1 answer, row by row.
 
 use protocol::messages::keys::{CONTROLLER_VERSIONS, TELEMETRY_VERSIONS};
-use protocol::{ApiKey, VERSIONS, VersionRange, supported};
+use protocol::{ApiKey, VERSIONS, VersionRange, legacy, supported};
 
 /// Key, name, lowest and highest version, first flexible version (-1: none), as captured from `apache/kafka:4.3.1`.
 const CAPTURED: &[(i16, &str, i16, i16, i16)] = &[
@@ -117,6 +117,21 @@ fn what_is_decoded_is_what_is_advertised_save_for_produce() {
         if let Some(versions) = supported(row.key) {
             assert_eq!((versions.min, versions.max), (row.min, row.max), "{}", row.key.name());
         }
+    }
+}
+
+/// KIP-896: what Kafka 4.0 removed of the keys that we decode.
+#[test]
+fn removed_versions() {
+    let removed: Vec<_> =
+        VERSIONS.iter().filter_map(|row| legacy(row.key).map(|old| (row.key as i16, old.min, old.max))).collect();
+    let table = [(0, 0, 2), (1, 0, 3), (2, 0, 0), (8, 0, 1), (9, 0, 0), (19, 0, 1), (20, 0, 0), (23, 0, 1), (32, 0, 0)];
+    for row in table {
+        assert!(removed.contains(&row), "{row:?} in {removed:?}");
+    }
+    for (key, _, max) in removed {
+        let now = supported(ApiKey::try_from(key).unwrap()).unwrap();
+        assert_eq!(max + 1, now.min, "key {key}: no gap and no overlap");
     }
 }
 

@@ -168,8 +168,12 @@ pub fn topics(on: &mut Connection) -> Result<Vec<String>, WireError> {
 pub fn edge(on: &mut Connection, place: &Place, edge: Edge) -> Result<i64, WireError> {
     let version = 5;
     let timestamp = if edge == Edge::Start { -2 } else { -1 };
-    let partition =
-        list_offsets::ListOffsetsPartition { partition_index: place.partition, current_leader_epoch: -1, timestamp };
+    let partition = list_offsets::ListOffsetsPartition {
+        partition_index: place.partition,
+        current_leader_epoch: -1,
+        timestamp,
+        ..Default::default()
+    };
     let request = list_offsets::ListOffsetsRequest {
         replica_id: -1,
         topics: vec![list_offsets::ListOffsetsTopic { name: place.topic.into(), partitions: vec![partition] }],

@@ -71,8 +71,12 @@ impl Auditor {
             Question::Start(part) => (part, -2),
             Question::Done => return,
         };
-        let partitions =
-            vec![ListOffsetsPartition { partition_index: part.index, current_leader_epoch: -1, timestamp }];
+        let partitions = vec![ListOffsetsPartition {
+            partition_index: part.index,
+            current_leader_epoch: -1,
+            timestamp,
+            ..Default::default()
+        }];
         let topics = vec![ListOffsetsTopic { name: ctx.truth.topics[part.topic].name.clone().into(), partitions }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
         link.ask(ctx.now, ApiKey::ListOffsets, 7, |writer| request.encode(writer, 7));

@@ -140,8 +140,12 @@ impl Consumer {
 
     fn ask_start(&mut self, ctx: &Ctx<'_>, lost: usize) {
         let part = self.readings[lost].part;
-        let partitions =
-            vec![ListOffsetsPartition { partition_index: part.index, current_leader_epoch: -1, timestamp: -2 }];
+        let partitions = vec![ListOffsetsPartition {
+            partition_index: part.index,
+            current_leader_epoch: -1,
+            timestamp: -2,
+            ..Default::default()
+        }];
         let topics = vec![ListOffsetsTopic { name: ctx.truth.topics[part.topic].name.clone().into(), partitions }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
         if let Some(link) = self.remote.link() {

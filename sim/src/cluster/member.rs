@@ -269,6 +269,7 @@ impl Member {
             committed_offset: *offset,
             committed_leader_epoch: -1,
             committed_metadata: None,
+            ..Default::default()
         });
         let topics = vec![OffsetCommitRequestTopic {
             name: ctx.truth.topics[self.topic].name.clone().into(),

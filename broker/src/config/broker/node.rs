@@ -6,6 +6,7 @@ use super::why::{
 };
 use super::{BrokerKey, Class, Scope, row};
 use crate::config::value::{Kind, Rule};
+use crate::legacy::LegacyClients;
 
 pub(super) const KEYS: &[BrokerKey] = &[
     row(
@@ -259,6 +260,16 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Some("9223372036854775807"),
         Scope::Cluster,
         Class::Notice(QUOTAS),
+    ),
+    row(
+        "legacy.clients",
+        Kind::String,
+        Rule::OneOf(LegacyClients::WORDS),
+        Some("unadvertised"),
+        Scope::Fixed,
+        Class::Used(
+            "Ours: whether clients are served that Kafka 4.0 turned away: unadvertised (those that do not negotiate), advertised (all) or off.",
+        ),
     ),
     row(
         "listener.security.protocol.map",

@@ -253,6 +253,12 @@ impl LogSet {
         segments.map(|segment| (segment.base, segment.end, segment.bytes)).collect()
     }
 
+    /// Base offset and largest timestamp (milliseconds, -1 without one) of each segment, oldest first.
+    pub fn segment_times(&self, id: LogId) -> Vec<(i64, i64)> {
+        let segments = self.log(id).into_iter().flat_map(|log| &log.segments);
+        segments.map(|segment| (segment.base, segment.max_timestamp)).collect()
+    }
+
     /// The largest timestamp in the log, in milliseconds, and an offset that has it (the last of its batch, where
     /// nobody looked closer). `None` when no batch has a timestamp.
     pub fn max_timestamp(&self, id: LogId) -> Option<(i64, i64)> {

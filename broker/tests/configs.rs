@@ -1,0 +1,386 @@
+//! Configurations altered at run time: what clients are answered, that shards act on what was acknowledged, and that a restart
+//! remembers it. If this breaks, settings that were acknowledged have no effect, come back half, or are lost.
+
+use broker::ConnId;
+use broker::settings::BrokerSettings;
+use broker::store::Durability;
+use broker::testing::{Call, World, body_of, produce, records};
+use protocol::messages::alter_configs::{self as legacy, AlterConfigsRequest, AlterConfigsResponse};
+use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
+use protocol::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+};
+use protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
+use protocol::messages::keys::ApiKey;
+use protocol::{ErrorCode, Reader, Uuid};
+
+const TOPIC: i8 = 2;
+
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+const OK: (ErrorCode, &str) = (ErrorCode::None, "");
+
+type Step<'a> = (&'a str, i8, Option<&'a str>);
+
+/// A resource, what is asked, and the answer.
+type Case<'a> = (i8, &'a str, &'a [Step<'a>], (ErrorCode, &'a str));
+
+/// Asks one request and decodes the answer.
+macro_rules! ask {
+    ($cluster:expr, $version:expr, $request:expr, $response:ident) => {{
+        let version: i16 = $version;
+        let frame = Call::new($response::KEY, version).frame(|writer, version| $request.encode(writer, version));
+        let conn = $cluster.conn;
+        let outcome = $cluster.world.ask(conn, frame);
+        let body: &'static [u8] = body_of(&outcome, $response::KEY, version).to_vec().leak();
+        $response::decode(&mut Reader::new(body), version).unwrap()
+    }};
+}
+
+/// A started broker and a connection at its last shard.
+struct Cluster {
+    world: World,
+    conn: ConnId,
+}
+
+impl Cluster {
+    fn started(shards: u16, statics: &[(&str, &str)]) -> Cluster {
+        let statics = statics.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let settings = BrokerSettings::new(1, BrokerSettings::default().listeners, statics);
+        let mut world = World::with(shards, 7, settings);
+        let now = world.now;
+        world.brokers.iter_mut().for_each(|broker| broker.start(now));
+        world.run();
+        let conn = world.connect(usize::from(shards) - 1);
+        Cluster { world, conn }
+    }
+
+    fn topic(&mut self, name: &str, partitions: i32) -> Uuid {
+        let topic = CreatableTopic {
+            name: name.to_owned().into(),
+            num_partitions: partitions,
+            replication_factor: -1,
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let made = ask!(self, 7, request, CreateTopicsResponse);
+        assert_eq!(made.topics[0].error_code, 0, "{made:?}");
+        made.topics[0].topic_id
+    }
+
+    fn restart(&mut self, shards: u16) {
+        self.world.restart_from_metadata(shards);
+        self.conn = self.world.connect(usize::from(shards) - 1);
+    }
+
+    fn alter_all(&mut self, resources: &[(i8, &str, &[Step<'_>])], validate_only: bool) -> Vec<(ErrorCode, String)> {
+        let resources = resources.iter().map(|(kind, name, steps)| resource(*kind, name, steps)).collect();
+        let request = IncrementalAlterConfigsRequest { resources, validate_only };
+        let answer = ask!(self, 1, request, IncrementalAlterConfigsResponse);
+        answer.responses.iter().map(|result| said(result.error_code, result.error_message.as_deref())).collect()
+    }
+
+    fn alter(&mut self, kind: i8, name: &str, steps: &[Step<'_>]) -> (ErrorCode, String) {
+        self.alter_all(&[(kind, name, steps)], false).remove(0)
+    }
+
+    fn replace(&mut self, kind: i8, name: &str, values: &[(&str, Option<&str>)]) -> (ErrorCode, String) {
+        let configs = values.iter().map(|(key, value)| legacy::AlterableConfig {
+            name: (*key).to_owned().into(),
+            value: value.map(|value| value.to_owned().into()),
+        });
+        let resource = legacy::AlterConfigsResource {
+            resource_type: kind,
+            resource_name: name.to_owned().into(),
+            configs: configs.collect(),
+        };
+        let request = AlterConfigsRequest { resources: vec![resource], validate_only: false };
+        let answer = ask!(self, 2, request, AlterConfigsResponse);
+        said(answer.responses[0].error_code, answer.responses[0].error_message.as_deref())
+    }
+
+    fn described(&mut self, kind: i8, name: &str) -> Vec<DescribeConfigsResourceResult<'static>> {
+        let resource = DescribeConfigsResource {
+            resource_type: kind,
+            resource_name: name.to_owned().into(),
+            configuration_keys: None,
+        };
+        let request =
+            DescribeConfigsRequest { resources: vec![resource], include_synonyms: true, include_documentation: true };
+        ask!(self, 4, request, DescribeConfigsResponse).results.remove(0).configs
+    }
+
+    /// The value of a key and where it comes from.
+    fn value(&mut self, kind: i8, name: &str, key: &str) -> (String, i8) {
+        let configs = self.described(kind, name);
+        let config = configs.iter().find(|config| config.name == key).unwrap_or_else(|| panic!("{key} of {name}"));
+        (config.value.as_deref().unwrap_or("null").to_owned(), config.config_source)
+    }
+
+    /// What was set on a topic itself.
+    fn overrides(&mut self, name: &str) -> Vec<(String, String)> {
+        let configs = self.described(TOPIC, name);
+        let own = configs.iter().filter(|config| config.config_source == 1);
+        let mut own: Vec<_> =
+            own.map(|config| (config.name.to_string(), config.value.as_deref().unwrap_or("null").to_owned())).collect();
+        own.sort();
+        own
+    }
+}
+
+fn resource<'a>(kind: i8, name: &'a str, steps: &[Step<'a>]) -> AlterConfigsResource<'a> {
+    let configs = steps.iter().map(|(key, operation, value)| AlterableConfig {
+        name: (*key).into(),
+        config_operation: *operation,
+        value: value.map(Into::into),
+    });
+    AlterConfigsResource { resource_type: kind, resource_name: name.into(), configs: configs.collect() }
+}
+
+fn said(code: i16, message: Option<&str>) -> (ErrorCode, String) {
+    (ErrorCode::try_from(code).unwrap_or(ErrorCode::UnknownServerError), message.unwrap_or_default().to_owned())
+}
+
+fn expect(answer: (ErrorCode, &str)) -> (ErrorCode, String) {
+    (answer.0, answer.1.to_owned())
+}
+
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
+}
+
+#[test]
+fn what_is_acknowledged_acts_on_every_shard_and_outlives_a_restart() {
+    for shards in [1, 3] {
+        let mut cluster = Cluster::started(shards, &[]);
+        let id = cluster.topic("t", 5);
+        let set = [
+            ("retention.ms", SET, Some("5000")),
+            ("segment.bytes", SET, Some("2097152")),
+            ("cleanup.policy", SET, Some("compact")),
+            ("durability", SET, Some("none")),
+            ("max.message.bytes", SET, Some("200")),
+        ];
+        assert_eq!(cluster.alter(TOPIC, "t", &set), expect(OK));
+        let look = |cluster: &Cluster| {
+            for partition in 0..5 {
+                let (shard, log) = cluster.world.log_of(id, partition);
+                let (settings, _) = cluster.world.brokers[shard].store().settings_of(log);
+                assert_eq!((settings.retention_ms, settings.segment_bytes), (5000, 2 << 20), "partition {partition}");
+                assert_eq!((settings.delete_policy, settings.durability), (false, Durability::None));
+            }
+        };
+        look(&cluster);
+        for partition in 0..5 {
+            let large = records(cluster.world.now.wall_ms, &["x".repeat(300).as_str()]);
+            let refused = produce(&mut cluster.world, cluster.conn, &[("t", partition, &large)]);
+            assert_eq!(refused[0].code, ErrorCode::MessageTooLarge);
+        }
+        cluster.restart(2);
+        look(&cluster);
+        let expected = pairs([
+            ("cleanup.policy", "compact"),
+            ("durability", "none"),
+            ("max.message.bytes", "200"),
+            ("retention.ms", "5000"),
+            ("segment.bytes", "2097152"),
+        ]);
+        assert_eq!(cluster.overrides("t"), expected);
+    }
+}
+
+#[test]
+fn a_change_is_answered_once_it_is_durable() {
+    let mut cluster = Cluster::started(2, &[]);
+    cluster.topic("t", 1);
+    cluster.world.flushes = false;
+    let steps = [("retention.ms", SET, Some("1"))];
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![resource(TOPIC, "t", &steps)], validate_only: false };
+    let frame = Call::new(ApiKey::IncrementalAlterConfigs, 1).frame(|writer, version| request.encode(writer, version));
+    let seq = cluster.world.send(cluster.conn, frame);
+    cluster.world.run();
+    assert_eq!(cluster.world.outcome(cluster.conn, seq), None, "nothing is durable yet");
+    assert_eq!(cluster.overrides("t"), pairs([]), "and nobody acts on it");
+    cluster.world.flushes = true;
+    cluster.world.run();
+    assert!(cluster.world.outcome(cluster.conn, seq).is_some());
+    assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "1")]));
+}
+
+#[test]
+fn lists_grow_and_shrink_from_what_stands() {
+    let mut cluster = Cluster::started(1, &[]);
+    cluster.topic("t", 1);
+    let key = "cleanup.policy";
+    for (operation, value, expected) in [
+        (APPEND, "compact", ("delete,compact", 1)),
+        (APPEND, "compact", ("delete,compact", 1)),
+        (SUBTRACT, "delete", ("compact", 1)),
+        (SUBTRACT, "compact", ("", 1)),
+        (SET, " compact , delete ", ("compact,delete", 1)),
+        (DELETE, "ignored", ("delete", 5)),
+    ] {
+        assert_eq!(cluster.alter(TOPIC, "t", &[(key, operation, Some(value))]), expect(OK));
+        let (value, source) = cluster.value(TOPIC, "t", key);
+        assert_eq!((value.as_str(), source), expected);
+    }
+}
+
+#[test]
+fn refusals_are_kafkas_and_change_nothing() {
+    let mut cluster = Cluster::started(2, &[]);
+    cluster.topic("t", 1);
+    assert_eq!(cluster.alter(TOPIC, "t", &[("retention.ms", SET, Some("7"))]), expect(OK));
+    let config = |message| (ErrorCode::InvalidConfig, message);
+    let request = |message| (ErrorCode::InvalidRequest, message);
+    let good: Step<'_> = ("retention.ms", SET, Some("1"));
+    let table: [Case<'_>; 22] = [
+        (
+            TOPIC,
+            "t",
+            &[good, ("segment.bytes", SET, Some("2"))],
+            config("Invalid value 2 for configuration segment.bytes: Value must be at least 1048576"),
+        ),
+        (TOPIC, "t", &[("no.such.key", SET, Some("1"))], config("Unknown topic config name: no.such.key")),
+        (TOPIC, "t", &[("no.such.key", DELETE, None)], OK),
+        (
+            TOPIC,
+            "t",
+            &[("retention.ms", APPEND, Some("5"))],
+            config("Can't APPEND to key retention.ms because its type is not LIST."),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("retention.ms", SET, None), ("segment.ms", SET, None)],
+            request("Null value not supported for : retention.ms, segment.ms"),
+        ),
+        (TOPIC, "t", &[good, good], request("Error due to duplicate config keys")),
+        (TOPIC, "t", &[("retention.ms", 9, Some("1"))], request("Unknown operation 9 for configuration retention.ms")),
+        (
+            TOPIC,
+            "t",
+            &[("retention.ms", SET, Some("-2"))],
+            config("Invalid value -2 for configuration retention.ms: Value must be at least -1"),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("retention.ms", SET, Some(""))],
+            config("Invalid value  for configuration retention.ms: Not a number of type LONG"),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("cleanup.policy", SET, Some("shred"))],
+            config("Invalid value shred for configuration cleanup.policy: String must be one of: compact, delete"),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("cleanup.policy", SET, Some("compact,"))],
+            config("Configuration 'cleanup.policy' values must not be empty."),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("min.compaction.lag.ms", SET, Some("2")), ("max.compaction.lag.ms", SET, Some("1"))],
+            config("conflict topic config setting min.compaction.lag.ms (2) > max.compaction.lag.ms (1)"),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("remote.storage.enable", SET, Some("true"))],
+            config(
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
+            ),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("preallocate", SET, Some("yes"))],
+            config("Invalid value yes for configuration preallocate: Expected value to be either true or false"),
+        ),
+        (
+            TOPIC,
+            "t",
+            &[("min.cleanable.dirty.ratio", SET, Some("2"))],
+            config("Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more than 1"),
+        ),
+        (TOPIC, "nope", &[good], (ErrorCode::UnknownTopicOrPartition, "The topic 'nope' does not exist.")),
+        (TOPIC, "nope", &[], (ErrorCode::UnknownTopicOrPartition, "The topic 'nope' does not exist.")),
+        (
+            TOPIC,
+            "nope",
+            &[("retention.ms", SET, Some("x"))],
+            config("Invalid value x for configuration retention.ms: Not a number of type LONG"),
+        ),
+        (TOPIC, "", &[good], request("Default topic resources are not allowed.")),
+        (3, "t", &[good], request("Unknown resource type 3")),
+        (TOPIC, "t", &[], OK),
+        (
+            TOPIC,
+            "t",
+            &[("leader.replication.throttled.replicas", SET, Some("foo"))],
+            config(
+                "Invalid value [foo] for configuration leader.replication.throttled.replicas: leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+            ),
+        ),
+    ];
+    let version = cluster.world.brokers[0].image().version();
+    for (kind, name, steps, answer) in table {
+        assert_eq!(cluster.alter(kind, name, steps), expect(answer), "{name} {steps:?}");
+    }
+    let large = "x".repeat(40_000);
+    let too_large = cluster.alter(TOPIC, "t", &[("cleanup.policy", SET, Some(&large))]);
+    assert_eq!(too_large.0, ErrorCode::InvalidConfig);
+    assert_eq!(cluster.alter(TOPIC, "bad name", &[good]).0, ErrorCode::InvalidTopicException);
+    assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "7")]));
+    assert_eq!(cluster.world.brokers[0].image().version(), version, "nothing was written down");
+}
+
+#[test]
+fn resources_stand_for_themselves_and_appear_once() {
+    let mut cluster = Cluster::started(2, &[]);
+    cluster.topic("a", 1);
+    cluster.topic("b", 1);
+    let bad: Step<'_> = ("segment.bytes", SET, Some("1"));
+    let good: Step<'_> = ("retention.ms", SET, Some("9"));
+    let answers = cluster.alter_all(&[(TOPIC, "a", &[good, bad]), (TOPIC, "b", &[good]), (TOPIC, "c", &[good])], false);
+    let codes: Vec<ErrorCode> = answers.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, [ErrorCode::InvalidConfig, ErrorCode::None, ErrorCode::UnknownTopicOrPartition]);
+    assert_eq!(cluster.overrides("a"), pairs([]), "never half of it");
+    assert_eq!(cluster.overrides("b"), pairs([("retention.ms", "9")]));
+    let twice = cluster.alter_all(&[(TOPIC, "a", &[good]), (TOPIC, "a", &[bad]), (TOPIC, "b", &[])], false);
+    let refused = (ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned());
+    assert_eq!(twice, [refused.clone(), refused, expect(OK)]);
+    assert_eq!(cluster.alter_all(&[(TOPIC, "a", &[good])], true), [expect(OK)]);
+    assert_eq!(cluster.overrides("a"), pairs([]), "validate_only changes nothing");
+    assert_eq!(cluster.alter_all(&[], false), []);
+}
+
+#[test]
+fn the_legacy_request_replaces_everything() {
+    let mut cluster = Cluster::started(2, &[]);
+    cluster.topic("t", 1);
+    let set = [("retention.ms", SET, Some("7")), ("segment.ms", SET, Some("8"))];
+    assert_eq!(cluster.alter(TOPIC, "t", &set), expect(OK));
+    assert_eq!(cluster.replace(TOPIC, "t", &[("retention.ms", Some("9"))]), expect(OK));
+    assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "9")]));
+    for (values, code) in [
+        (&[("retention.ms", None)][..], ErrorCode::InvalidRequest),
+        (&[("retention.ms", Some("1")), ("retention.ms", Some("2"))], ErrorCode::InvalidRequest),
+        (&[("no.such", Some("1"))], ErrorCode::InvalidConfig),
+    ] {
+        assert_eq!(cluster.replace(TOPIC, "t", values).0, code);
+    }
+    assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "9")]));
+    assert_eq!(cluster.replace(TOPIC, "t", &[]), expect(OK));
+    assert_eq!(cluster.overrides("t"), pairs([]));
+}

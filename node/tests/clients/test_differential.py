@@ -1,0 +1,67 @@
+"""The same administrative calls to us and to Kafka 4.3.1, answers compared line by line.
+
+`java/AdminCalls.java` prints a line a step. Lines that differ must be listed in DELIBERATE with the reason, and every entry
+there must be needed: one that no longer matches a difference fails the test, so that the list tells the truth. With
+`--against kafka` Kafka is compared with itself, which proves that what is printed does not depend on a run."""
+import concurrent.futures
+import re
+import subprocess
+
+import servers
+
+# (lines that it is about, reason). A line is known by what stands before its colon.
+DELIBERATE = [
+]
+
+
+def transcript(server, classes):
+    """The lines of one run by name, without the errors' messages, which are for people."""
+    command = servers.java_command("AdminCalls", server.address, classes=[classes])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "end", "the program ended early:\n" + done.stdout[-2000:]
+    lines = {}
+    for line in done.stdout.splitlines()[:-1]:
+        name, outcome = line.split(": ", 1)
+        # A step that is taken again is another step.
+        while name in lines:
+            name += "'"
+        lines[name] = outcome
+    return lines
+
+
+def of_kafka(classes):
+    server = servers.Kafka()
+    try:
+        return transcript(server, classes)
+    finally:
+        server.stop()
+
+
+def of_ours(classes):
+    server = servers.Ringlog(["--override", "node.id=1"])
+    try:
+        return transcript(server, classes)
+    finally:
+        server.stop()
+
+
+def essence(outcome):
+    return None if outcome is None else outcome.split(" # ")[0]
+
+
+def test_admin_calls_are_answered_as_kafka_answers_them(request, tmp_path):
+    classes = servers.compiled(tmp_path, "AdminCalls", "GroupWire", "Transcript")
+    against_kafka = request.config.getoption("--against") == "kafka"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        ours = pool.submit(of_kafka if against_kafka else of_ours, classes)
+        theirs = pool.submit(of_kafka, classes)
+        ours, theirs = ours.result(), theirs.result()
+    assert len(theirs) > 600, len(theirs)
+    differing = [name for name in {**theirs, **ours} if essence(ours.get(name)) != essence(theirs.get(name))]
+    allowed = [] if against_kafka else DELIBERATE
+    unused = [pattern for pattern, _ in allowed if not any(re.fullmatch(pattern, name) for name in differing)]
+    unknown = [name for name in differing if not any(re.fullmatch(pattern, name) for pattern, _ in allowed)]
+    shown = "\n".join(f"{name}\n    ours:  {ours.get(name)}\n    Kafka: {theirs.get(name)}" for name in unknown)
+    assert not unknown, f"{len(unknown)} answers differ from Kafka's:\n{shown}"
+    assert not unused, f"no longer different, take them out of the list: {unused}"

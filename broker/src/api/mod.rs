@@ -27,9 +27,9 @@ pub mod k44_incremental_alter_configs;
 pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
 pub mod k64_unregister_broker;
-pub mod k74_list_config_resources;
 pub mod k68_consumer_group_heartbeat;
 pub mod k69_consumer_group_describe;
+pub mod k74_list_config_resources;
 pub mod k75_describe_topic_partitions;
 
 pub(crate) mod alteration;

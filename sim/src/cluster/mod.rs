@@ -14,6 +14,7 @@ mod client;
 mod consumer;
 mod groups;
 mod holders;
+mod keyed;
 mod member;
 mod nemesis;
 mod plan;

@@ -1,6 +1,7 @@
 //! The commands: [`drive`] is the load generator, [`comparison`] what compares and reports,
 //! [`drivers`] compares our own; [`host`] says where things are.
 
+mod compaction;
 mod comparison;
 mod drive;
 mod drivers;
@@ -29,6 +30,8 @@ enum Cmd {
     CatchUp(drive::CatchUp),
     /// Append to our engine in this process, without broker and network.
     Append(drive::Append),
+    /// Fill a compacted topic, and measure what compacting it costs, ours and Kafka's.
+    Compaction(compaction::Compaction),
     /// Run scenarios on Ringlog and its rivals in turn; print a table, write an HTML report. Goes on where it stopped.
     Compare(Box<comparison::Compare>),
     /// Run scenarios on each of our I/O drivers in turn and print the table of the four.
@@ -46,6 +49,7 @@ impl Cli {
             Cmd::EndToEnd(args) => args.end_to_end(),
             Cmd::CatchUp(args) => args.run(),
             Cmd::Append(args) => args.run(),
+            Cmd::Compaction(args) => args.run(),
             Cmd::Compare(args) => args.run(),
             Cmd::Drivers(args) => args.run(),
             Cmd::Report(args) => args.run(),

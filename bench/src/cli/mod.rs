@@ -1,10 +1,11 @@
-//! The commands: [`drive`] is the load generator, [`comparison`] what compares and reports,
+//! The commands: [`drive`] is the load generator, [`groups`] its members of groups, [`comparison`] what compares and reports,
 //! [`drivers`] compares our own; [`host`] says where things are.
 
 mod compaction;
 mod comparison;
 mod drive;
 mod drivers;
+mod groups;
 mod host;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,10 @@ enum Cmd {
     Produce(drive::Produce),
     /// Commit offsets, each connection for a group of its own.
     Commit(drive::Commit),
+    /// One group: measure how long it takes to come to rest after a member joins or leaves.
+    Settle(groups::Groups),
+    /// Groups whose members only say that they live.
+    Live(groups::Groups),
     /// Read partitions from their start, again and again.
     Fetch(drive::Fetch),
     /// Produce at a fixed rate and measure until a long-polling consumer has each record. The topic must be empty.
@@ -45,6 +50,8 @@ impl Cli {
         match self.command {
             Cmd::Produce(args) => args.produce(),
             Cmd::Commit(args) => args.run(),
+            Cmd::Settle(args) => args.settle(),
+            Cmd::Live(args) => args.live(),
             Cmd::Fetch(args) => args.run(),
             Cmd::EndToEnd(args) => args.end_to_end(),
             Cmd::CatchUp(args) => args.run(),

@@ -46,7 +46,7 @@ pub enum AnswerError {
 }
 
 /// A frame around a request body, length prefix included.
-fn frame(
+pub(crate) fn frame(
     key: ApiKey,
     version: i16,
     encode: impl Fn(&mut Writer) -> Result<(), EncodeError>,

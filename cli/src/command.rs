@@ -3,7 +3,7 @@
 use crate::applet::Applet;
 use crate::failure::Outcome;
 use crate::io::{self, Io};
-use crate::topics;
+use crate::{console, groups, topics};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -12,6 +12,12 @@ use std::process::ExitCode;
 pub enum Command {
     /// List, describe, create, alter and delete topics.
     Topics(topics::TopicsArgs),
+    /// List, describe, judge, reset and delete consumer groups.
+    Groups(groups::GroupsArgs),
+    /// Write lines or files to a topic.
+    Produce(console::ProduceArgs),
+    /// Print the records of topics.
+    Consume(console::ConsumeArgs),
     /// The tools with Kafka's names.
     #[command(flatten)]
     Kafka(Applet),
@@ -22,6 +28,9 @@ impl Command {
     pub fn run(self, io: &mut Io<'_>) -> Outcome {
         match self {
             Command::Topics(args) => topics::run(&args, io),
+            Command::Groups(args) => groups::run(&args, io),
+            Command::Produce(args) => console::produce(&args, io),
+            Command::Consume(args) => console::consume(&args, io),
             Command::Kafka(applet) => applet.run(io),
         }
     }

@@ -224,10 +224,7 @@ mod tests {
 
     #[test]
     fn of_two_owners_the_later_generation_is_believed() {
-        let members = [
-            owning(member("a", &["x"]), 1, &[("x", 0)]),
-            owning(member("b", &["x"]), 2, &[("x", 0)]),
-        ];
+        let members = [owning(member("a", &["x"]), 1, &[("x", 0)]), owning(member("b", &["x"]), 2, &[("x", 0)])];
         // b keeps it, a loses it; neither may hold it while the other believes that it does.
         check(Assignor::CooperativeSticky, &members, &[("x", 1)], "a: , b: ");
     }

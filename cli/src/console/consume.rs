@@ -450,7 +450,9 @@ impl Consumer<'_> {
         if self.plan.reset == Reset::None && self.plan.from.is_none() && !without.is_empty() {
             let (topic, partition) = &without[0];
             let text = format!("nothing is committed for {topic}-{partition}, and auto.offset.reset is none");
-            return Err(Failure::failed(text).hint("say --from-beginning, or commit an offset with kafka-consumer-groups"));
+            return Err(
+                Failure::failed(text).hint("say --from-beginning, or commit an offset with kafka-consumer-groups")
+            );
         }
         let from = self.plan.from.unwrap_or(Bound::At(self.reset_point()));
         let mut starts = self.offsets(&without, from, 0)?;
@@ -554,7 +556,11 @@ impl Consumer<'_> {
     }
 
     fn fetch_from(&mut self, leader: i32, wanted: &[(Place, i64)], wait: Duration) -> Result<(), Failure> {
-        let from = wanted.iter().map(|((topic, partition), offset)| FetchFrom { topic, partition: *partition, offset: *offset });
+        let from = wanted.iter().map(|((topic, partition), offset)| FetchFrom {
+            topic,
+            partition: *partition,
+            offset: *offset,
+        });
         let from: Vec<_> = from.collect();
         let limits = FetchLimits { max_wait: wait.min(self.plan.limits.max_wait), ..self.plan.limits };
         match self.client.fetch(leader, &from, &limits) {

@@ -30,12 +30,8 @@ pub(super) fn records(fetched: &Fetched, from: i64) -> Result<Decoded, DecodeErr
     aborted.sort_by_key(|(_, first)| *first);
     let mut aborted = aborted.into_iter().peekable();
     let mut dropping: HashSet<i64> = HashSet::new();
-    let damaged = |offset, cause| DecodeError {
-        topic: fetched.topic.clone(),
-        partition: fetched.partition,
-        offset,
-        cause,
-    };
+    let damaged =
+        |offset, cause| DecodeError { topic: fetched.topic.clone(), partition: fetched.partition, offset, cause };
     for batch in iter_batches(&fetched.records) {
         let batch = match batch {
             Ok(batch) => batch,
@@ -47,7 +43,8 @@ pub(super) fn records(fetched: &Fetched, from: i64) -> Result<Decoded, DecodeErr
         while let Some((producer, _)) = aborted.next_if(|(_, first)| *first <= batch.last_offset()) {
             dropping.insert(producer);
         }
-        take(&batch, fetched, from, &mut dropping, &mut decoded).map_err(|cause| damaged(batch.base_offset(), cause))?;
+        take(&batch, fetched, from, &mut dropping, &mut decoded)
+            .map_err(|cause| damaged(batch.base_offset(), cause))?;
         decoded.next = decoded.next.max(batch.next_offset());
     }
     Ok(decoded)
@@ -77,9 +74,9 @@ fn take(
         if record.offset < from {
             continue;
         }
-        let headers = record.headers().map(|header| {
-            (String::from_utf8_lossy(header.key).into_owned(), header.value.map(<[u8]>::to_vec))
-        });
+        let headers = record
+            .headers()
+            .map(|header| (String::from_utf8_lossy(header.key).into_owned(), header.value.map(<[u8]>::to_vec)));
         into.records.push(Consumed {
             topic: fetched.topic.clone(),
             partition: fetched.partition,
@@ -129,7 +126,10 @@ mod tests {
 
     fn check(bytes: Vec<u8>, aborted: &[(i64, i64)], from: i64, expect: &str, next: i64) {
         let decoded = records(&fetched(bytes, aborted), from).expect("good batches");
-        let values = decoded.records.iter().map(|r| format!("{}{}", r.offset, String::from_utf8_lossy(r.value.as_deref().unwrap_or_default())));
+        let values = decoded
+            .records
+            .iter()
+            .map(|r| format!("{}{}", r.offset, String::from_utf8_lossy(r.value.as_deref().unwrap_or_default())));
         assert_eq!(values.collect::<Vec<_>>().join(" "), expect);
         assert_eq!(decoded.next, next);
     }

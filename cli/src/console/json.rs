@@ -52,8 +52,11 @@ pub(super) fn parse(line: &[u8], number: u64) -> Parsed {
             Some(value.as_i64().ok_or_else(|| wrong("timestamp: expected milliseconds since 1970".to_owned()))?)
         }
     };
-    let mut typed =
-        Typed { key: take(object, "key").map_err(wrong)?, value: take(object, "value").map_err(wrong)?, headers: vec![] };
+    let mut typed = Typed {
+        key: take(object, "key").map_err(wrong)?,
+        value: take(object, "value").map_err(wrong)?,
+        headers: vec![],
+    };
     let none = Vec::new();
     let headers = match object.get("headers") {
         None | Some(Value::Null) => &none,
@@ -113,7 +116,10 @@ mod tests {
         for value in [Some(vec![0xff, 0, 1]), Some(b"text".to_vec()), None, Some(vec![0xff])] {
             record.value = value;
             let (typed, timestamp) = parse(line(&record).as_bytes(), 1).expect("its own line");
-            assert_eq!((typed.key, typed.value, typed.headers), (record.key.clone(), record.value.clone(), record.headers.clone()));
+            assert_eq!(
+                (typed.key, typed.value, typed.headers),
+                (record.key.clone(), record.value.clone(), record.headers.clone())
+            );
             assert_eq!(timestamp, Some(99));
         }
     }

@@ -175,11 +175,14 @@ impl ConsumerArgs {
         let mut named: Vec<String> = named.into_iter().flatten().collect();
         named.dedup();
         if named.len() > 1 {
-            let text = format!("--group, --command-property and --command-config name different groups: {}", named.join(", "));
+            let text =
+                format!("--group, --command-property and --command-config name different groups: {}", named.join(", "));
             return Err(Failure::usage(text));
         }
         if !named.is_empty() && self.partition.is_some() {
-            return Err(Failure::usage("--group and --partition exclude each other: a group divides partitions itself"));
+            return Err(Failure::usage(
+                "--group and --partition exclude each other: a group divides partitions itself",
+            ));
         }
         Ok(named.pop())
     }
@@ -201,9 +204,7 @@ impl ConsumerArgs {
             Some("earliest") => Ok(Bound::At(At::Earliest)),
             Some(text) => match text.parse() {
                 Ok(offset) if offset >= 0 => Ok(Bound::Offset(offset)),
-                _ => {
-                    Err(Failure::usage(format!("--offset {text}: expected earliest, latest or an offset, 0 or more")))
-                }
+                _ => Err(Failure::usage(format!("--offset {text}: expected earliest, latest or an offset, 0 or more"))),
             },
         }
     }
@@ -252,7 +253,9 @@ impl Sink for Printer<'_, '_> {
                 self.io.notice(format!("{error}; passed over"));
                 Ok(true)
             }
-            Err(error) => Err(Failure::failed(error.to_string()).hint("--skip-message-on-error passes such records over")),
+            Err(error) => {
+                Err(Failure::failed(error.to_string()).hint("--skip-message-on-error passes such records over"))
+            }
         }
     }
 

@@ -157,7 +157,8 @@ impl ProducerArgs {
         if let Some(class) = self.line_reader.as_ref().filter(|class| class.rsplit('.').next() != Some(READER)) {
             return Err(Failure::usage(format!("there is no reader {class} here; there is {READER}")));
         }
-        let properties = from_file_and_options(self.reader_config.as_deref(), &[&self.property, &self.reader_property])?;
+        let properties =
+            from_file_and_options(self.reader_config.as_deref(), &[&self.property, &self.reader_property])?;
         LineReader::new(&properties).map_err(|error| Failure::usage(error.to_string()))
     }
 

@@ -207,11 +207,8 @@ impl Link {
 
     /// Whether an error says to look for the coordinator anew, which this then does.
     pub(super) fn is_elsewhere(&mut self, error: &Error) -> bool {
-        let elsewhere = [
-            ErrorCode::NotCoordinator,
-            ErrorCode::CoordinatorNotAvailable,
-            ErrorCode::CoordinatorLoadInProgress,
-        ];
+        let elsewhere =
+            [ErrorCode::NotCoordinator, ErrorCode::CoordinatorNotAvailable, ErrorCode::CoordinatorLoadInProgress];
         let is = match error {
             Error::Lost { .. } | Error::Late { .. } | Error::Unreachable(_) => true,
             error => error.code().is_some_and(|code| elsewhere.contains(&code)),
@@ -223,7 +220,13 @@ impl Link {
     }
 }
 
-fn serve(settings: &GroupSettings, client: Settings, asked: &Receiver<Ask>, tell: &Sender<Event>, shared: &Arc<Shared>) {
+fn serve(
+    settings: &GroupSettings,
+    client: Settings,
+    asked: &Receiver<Ask>,
+    tell: &Sender<Event>,
+    shared: &Arc<Shared>,
+) {
     let client = match Client::connect(client) {
         Ok(client) => client,
         Err(error) => {
@@ -254,7 +257,8 @@ struct Actor<'a> {
 impl Actor<'_> {
     fn run(&mut self, asked: &Receiver<Ask>) {
         loop {
-            let wait = self.next_beat.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
+            let wait =
+                self.next_beat.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
             match asked.recv_timeout(wait) {
                 Ok(Ask::Join { topics, owned }) => self.join(&topics, &owned),
                 Ok(Ask::Owns(places)) => {

@@ -121,13 +121,11 @@ impl Producer {
     pub(crate) fn send(&mut self, record: &Typed, timestamp_ms: Option<i64>) -> Result<(), Failure> {
         self.check_size(record)?;
         let partition = self.settings.partition.map_or_else(|| self.choose(record), Ok)?;
-        let headers: Vec<_> = record
-            .headers
-            .iter()
-            .map(|(key, value)| Header { key: key.as_bytes(), value: value.as_deref() })
-            .collect();
+        let headers: Vec<_> =
+            record.headers.iter().map(|(key, value)| Header { key: key.as_bytes(), value: value.as_deref() }).collect();
         let size = size_of(record);
-        if self.growing.get(&partition).is_some_and(|g| g.builder.plain_size_bytes() + size > self.settings.batch_size) {
+        if self.growing.get(&partition).is_some_and(|g| g.builder.plain_size_bytes() + size > self.settings.batch_size)
+        {
             self.complete(&[partition]);
         }
         let growing = self.growing.entry(partition).or_insert_with(|| Growing {
@@ -312,7 +310,13 @@ impl Producer {
                     Some(Err(error)) if error.code() == Some(ErrorCode::DuplicateSequenceNumber) => Ok(()),
                     Some(outcome) => outcome.map(|_| ()),
                 };
-                batches.into_iter().map(|ready| { let outcome = of(ready.partition); (ready, outcome) }).collect()
+                batches
+                    .into_iter()
+                    .map(|ready| {
+                        let outcome = of(ready.partition);
+                        (ready, outcome)
+                    })
+                    .collect()
             }
         }
     }
@@ -370,7 +374,9 @@ fn find_topic(client: &mut Client, settings: &ProducerSettings) -> Result<Topic,
             Ok(topic) if topic.partitions.iter().any(|partition| partition.leader.is_some()) => {
                 return Ok(topic.clone());
             }
-            Ok(_) => Error::Refused { what: format!("topic `{name}`"), code: ErrorCode::LeaderNotAvailable, message: None },
+            Ok(_) => {
+                Error::Refused { what: format!("topic `{name}`"), code: ErrorCode::LeaderNotAvailable, message: None }
+            }
             Err(error) => error,
         };
         let limit = match error.code() {

@@ -25,6 +25,8 @@ pub(crate) struct LineReader {
     headers_key_separator: String,
     ignore_error: bool,
     null_marker: Option<String>,
+    /// Key and headers of records whose line does not say them.
+    like: Typed,
 }
 
 /// Why the properties of the reader or a line cannot be taken.
@@ -76,9 +78,15 @@ impl LineReader {
             headers_key_separator: text("headers.key.separator", ":"),
             ignore_error: is("ignore.error"),
             null_marker: properties.get("null.marker").cloned(),
+            like: Typed::default(),
         };
         reader.check()?;
         Ok(reader)
+    }
+
+    /// Records whose lines have no key, or no headers, get these.
+    pub(crate) fn like(self, like: Typed) -> Self {
+        LineReader { like, ..self }
     }
 
     fn check(&self) -> Result<(), ReadError> {
@@ -106,9 +114,10 @@ impl LineReader {
         let value = key.map_or(rest, |(_, rest)| rest);
         let headers = match headers {
             Some((headers, _)) if !self.is_null(headers) => self.headers(headers, line)?,
-            _ => Vec::new(),
+            _ => self.like.headers.clone(),
         };
-        Ok(Typed { key: key.and_then(|(key, _)| self.bytes(key)), value: self.bytes(value), headers })
+        let key = key.map_or_else(|| self.like.key.clone(), |(key, _)| self.bytes(key));
+        Ok(Typed { key, value: self.bytes(value), headers })
     }
 
     /// `(before, after)` the separator; none when it is not looked for, or is missing and that is to be ignored.

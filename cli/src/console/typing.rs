@@ -57,7 +57,8 @@ pub(super) fn run(
     match typing.failure {
         None => Ok(typing.producer.written()),
         Some(failure) => {
-            let text = format!("{} of {} records were not written", typing.lost, typing.lost + typing.producer.written());
+            let text =
+                format!("{} of {} records were not written", typing.lost, typing.lost + typing.producer.written());
             Err(Failure { message: text, ..failure })
         }
     }
@@ -106,7 +107,13 @@ impl Typing {
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, reader: &LineReader, interrupt: &Interrupt, io: &mut Io<'_>) -> Result<(), Failure> {
+    fn file(
+        &mut self,
+        path: &Path,
+        reader: &LineReader,
+        interrupt: &Interrupt,
+        io: &mut Io<'_>,
+    ) -> Result<(), Failure> {
         let wrong = |error| Failure::failed(format!("{}: {error}", path.display()));
         let file = fs::File::open(path).map_err(wrong)?;
         for (line, number) in lines::Lines::new(BufReader::new(file)).zip(1..) {
@@ -132,7 +139,8 @@ impl Typing {
     /// Says what was lost since the last time.
     fn report(&mut self, io: &mut Io<'_>) {
         for (records, failure) in self.producer.take_lost() {
-            let _ = writeln!(io.err, "error: {records} records for `{}` were not written: {}", self.topic, failure.message);
+            let _ =
+                writeln!(io.err, "error: {records} records for `{}` were not written: {}", self.topic, failure.message);
             self.lost += records;
             self.failure = Some(failure);
         }

@@ -73,8 +73,10 @@ pub(crate) fn delete(client: &mut Client, id: &str) -> Result<(), Error> {
     client.retrying(|client| {
         let broker = client.coordinator(CoordinatorKind::Group, id)?;
         let answer = client.broker(broker, &DeleteGroupsRequest { groups_names: vec![id.into()] })?;
-        answer.read().results.iter().try_for_each(|row| {
-            Error::check(row.error_code, None, || format!("group `{}`", row.group_id))
-        })
+        answer
+            .read()
+            .results
+            .iter()
+            .try_for_each(|row| Error::check(row.error_code, None, || format!("group `{}`", row.group_id)))
     })
 }

@@ -251,7 +251,9 @@ impl GroupsArgs {
         }
         self.check_together(action)?;
         if action == ResetOffsets && !self.dry_run && !self.execute {
-            io.notice("nothing is changed without --execute; from Kafka 5.0 on one of --dry-run and --execute is demanded");
+            io.notice(
+                "nothing is changed without --execute; from Kafka 5.0 on one of --dry-run and --execute is demanded",
+            );
         }
         Ok(())
     }

@@ -86,8 +86,7 @@ mod tests {
         let committed = [(0, 5), (1, 7)].map(|(partition, offset)| (("t".to_owned(), partition), at(offset)));
         let ends = [(0, 9), (1, 7), (2, 4)].map(|(partition, end)| (("t".to_owned(), partition), end));
         let rows = rows(&members, &committed.into(), &ends.into());
-        let seen: Vec<_> =
-            rows.iter().map(|row| (row.place.as_ref().map(|p| p.1), row.member, row.lag())).collect();
+        let seen: Vec<_> = rows.iter().map(|row| (row.place.as_ref().map(|p| p.1), row.member, row.lag())).collect();
         assert_eq!(
             seen,
             [(Some(1), Some(2), Some(0)), (Some(2), Some(2), None), (Some(3), Some(0), None), (Some(0), None, Some(4))]

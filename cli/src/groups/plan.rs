@@ -32,9 +32,8 @@ pub(crate) fn parse_topic(arg: &str) -> Result<(String, Option<Vec<i32>>), PlanE
     if partitions.is_empty() {
         return Err(PlanError::TopicArg { arg: arg.to_owned() });
     }
-    let number = |text: &str| {
-        text.parse().map_err(|_| PlanError::Partition { partition: text.to_owned(), arg: arg.to_owned() })
-    };
+    let number =
+        |text: &str| text.parse().map_err(|_| PlanError::Partition { partition: text.to_owned(), arg: arg.to_owned() });
     Ok((topic.to_owned(), Some(partitions.split(',').map(number).collect::<Result<_, _>>()?)))
 }
 
@@ -89,7 +88,11 @@ fn fields(line: &str) -> Option<Vec<String>> {
 
 /// A field as it goes into a line. A topic's name never needs quotes, a group's may.
 pub(crate) fn quote(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r', ' ']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n', '\r', ' ']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }
 
 /// The offset that a reset may set: what was asked for, but no lower than the log begins and no higher than it ends. The

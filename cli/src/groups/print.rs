@@ -254,7 +254,8 @@ pub(crate) fn deleted_offsets(
         Err(error) => {
             let code = error.code().unwrap_or(ErrorCode::UnknownServerError);
             top = Some(message(code, None)).or(top);
-            let of = |place: &Place| (place.clone(), Err(Error::Refused { what: group.to_owned(), code, message: None }));
+            let of =
+                |place: &Place| (place.clone(), Err(Error::Refused { what: group.to_owned(), code, message: None }));
             rows.extend(places.iter().map(of));
         }
     }

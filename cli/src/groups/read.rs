@@ -122,8 +122,7 @@ fn describe_consumer(client: &mut Client, id: &str, broker: &Broker) -> Result<O
     if !client.home()?.served().has(ApiKey::ConsumerGroupDescribe) {
         return Ok(None);
     }
-    let request =
-        ConsumerGroupDescribeRequest { group_ids: vec![id.into()], include_authorized_operations: false };
+    let request = ConsumerGroupDescribeRequest { group_ids: vec![id.into()], include_authorized_operations: false };
     let answer = match client.broker(broker.id, &request) {
         Err(Error::NotServed { .. }) => return Ok(None),
         answer => answer?,

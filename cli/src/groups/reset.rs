@@ -72,7 +72,8 @@ pub(crate) fn existing(client: &mut Client, wanted: &[(String, Option<Vec<i32>>)
     let cluster = client.metadata(Topics::Named(&names))?;
     let mut found = Vec::new();
     for (topic, partitions) in wanted {
-        let all = || -> Result<Vec<i32>, Error> { Ok(cluster.require(topic)?.partitions.iter().map(|p| p.index).collect()) };
+        let all =
+            || -> Result<Vec<i32>, Error> { Ok(cluster.require(topic)?.partitions.iter().map(|p| p.index).collect()) };
         let partitions = partitions.clone().map_or_else(all, Ok)?;
         found.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
     }

@@ -5,7 +5,9 @@ use thiserror::Error;
 /// Why a text is no moment or duration.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum TimeError {
-    #[error("'{got}' is no moment: expected YYYY-MM-DDThh:mm:ss.sss, with Z or a zone such as +02:00 behind it if it is not UTC")]
+    #[error(
+        "'{got}' is no moment: expected YYYY-MM-DDThh:mm:ss.sss, with Z or a zone such as +02:00 behind it if it is not UTC"
+    )]
     Moment { got: String },
     #[error("'{got}' is no duration: expected PnDTnHnMnS, such as PT1H30M or P7D")]
     Duration { got: String },

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 /// Everything that talks to a running cluster.
 #[derive(Clone, Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one a process")]
 pub enum Command {
     /// List, describe, create, alter and delete topics.
     Topics(topics::TopicsArgs),

@@ -34,7 +34,7 @@ use crate::failure::Failure;
 pub(crate) fn records_of(
     fetched: Fetched,
     from: i64,
-    take: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    mut take: impl FnMut(&[u8], Option<&[u8]>),
 ) -> Result<i64, Failure> {
     if let Some(error) = fetched.error {
         return Err(error.into());

@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use thiserror::Error;
 
+/// Names and values of headers.
+pub(crate) type Headers = Vec<(String, Option<Vec<u8>>)>;
+/// What is before and behind a separator.
+type Cut<'a> = (&'a [u8], &'a [u8]);
+
 /// A record as it was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Typed {
@@ -11,7 +16,7 @@ pub(crate) struct Typed {
     /// Its value; none is a tombstone.
     pub(crate) value: Option<Vec<u8>>,
     /// Names and values in the order in which they were typed.
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) headers: Headers,
 }
 
 /// How a line is taken apart.
@@ -129,7 +134,7 @@ impl LineReader {
         what: &'static str,
         line: u64,
         whole: &[u8],
-    ) -> Result<Option<(&'a [u8], &'a [u8])>, ReadError> {
+    ) -> Result<Option<Cut<'a>>, ReadError> {
         if !wanted {
             return Ok(None);
         }
@@ -140,7 +145,7 @@ impl LineReader {
         }
     }
 
-    fn headers(&self, text: &[u8], line: u64) -> Result<Vec<(String, Option<Vec<u8>>)>, ReadError> {
+    fn headers(&self, text: &[u8], line: u64) -> Result<Headers, ReadError> {
         let mut pairs = split(text, &self.headers_separator);
         // As Java's split does: what is empty at the end is no header.
         while pairs.len() > 1 && pairs.last().is_some_and(|pair| pair.is_empty()) {

@@ -307,7 +307,7 @@ fn failed(error: ResetError) -> Failure {
     }
 }
 
-fn parse_topics(topics: &[String]) -> Result<Vec<(String, Option<Vec<i32>>)>, Failure> {
+fn parse_topics(topics: &[String]) -> Result<Vec<plan::Asked>, Failure> {
     topics.iter().map(|topic| plan::parse_topic(topic).map_err(|error| Failure::usage(error.to_string()))).collect()
 }
 

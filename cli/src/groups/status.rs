@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// What to look at, and what to let pass.
 #[derive(Clone, Debug, Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     /// The groups; all if none is named. May be repeated.
     #[arg(short, long, value_name = "GROUP|all")]
     group: Vec<String>,
@@ -143,7 +143,7 @@ fn document(judged: &Judged) -> Value {
             "partition": number,
             "status": verdict.status.to_string(),
             "reason": verdict.reason.to_string(),
-            "complete": verdict.complete,
+            "complete": share(verdict.complete),
             "current_lag": partition.current_lag,
             "start": commits.first().map(commit),
             "end": commits.last().map(commit),
@@ -155,12 +155,17 @@ fn document(judged: &Judged) -> Value {
         "group": judged.group.id,
         "state": judged.group.state,
         "status": verdict.status.to_string(),
-        "complete": verdict.complete,
+        "complete": share(verdict.complete),
         "partition_count": judged.partitions.len(),
         "total_lag": verdict.total_lag,
         "max_lag": verdict.max_lag.as_ref().map(|(topic, partition)| json!({ "topic": topic, "partition": partition })),
         "partitions": partitions.collect::<Vec<_>>(),
     })
+}
+
+/// A share with four digits: what is left of it is noise of 32 bits.
+fn share(share: f32) -> f64 {
+    (f64::from(share) * 1e4).round() / 1e4
 }
 
 fn commit(commit: &Commit) -> Value {

@@ -99,7 +99,7 @@ fn read_commits(
         let leader = cluster.leader(OFFSETS_TOPIC, partition)?;
         let wanted = FetchFrom { topic: OFFSETS_TOPIC, partition, offset: from };
         for row in client.fetch(leader, &[wanted], &FetchLimits::default())? {
-            let next = records_of(row, from, &mut |key, value| {
+            let next = records_of(row, from, |key, value| {
                 history::read(key, value).into_iter().for_each(|entry| into.take(entry));
             })?;
             // Compaction leaves gaps, but never at the end that was just named.

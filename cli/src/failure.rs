@@ -73,13 +73,16 @@ impl Failure {
     }
 }
 
-/// One outcome of several: every message, a line each, under the first one's exit code.
+/// One outcome of several: every message, a line each, under the exit code that they share; 1 if they differ.
 pub fn all(failures: Vec<Failure>) -> Outcome {
     let mut failures = failures.into_iter();
     let Some(mut first) = failures.next() else { return Ok(()) };
     for failure in failures {
         first.message = format!("{}\nerror: {}", first.message, failure.message);
         first.hints.extend(failure.hints);
+        if failure.exit != first.exit {
+            first.exit = Exit::Failed;
+        }
     }
     Err(first)
 }
@@ -145,6 +148,15 @@ mod tests {
         let failure = Failure::from(error);
         assert_eq!(failure.exit, Exit::Unreachable);
         assert!(reported(&failure).contains("\n  a:1: connection refused"));
+    }
+
+    #[test]
+    fn several_failures_are_told_together() {
+        let failure = all(vec![Failure::not_found("a"), Failure::not_found("b")]).unwrap_err();
+        assert_eq!((failure.exit, reported(&failure).as_str()), (Exit::NotFound, "error: a\nerror: b\n"));
+        let mixed = all(vec![Failure::not_found("a"), Failure::new(Exit::TimedOut, "b")]).unwrap_err();
+        assert_eq!(mixed.exit, Exit::Failed);
+        assert!(all(Vec::new()).is_ok());
     }
 
     #[test]

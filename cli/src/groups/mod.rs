@@ -20,10 +20,7 @@ pub(crate) use read::assigned;
 pub(crate) use reset::now_ms;
 
 use crate::client::{Client, Error};
-use crate::failure::Outcome;
-use crate::io::Io;
 use plan::Place;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What a group has committed, for a consumer that goes on there.
@@ -38,8 +35,4 @@ pub(crate) fn moment_or_ago(text: &str) -> Option<i64> {
         Some(ago) => Some(now_ms().saturating_sub(time::duration(ago).ok()?)),
         None => time::moment(text).ok(),
     }
-}
-
-fn print_json(io: &mut Io<'_>, document: &Value) -> Outcome {
-    Ok(writeln!(io.out, "{document:#}")?)
 }

@@ -1,12 +1,12 @@
 //! `ringlog groups --status`: prints the verdict over groups.
 
 use super::read::{self, Group};
+use super::reset;
 use super::verdict::{self, Span};
-use super::{print_json, reset};
 use crate::client::{Client, Error};
 use crate::failure::{Failure, Outcome};
 use crate::io::Io;
-use crate::options::Output;
+use crate::options::{Output, print_json};
 use crate::status::rules::Tolerance;
 use crate::status::{Commit, GroupVerdict, Partition, judge_group};
 use crate::table::Table;

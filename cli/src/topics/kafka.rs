@@ -284,6 +284,7 @@ fn create(args: &TopicsArgs, client: &mut Client, io: &mut Io<'_>) -> Result<(),
     let name = args.topic.clone().unwrap_or_default();
     let configs = args.config.iter().map(|text| parse_config(text)).collect::<Result<Vec<_>, _>>()?;
     let assignment = args.assignment()?;
+    check_names(&configs)?;
     if name.contains(['.', '_']) {
         writeln!(
             io.out,
@@ -306,19 +307,20 @@ fn create(args: &TopicsArgs, client: &mut Client, io: &mut Io<'_>) -> Result<(),
     let topic = NewTopic { name, partitions: args.partitions, replication_factor, assignment, configs };
     match change::create(client, &topic, false) {
         Err(error) if args.if_not_exists && error.code() == Some(ErrorCode::TopicAlreadyExists) => Ok(()),
-        Err(error) => Err(with_config_hint(error.into(), &topic)),
+        Err(error) => Err(error.into()),
         Ok(()) => Ok(writeln!(io.out, "Created topic {}.", topic.name)?),
     }
 }
 
-/// Adds the nearest known name to a refusal that is about the name of a setting.
-fn with_config_hint(stop: Stop, topic: &NewTopic) -> Stop {
-    let Stop::Said(words, failure) = stop else { return stop };
+/// Kafka's tool knows the names of settings and refuses others itself.
+fn check_names(configs: &[(String, String)]) -> Result<(), Stop> {
     let known = crate::configs::names::TOPIC;
-    let unknown = topic.configs.iter().find(|(name, _)| !known.contains(&name.as_str()) && words.contains(name));
-    match unknown {
-        Some((name, _)) => Stop::Said(words, failure.did_you_mean(name, known.iter().copied())),
-        None => Stop::Said(words, failure),
+    match configs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let words = format!("Unknown topic config name: {name}");
+            Err(Stop::Said(words.clone(), Failure::failed(words).did_you_mean(name, known.iter().copied())))
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Duties {
     pub(crate) weak: bool,
     pub(crate) retention: bool,
     pub(crate) rewriting: bool,
+    /// Topics that keep the newest record of each key.
+    pub(crate) compacted: bool,
 }
 
 /// What is being done, until it is answered.
@@ -116,7 +118,8 @@ impl Admin {
             (3, Some(topic)) if self.duties.adds_partitions && ctx.truth.topics[topic].partitions.len() < 6 => {
                 Some(Deed::Grow { topic, to: ctx.truth.topics[topic].partitions.len() + 1 })
             }
-            (4..6, Some(topic)) if self.duties.deletes_records => {
+            // As Kafka, the broker deletes no records of a compacted topic.
+            (4..6, Some(topic)) if self.duties.deletes_records && ctx.truth.topics[topic].compacts.is_none() => {
                 let index = rng.below(ctx.truth.topics[topic].partitions.len() as u64) as i32;
                 let part = Part { topic, index };
                 let partition = ctx.truth.partition(part);
@@ -149,7 +152,15 @@ impl Admin {
                 configs.push(("flush.ms", pick(rng, &[10, 1_000, 60_000]).to_string()));
             }
         }
-        let forgets = self.duties.retention && rng.below(3) == 0;
+        let compacts = (self.duties.compacted && rng.below(2) == 0).then(|| rng.coin());
+        if let Some(tombstones_stay) = compacts {
+            configs.push(("cleanup.policy", "compact".to_owned()));
+            configs.push(("min.cleanable.dirty.ratio", ["0.01", "0.5"][rng.below(2) as usize].to_owned()));
+            configs.push(("delete.retention.ms", if tombstones_stay { i64::MAX } else { 0 }.to_string()));
+            configs.retain(|(name, _)| *name != "segment.ms");
+            configs.push(("segment.ms", pick(rng, &[100, 500, 2_000]).to_string()));
+        }
+        let forgets = compacts.is_none() && self.duties.retention && rng.below(3) == 0;
         let (bytes, ms) = if forgets { (pick(rng, &[-1, 60_000]), pick(rng, &[-1, 20_000])) } else { (-1, -1) };
         configs.push(("retention.bytes", bytes.to_string()));
         configs.push(("retention.ms", ms.to_string()));
@@ -163,7 +174,7 @@ impl Admin {
         let number = ctx.truth.topics.len();
         let partitions = vec![Partition::default(); 1 + rng.below(3) as usize];
         let (name, id, standing) = (format!("t{number}"), None, Standing::Asked);
-        ctx.truth.topics.push(Topic { name, id, standing, promise, forgets, partitions });
+        ctx.truth.topics.push(Topic { name, id, standing, promise, forgets, compacts, partitions });
         self.configs.push(configs);
         Deed::Create(number)
     }

@@ -13,6 +13,8 @@ mod auditor;
 mod client;
 mod consumer;
 mod groups;
+mod holders;
+mod keyed;
 mod member;
 mod nemesis;
 mod plan;

@@ -1,5 +1,6 @@
 //! A producer of one partition: plain or idempotent, several requests in flight, patient as Kafka's own.
 
+use super::keyed::keyed;
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
 use super::truth::{BatchKey, Part, Promise, Standing, record_key, record_value};
@@ -33,6 +34,8 @@ pub(crate) struct Habits {
     /// Bytes of a record, at most.
     pub(crate) record_bytes: u64,
     pub(crate) codec: Codec,
+    /// Few keys, again and again, some of them deleted.
+    pub(crate) compacts: bool,
 }
 
 struct Batch {
@@ -164,8 +167,15 @@ impl Producer {
             builder = builder.producer(id, epoch, self.sequence);
         }
         for index in 0..count {
-            let key = record_key(key, index, count);
-            builder.append(ctx.wall_ms, Some(&key), Some(&record_value(&key, bytes as usize)), &[]);
+            let id = record_key(key, index, count);
+            let value = record_value(&id, bytes as usize);
+            if self.habits.compacts {
+                let (key, is_tombstone) = keyed(&id);
+                let header = protocol::batch::Header { key: b"id", value: Some(&id) };
+                builder.append(ctx.wall_ms, Some(&[key]), Some(&value[..]).filter(|_| !is_tombstone), &[header]);
+            } else {
+                builder.append(ctx.wall_ms, Some(&id), Some(&value), &[]);
+            }
         }
         ctx.truth.sends(self.part, key, self.session, count, bytes);
         self.serial += 1;

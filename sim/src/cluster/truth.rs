@@ -3,6 +3,7 @@
 //! Everything is learned from outside: acknowledgements, fetched batches, watermarks. Two observations that cannot both
 //! hold are a violation. All of it is linear in the history: each batch has one place, found by its offset.
 
+use super::keyed::{self, Keys};
 use super::violation::{Place, Violation};
 use protocol::Uuid;
 use protocol::batch::{BatchView, Limits};
@@ -78,6 +79,8 @@ pub(crate) struct Topic {
     pub(crate) promise: Promise,
     /// Retention may delete its records.
     pub(crate) forgets: bool,
+    /// It keeps the newest record of each key; true when tombstones stay for ever.
+    pub(crate) compacts: Option<bool>,
     pub(crate) partitions: Vec<Partition>,
 }
 
@@ -99,6 +102,8 @@ pub(crate) struct Partition {
     pub(crate) high: i64,
     /// The disk changed its files behind the node's back: errors are right, wrong records are not.
     pub(crate) is_damaged: bool,
+    /// Of a compacted topic.
+    pub(crate) keys: Keys,
 }
 
 /// Everything that is known.
@@ -146,9 +151,14 @@ impl Truth {
     pub(crate) fn acknowledges(&mut self, part: Part, key: BatchKey, base: i64) -> Result<(), Violation> {
         self.acknowledged += 1;
         let place = self.place(part);
+        let compacts = self.topics[part.topic].compacts.is_some();
         let partition = self.partition(part);
-        let last = base + partition.sent.get(&key).map_or(0, |sent| i64::from(sent.count)) - 1;
+        let count = partition.sent.get(&key).map_or(0, |sent| sent.count);
+        let last = base + i64::from(count) - 1;
         partition.put(&place, key, base, last)?;
+        if compacts {
+            partition.keys.placed(key, base, count);
+        }
         partition.promised = partition.promised.max(last + 1);
         Ok(())
     }
@@ -169,6 +179,53 @@ impl Truth {
         partition.put(&place, key, base, last)?;
         partition.promised = partition.promised.max(last + 1);
         Ok(last)
+    }
+
+    /// A batch of a compacted topic was fetched by a request for `from`, or as what follows `from` there; its last offset.
+    pub(crate) fn reads_compacted(
+        &mut self,
+        part: Part,
+        from: i64,
+        view: &BatchView<'_>,
+        buried: usize,
+    ) -> Result<i64, Violation> {
+        self.read += 1;
+        let place = self.place(part);
+        let tombstones_stay = self.topics[part.topic].compacts == Some(true);
+        let partition = self.partition(part);
+        let (base, last) = (view.base_offset(), view.last_offset());
+        let phantom = |what: String| Violation::Phantom { at: place.clone(), offset: base, what };
+        let (records, found) = keyed::contents(view).map_err(phantom)?;
+        if let Some((key, count)) = found {
+            let Some(sent) = partition.sent.get(&key) else { return Err(phantom(format!("{key} was sent elsewhere"))) };
+            if sent.count != count || last - base + 1 != i64::from(count) {
+                return Err(phantom(format!("{key} as a batch of {base}..={last}, sent {sent:?}")));
+            }
+            partition.put(&place, key, base, last)?;
+            partition.keys.placed(key, base, count);
+        } else if let Some((offset, other)) = partition.covering(base, last) {
+            return Err(phantom(format!("an empty batch {base}..={last}, and at {offset} is {other}")));
+        }
+        partition.promised = partition.promised.max(last + 1);
+        if partition.is_damaged {
+            return Ok(last);
+        }
+        // What is known to be in between and did not come.
+        let range = from.min(base)..=last;
+        let known = partition.placed.range(..=last).rev().take_while(|(_, (end, _))| *end >= *range.start());
+        let known: Vec<_> = known.map(|(base, (end, key))| (*base, (end - base + 1) as u32, *key)).collect();
+        partition.keys.read(&place, from, &known, &records, tombstones_stay, buried)?;
+        Ok(last)
+    }
+
+    /// After everything was read: no key lacks its newest record.
+    pub(crate) fn check_debts(&self, parts: &[Part]) -> Result<(), Violation> {
+        for part in parts {
+            if let Some((key, offset)) = self.look(*part).keys.debt().filter(|_| !self.look(*part).is_damaged) {
+                return Err(Violation::ValueLost { at: self.place(*part), key, offset });
+            }
+        }
+        Ok(())
     }
 
     /// A watermark was told to somebody who asked when `known` was the highest that anybody knew.
@@ -247,6 +304,13 @@ impl Partition {
         (*other != key || *offset != base).then_some((*offset, *other))
     }
 
+    /// A batch that is known to lie across the borders of `base..=last`, or another one within them.
+    fn covering(&self, base: i64, last: i64) -> Option<(i64, BatchKey)> {
+        let (offset, (end, key)) = self.placed.range(..=last).next_back()?;
+        let same = *offset == base && *end == last;
+        (*end >= base && !same).then_some((*offset, *key))
+    }
+
     /// Forgets what lies at `end` and behind it: it is lost, and was allowed to be.
     fn forget_from(&mut self, end: i64) {
         let from =
@@ -259,6 +323,8 @@ impl Partition {
         for order in self.order.values_mut() {
             order.retain(|_, base| *base < from);
         }
+        let left = self.placed.iter().map(|(base, (last, key))| (*base, (last - base + 1) as u32, *key));
+        self.keys.settle(left);
         (self.promised, self.high) = (self.promised.min(end), self.high.min(end));
         (self.start, self.start_asked) = (self.start.min(end), self.start_asked.min(end));
     }
@@ -282,7 +348,7 @@ pub(crate) fn record_value(key: &[u8; 16], len: usize) -> Vec<u8> {
     value
 }
 
-fn is_record_value(key: &[u8; 16], value: &[u8]) -> bool {
+pub(crate) fn is_record_value(key: &[u8; 16], value: &[u8]) -> bool {
     let is_block = |(at, block): (usize, &[u8])| block.iter().zip(key).all(|(byte, key)| *byte == key ^ at as u8);
     value.chunks(16).enumerate().all(is_block)
 }

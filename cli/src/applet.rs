@@ -5,7 +5,7 @@
 
 use crate::failure::Outcome;
 use crate::io::{self, Io};
-use crate::{configs, log_dirs, offsets, records, topics};
+use crate::{configs, console, groups, log_dirs, offsets, records, topics};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -21,6 +21,15 @@ pub enum Applet {
     /// Create, list, describe, alter and delete topics, as Kafka's tool does.
     #[command(name = "kafka-topics")]
     Topics(topics::kafka::TopicsArgs),
+    /// List, describe and delete consumer groups; set where they go on.
+    #[command(name = "kafka-consumer-groups")]
+    ConsumerGroups(groups::kafka::GroupsArgs),
+    /// Write lines of standard input to a topic.
+    #[command(name = "kafka-console-producer")]
+    ConsoleProducer(console::kafka_producer::ProducerArgs),
+    /// Print the records of topics.
+    #[command(name = "kafka-console-consumer")]
+    ConsoleConsumer(console::kafka_consumer::ConsumerArgs),
     /// Show and change settings of topics, brokers, loggers, client metrics and groups, as Kafka's tool does.
     #[command(name = "kafka-configs")]
     Configs(configs::kafka::ConfigsArgs),
@@ -40,6 +49,9 @@ impl Applet {
     pub fn run(self, io: &mut Io<'_>) -> Outcome {
         match self {
             Applet::Topics(args) => topics::kafka::run(&args, io),
+            Applet::ConsumerGroups(args) => groups::kafka::run(&args, io),
+            Applet::ConsoleProducer(args) => console::kafka_producer::run(&args, io),
+            Applet::ConsoleConsumer(args) => console::kafka_consumer::run(&args, io),
             Applet::Configs(args) => configs::kafka::run(&args, io),
             Applet::GetOffsets(args) => offsets::kafka::run(&args, io),
             Applet::DeleteRecords(args) => records::kafka::run(&args, io),

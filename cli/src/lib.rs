@@ -30,6 +30,7 @@ pub mod options;
 pub mod progress;
 pub mod properties;
 pub mod records;
+mod status;
 pub mod suggest;
 pub mod table;
 pub mod topic_filter;

@@ -40,6 +40,11 @@ pub const PLANTED: &[&str] = &[
     "broker: serve groups while they are read",
     "broker: give two members one share",
     "broker: forget a deletion",
+    "broker: take a partition for given up before its owner says so",
+    "broker: assign a partition that another member holds",
+    "broker: listen to a member of an old epoch",
+    "broker: forget who holds what at a start",
+    "broker: take a commit of a former owner",
 ];
 
 /// How one bug was caught, or not.

@@ -9,7 +9,7 @@
 //! Deviations: `remote.storage.enable=true` is refused until there is tiered storage.
 
 use super::answer::Answer;
-use super::k32_describe_configs::topic_entries;
+use super::description::topic_entries;
 use crate::controller::Controller;
 use crate::controller::plan::{Layout, NewTopic, Plan, Rejection};
 use crate::image::{MetadataImage, TopicImage};

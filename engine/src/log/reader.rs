@@ -66,6 +66,8 @@ pub(super) struct PlanSegment {
     pub(super) alive: Rc<Cell<bool>>,
     /// Where to begin, where the index is in memory.
     pub(super) start: Option<Start>,
+    /// The file, while its name changes.
+    pub(super) open: Option<Rc<OpenFile>>,
     /// What the scrub found; nothing of it is handed out, whatever a second look at it says.
     pub(super) damage: Rc<RefCell<Vec<Damage>>>,
 }
@@ -240,6 +242,9 @@ impl Reader {
     }
 
     async fn file(&self, id: LogId, segment: &PlanSegment) -> Result<Rc<OpenFile>, ReadError> {
+        if let Some(file) = &segment.open {
+            return Ok(Rc::clone(file));
+        }
         if let Some(file) = self.files.borrow_mut().find(id, segment.base) {
             return Ok(file);
         }

@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 CACHE = pathlib.Path(os.environ.get("RINGLOG_CACHE", ROOT / ".cache"))
 KAFKA_LIBS = CACHE / "kafka" / "libs"
+ECOSYSTEM_LIBS = CACHE / "ecosystem" / "libs"
 
 
 def free_port():

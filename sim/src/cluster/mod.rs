@@ -13,6 +13,7 @@ mod auditor;
 mod client;
 mod consumer;
 mod groups;
+mod holders;
 mod member;
 mod nemesis;
 mod plan;

@@ -238,6 +238,15 @@ impl Plan {
         ] {
             statics.insert(key.to_owned(), value.to_string());
         }
+        for (key, value) in [
+            ("group.consumer.session.timeout.ms", 3_000),
+            ("group.consumer.min.session.timeout.ms", 1_000),
+            ("group.consumer.heartbeat.interval.ms", 1_000),
+            ("group.consumer.min.heartbeat.interval.ms", 100),
+            ("group.consumer.assignment.interval.ms", pick(&mut stream(self.seed, "assignment interval"), &[0, 1_000])),
+        ] {
+            statics.insert(key.to_owned(), value.to_string());
+        }
         if self.has(Feature::Moves) {
             let bytes = pick(&mut stream(self.seed, "moves after"), &[1, 16 << 10]);
             statics.insert("core.connection.moves".to_owned(), "true".to_owned());

@@ -247,9 +247,11 @@ impl Run {
             let parts: Vec<Part> = parts.collect();
             parts.iter().for_each(|part| self.hire_producer(*part));
             if self.plan.has(Feature::Groups) && self.rng.coin() {
+                let is_modern = self.plan.rng(&format!("group protocol {topic}")).coin();
                 for _ in 0..1 + self.rng.below(3) {
                     let remote = self.remote("member");
-                    self.hire(Client::Member(Member::new(remote, format!("g{topic}"), topic)));
+                    let member = Member::new(remote, format!("g{topic}"), topic);
+                    self.hire(Client::Member(if is_modern { member.modern() } else { member }));
                 }
             }
             if self.plan.has(Feature::Consumers) {

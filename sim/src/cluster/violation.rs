@@ -57,6 +57,9 @@ pub enum Violation {
     /// Two members of one generation own a partition.
     #[error("group {group}, generation {generation}: partition {partition} belongs to {first} and to {second}")]
     TwoOwners { group: String, generation: i32, partition: i32, first: String, second: String },
+    /// A member was given a partition that another still uses.
+    #[error("group {group}: partition {partition} was given to {second} while {first} uses it")]
+    TwoHolders { group: String, partition: i32, first: String, second: String },
     /// A generation number was used again.
     #[error("group {group}: generation {got} began after generation {known}")]
     GenerationWentBack { group: String, known: i32, got: i32 },

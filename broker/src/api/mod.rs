@@ -28,6 +28,7 @@ pub mod k75_describe_topic_partitions;
 
 pub(crate) mod answer;
 pub(crate) mod rights;
+pub(crate) mod unserved;
 
 use protocol::messages::keys::ApiKey;
 

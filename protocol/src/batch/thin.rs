@@ -193,13 +193,12 @@ fn walk<'a>(
     let mut at = 0;
     for index in 0..batch.record_count() {
         let flaw = || BatchError::Record { index, reason: "it is not what a record looks like" };
-        let (record, place) = record(body, at).ok_or_else(flaw)?;
-        if !(0..=batch.last_offset_delta()).contains(&record.1) {
+        let Parsed { key, has_value, offset_delta, place } = record(body, at).ok_or_else(flaw)?;
+        if !(0..=batch.last_offset_delta()).contains(&offset_delta) {
             return Err(BatchError::Record { index, reason: "its offset lies outside the batch" });
         }
         at = place.end;
-        let (key, has_value) = record.0;
-        let record = RawRecord { offset: batch.base_offset() + i64::from(record.1), key, has_value };
+        let record = RawRecord { offset: batch.base_offset() + i64::from(offset_delta), key, has_value };
         if !visit(&record, place) {
             return Ok(());
         }
@@ -207,9 +206,17 @@ fn walk<'a>(
     Ok(())
 }
 
-/// Key, whether there is a value, offset delta and place of the record at `at`.
+/// What compaction wants to know of a record.
+struct Parsed<'a> {
+    key: Option<&'a [u8]>,
+    has_value: bool,
+    offset_delta: i32,
+    place: Place,
+}
+
+/// The record at `start`.
 #[inline]
-fn record(body: &[u8], start: usize) -> Option<(((Option<&[u8]>, bool), i32), Place)> {
+fn record(body: &[u8], start: usize) -> Option<Parsed<'_>> {
     let mut at = start;
     let length = usize::try_from(varlong(body, &mut at)?).ok()?;
     let end = at.checked_add(length).filter(|&end| end <= body.len())?;
@@ -228,7 +235,8 @@ fn record(body: &[u8], start: usize) -> Option<(((Option<&[u8]>, bool), i32), Pl
     };
     let value = varlong(bytes, &mut at)?;
     let fits = value == -1 || usize::try_from(value).is_ok_and(|len| len <= end - at);
-    fits.then_some((((key, value >= 0), offset_delta), Place { start, rest, end, timestamp_delta }))
+    let place = Place { start, rest, end, timestamp_delta };
+    fits.then_some(Parsed { key, has_value: value >= 0, offset_delta, place })
 }
 
 /// A zigzag varint of any length.
@@ -271,8 +279,10 @@ mod tests {
         view
     }
 
-    /// Offset, timestamp, key, value and number of headers of each record.
-    fn read(batch: &BatchView<'_>) -> Vec<(i64, i64, Vec<u8>, Option<Vec<u8>>, usize)> {
+    /// Offset, timestamp, key, value and number of headers of a record.
+    type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>, usize);
+
+    fn read(batch: &BatchView<'_>) -> Vec<Seen> {
         let records = batch.records(&Limits::default()).unwrap();
         let read = records.iter().map(|record| {
             let record = record.unwrap();

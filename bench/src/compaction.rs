@@ -125,7 +125,8 @@ pub fn run(contender: Contender, tools: &Tools, cpu: usize, parent: &Path, plan:
     let before = log_bytes(&folder);
     let (begin, cpu) = (Instant::now(), broker.usage().cpu_s);
     let change = frames::set_topic_config(DIRTY, "cleanup.policy", "compact")?;
-    frames::altered(&load::ask(broker.address, &change)?).map_err(|error| Error::Refused { what: "changing the policy", error })?;
+    frames::altered(&load::ask(broker.address, &change)?)
+        .map_err(|error| Error::Refused { what: "changing the policy", error })?;
     // What is in the active segment stays as it is.
     let wanted = (live as f64 * SMALL) as u64 + plan.segment_bytes;
     let mut busy_p99_us = 0;

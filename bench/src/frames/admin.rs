@@ -47,8 +47,7 @@ pub fn created(answer: &[u8]) -> Result<(), AnswerError> {
 /// An IncrementalAlterConfigs request that sets one key of a topic.
 pub fn set_topic_config(topic: &str, key: &str, value: &str) -> Result<Vec<u8>, EncodeError> {
     let config = AlterableConfig { name: key.into(), config_operation: SET, value: Some(value.into()) };
-    let resource =
-        AlterConfigsResource { resource_type: TOPIC, resource_name: topic.into(), configs: vec![config] };
+    let resource = AlterConfigsResource { resource_type: TOPIC, resource_name: topic.into(), configs: vec![config] };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     frame(ApiKey::IncrementalAlterConfigs, ALTER_VERSION, |w| request.encode(w, ALTER_VERSION))
 }

@@ -56,13 +56,8 @@ impl Consumer {
         let version = 4 + rng.below(9) as i16;
         let (max_wait_ms, max_bytes) = (50 + rng.below(450) as i32, [2_000, 50_000, 1 << 20][rng.below(3) as usize]);
         let seeks = [0, 10, 60][rng.below(3) as usize];
-        let readings = parts.iter().map(|part| Reading {
-            part: *part,
-            position: None,
-            known: (0, 0),
-            high: -1,
-            buried: 0,
-        });
+        let readings =
+            parts.iter().map(|part| Reading { part: *part, position: None, known: (0, 0), high: -1, buried: 0 });
         Consumer {
             readings: readings.collect(),
             version,

@@ -150,9 +150,7 @@ mod tests {
     /// Two serials with the same key, the first no tombstone and the second as wanted.
     fn pair(is_tombstone: bool) -> (u32, u32) {
         let all = || (0..500_u32).flat_map(|a| (a + 1..500).map(move |b| (a, b)));
-        let fits = |(a, b): &(u32, u32)| {
-            key_of(*a).0 == key_of(*b).0 && !key_of(*a).1 && key_of(*b).1 == is_tombstone
-        };
+        let fits = |(a, b): &(u32, u32)| key_of(*a).0 == key_of(*b).0 && !key_of(*a).1 && key_of(*b).1 == is_tombstone;
         all().find(fits).unwrap()
     }
 

@@ -1,8 +1,8 @@
 //! A producer of one partition: plain or idempotent, several requests in flight, patient as Kafka's own.
 
+use super::keyed::keyed;
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
-use super::keyed::keyed;
 use super::truth::{BatchKey, Part, Promise, Standing, record_key, record_value};
 use super::violation::Violation;
 use super::wire::Answer;

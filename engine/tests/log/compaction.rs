@@ -327,6 +327,14 @@ fn below_the_active_segment_each_key_is_there_once_and_segments_are_few() {
             first == seen.records.range(from..).next().map(|(offset, _)| offset).filter(|_| first.is_some())
         );
     }
+    // And a search by time finds the first record at or past it, never an emptied batch.
+    let times: Vec<i64> = model.records.values().map(|(_, _, wall)| *wall).collect();
+    for time in times.iter().step_by(37) {
+        let task = rig.set().lookup_time(id, time - 25);
+        let hit = rig.run(task).unwrap().expect("something is at or past it");
+        let (view, _) = BatchView::parse(&hit.bytes).unwrap();
+        assert!(view.record_count() > 0 && view.max_timestamp() >= time - 25);
+    }
     rig.shutdown();
     let mut rig = boot(&world, LogLimits { clean_backoff_ms: None, ..often() });
     let id = rig.logs["t-0"];

@@ -147,7 +147,8 @@ pub(super) fn check_topic_configs(image: &MetadataImage, values: &Values) -> Res
     Ok(())
 }
 
-fn check_sizes(values: &Values) -> Result<(), Rejection> {
+/// Whether no value is too large to be recorded.
+pub(super) fn check_sizes(values: &Values) -> Result<(), Rejection> {
     match values.values().find(|value| value.len() > CONFIG_VALUE_BYTES_MAX) {
         None => Ok(()),
         Some(_) => {

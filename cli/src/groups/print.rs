@@ -272,7 +272,10 @@ fn deleted_row((topic, partition): &Place, row: &Result<(), Error>) -> Vec<Strin
 /// What a reset does.
 pub(crate) fn reset(groups: &[(String, Vec<(Place, i64)>)], out: &mut dyn Write) -> io::Result<()> {
     if !groups.is_empty() {
-        let columns = [("GROUP", Some(15)), ("TOPIC", Some(15)), ("PARTITION", Some(10)), ("NEW-OFFSET", None)];
+        // Also of groups without a row.
+        let longest = groups.iter().map(|(group, _)| group.encode_utf16().count()).max().unwrap_or(0);
+        let columns =
+            [("GROUP", Some(longest.max(15))), ("TOPIC", Some(15)), ("PARTITION", Some(10)), ("NEW-OFFSET", None)];
         let row = |group: &String, ((topic, partition), offset): &(Place, i64)| {
             vec![group.clone(), topic.clone(), partition.to_string(), offset.to_string()]
         };

@@ -3,7 +3,7 @@
 use crate::applet::Applet;
 use crate::failure::Outcome;
 use crate::io::{self, Io};
-use crate::{completions, configs, links, log_dirs, offsets, records, topics};
+use crate::{completions, configs, console, groups, links, log_dirs, offsets, records, topics};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -13,6 +13,12 @@ use std::process::ExitCode;
 pub enum Command {
     /// List, describe, create, alter and delete topics.
     Topics(topics::TopicsArgs),
+    /// List, describe, judge, reset and delete consumer groups.
+    Groups(groups::GroupsArgs),
+    /// Write lines or files to a topic.
+    Produce(console::ProduceArgs),
+    /// Print the records of topics.
+    Consume(console::ConsumeArgs),
     /// Show and change settings of topics, brokers, loggers, client metrics and groups.
     Configs(configs::ConfigsArgs),
     /// Print first and last offsets of partitions.
@@ -35,6 +41,9 @@ impl Command {
     pub fn run(self, program: clap::Command, io: &mut Io<'_>) -> Outcome {
         match self {
             Command::Topics(args) => topics::run(&args, io),
+            Command::Groups(args) => groups::run(&args, io),
+            Command::Produce(args) => console::produce(&args, io),
+            Command::Consume(args) => console::consume(&args, io),
             Command::Configs(args) => configs::run(&args, io),
             Command::Offsets(args) => offsets::run(&args, io),
             Command::DeleteRecords(args) => records::run(&args, io),

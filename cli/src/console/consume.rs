@@ -455,10 +455,10 @@ impl Consumer<'_> {
             );
         }
         let from = self.plan.from.unwrap_or(Bound::At(self.reset_point()));
-        let mut starts = self.offsets(&without, from, 0)?;
+        let mut starts = self.offsets(&without, from)?;
         starts.extend(committed);
         let untils = match self.plan.until {
-            Some(bound) => self.offsets(places, bound, i64::MAX)?,
+            Some(bound) => self.offsets(places, bound)?,
             None => BTreeMap::new(),
         };
         for (place, offset) in starts {
@@ -482,8 +482,8 @@ impl Consumer<'_> {
         Ok(all.into_iter().filter(|(place, _)| places.contains(place)).collect())
     }
 
-    /// The offset of each partition that a bound stands for; `none` for a time that no record has reached is the end.
-    fn offsets(&mut self, places: &[Place], bound: Bound, _none: i64) -> Result<BTreeMap<Place, i64>, Failure> {
+    /// The offset of each partition that a bound stands for; a time that no record has reached is the end.
+    fn offsets(&mut self, places: &[Place], bound: Bound) -> Result<BTreeMap<Place, i64>, Failure> {
         let points = |consumer: &mut Self, at| consumer.points(places, at);
         match bound {
             Bound::Offset(offset) => Ok(places.iter().map(|place| (place.clone(), offset)).collect()),

@@ -58,6 +58,9 @@ struct Ready {
     batch: Vec<u8>,
 }
 
+/// Batches that were not written, and why.
+type Refused = Vec<(Ready, Error)>;
+
 /// See the module.
 pub(crate) struct Producer {
     client: Client,
@@ -252,7 +255,7 @@ impl Producer {
     }
 
     /// One request to each leader; the batches that may be sent again and those that may not, with the reason.
-    fn attempt(&mut self, batches: Vec<Ready>) -> (Vec<(Ready, Error)>, Vec<(Ready, Error)>) {
+    fn attempt(&mut self, batches: Vec<Ready>) -> (Refused, Refused) {
         let (mut again, mut given_up) = (Vec::new(), Vec::new());
         let mut by_leader: BTreeMap<i32, Vec<Ready>> = BTreeMap::new();
         for ready in batches {
@@ -321,7 +324,7 @@ impl Producer {
         }
     }
 
-    fn give_up(&mut self, batches: Vec<(Ready, Error)>) {
+    fn give_up(&mut self, batches: Refused) {
         if batches.is_empty() {
             return;
         }

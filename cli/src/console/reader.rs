@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use thiserror::Error;
 
+/// Names and values of headers.
+pub(crate) type Headers = Vec<(String, Option<Vec<u8>>)>;
+/// What is before and behind a separator.
+type Cut<'a> = (&'a [u8], &'a [u8]);
+
 /// A record as it was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Typed {
@@ -11,7 +16,7 @@ pub(crate) struct Typed {
     /// Its value; none is a tombstone.
     pub(crate) value: Option<Vec<u8>>,
     /// Names and values in the order in which they were typed.
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) headers: Headers,
 }
 
 /// How a line is taken apart.
@@ -25,6 +30,8 @@ pub(crate) struct LineReader {
     headers_key_separator: String,
     ignore_error: bool,
     null_marker: Option<String>,
+    /// Key and headers of records whose line does not say them.
+    like: Typed,
 }
 
 /// Why the properties of the reader or a line cannot be taken.
@@ -76,9 +83,15 @@ impl LineReader {
             headers_key_separator: text("headers.key.separator", ":"),
             ignore_error: is("ignore.error"),
             null_marker: properties.get("null.marker").cloned(),
+            like: Typed::default(),
         };
         reader.check()?;
         Ok(reader)
+    }
+
+    /// Records whose lines have no key, or no headers, get these.
+    pub(crate) fn like(self, like: Typed) -> Self {
+        LineReader { like, ..self }
     }
 
     fn check(&self) -> Result<(), ReadError> {
@@ -106,9 +119,10 @@ impl LineReader {
         let value = key.map_or(rest, |(_, rest)| rest);
         let headers = match headers {
             Some((headers, _)) if !self.is_null(headers) => self.headers(headers, line)?,
-            _ => Vec::new(),
+            _ => self.like.headers.clone(),
         };
-        Ok(Typed { key: key.and_then(|(key, _)| self.bytes(key)), value: self.bytes(value), headers })
+        let key = key.map_or_else(|| self.like.key.clone(), |(key, _)| self.bytes(key));
+        Ok(Typed { key, value: self.bytes(value), headers })
     }
 
     /// `(before, after)` the separator; none when it is not looked for, or is missing and that is to be ignored.
@@ -120,7 +134,7 @@ impl LineReader {
         what: &'static str,
         line: u64,
         whole: &[u8],
-    ) -> Result<Option<(&'a [u8], &'a [u8])>, ReadError> {
+    ) -> Result<Option<Cut<'a>>, ReadError> {
         if !wanted {
             return Ok(None);
         }
@@ -131,7 +145,7 @@ impl LineReader {
         }
     }
 
-    fn headers(&self, text: &[u8], line: u64) -> Result<Vec<(String, Option<Vec<u8>>)>, ReadError> {
+    fn headers(&self, text: &[u8], line: u64) -> Result<Headers, ReadError> {
         let mut pairs = split(text, &self.headers_separator);
         // As Java's split does: what is empty at the end is no header.
         while pairs.len() > 1 && pairs.last().is_some_and(|pair| pair.is_empty()) {

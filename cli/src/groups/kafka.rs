@@ -373,7 +373,8 @@ fn list(args: &GroupsArgs, client: &mut Client, io: &mut Io<'_>) -> Result<(), S
     let states = filter(args.state.as_deref(), "states", &STATES)?;
     let types = filter(args.kind.as_deref(), "types", &TYPES)?;
     let types: Vec<_> = types.iter().map(|kind| kind.to_lowercase()).collect();
-    let groups = read::list(client, &states, &types)?;
+    let mut groups = read::list(client, &states, &types)?;
+    java::hash_order(&mut groups, 16, |group| java::string_hash(&group.id));
     Ok(print::list(&groups, args.kind.is_some(), args.state.is_some(), io.out)?)
 }
 

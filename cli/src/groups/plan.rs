@@ -5,6 +5,9 @@ use thiserror::Error;
 /// A partition by the name of its topic.
 pub(crate) type Place = (String, i32);
 
+/// A topic that was asked for, with some of its partitions or all.
+pub(crate) type Asked = (String, Option<Vec<i32>>);
+
 /// Why a plan cannot be read.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum PlanError {
@@ -23,7 +26,7 @@ pub(crate) enum PlanError {
 }
 
 /// The partitions of `topic:0,1`; none for a topic without any, which means all of them.
-pub(crate) fn parse_topic(arg: &str) -> Result<(String, Option<Vec<i32>>), PlanError> {
+pub(crate) fn parse_topic(arg: &str) -> Result<Asked, PlanError> {
     if !arg.contains(':') {
         return Ok((arg.to_owned(), None));
     }

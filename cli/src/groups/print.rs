@@ -7,6 +7,7 @@ use super::table;
 use crate::client::Error;
 use crate::failure::Failure;
 use crate::io::Io;
+use crate::java;
 use protocol::ErrorCode;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -14,22 +15,9 @@ use std::io::{self, Write};
 /// What stands where nothing is known.
 const MISSING: &str = "-";
 
-/// The class of Java's exception for an error, and its message.
+/// An error as Java prints its exception.
 pub(crate) fn exception(code: ErrorCode, message: Option<&str>) -> String {
-    let class = match code {
-        ErrorCode::NonEmptyGroup => "GroupNotEmpty".to_owned(),
-        ErrorCode::GroupAuthorizationFailed => "GroupAuthorization".to_owned(),
-        ErrorCode::TopicAuthorizationFailed => "TopicAuthorization".to_owned(),
-        ErrorCode::ClusterAuthorizationFailed => "ClusterAuthorization".to_owned(),
-        ErrorCode::RequestTimedOut => "Timeout".to_owned(),
-        code => code.name().split('_').map(capital).collect(),
-    };
-    format!("org.apache.kafka.common.errors.{class}Exception: {}", self::message(code, message))
-}
-
-fn capital(word: &str) -> String {
-    let (first, rest) = word.split_at(word.len().min(1));
-    first.to_owned() + &rest.to_lowercase()
+    format!("{}: {}", java::exception_class(code), self::message(code, message))
 }
 
 /// The broker's words, or what Kafka's clients say by themselves.

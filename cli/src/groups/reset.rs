@@ -66,7 +66,7 @@ pub(crate) fn now_ms() -> i64 {
 ///
 /// # Errors
 /// Topics and partitions that are not there, and partitions that nobody leads.
-pub(crate) fn existing(client: &mut Client, wanted: &[(String, Option<Vec<i32>>)]) -> Result<Vec<Place>, ResetError> {
+pub(crate) fn existing(client: &mut Client, wanted: &[plan::Asked]) -> Result<Vec<Place>, ResetError> {
     let names: BTreeSet<&str> = wanted.iter().map(|(topic, _)| topic.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let cluster = client.metadata(Topics::Named(&names))?;

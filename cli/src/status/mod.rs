@@ -17,5 +17,4 @@ pub(crate) mod rules;
 pub(crate) mod window;
 
 pub(crate) use group::{GroupVerdict, judge_group};
-pub(crate) use rules::{Reason, Status, Verdict, judge};
 pub(crate) use window::{Commit, Partition, Window};

@@ -236,11 +236,11 @@ impl fmt::Display for Time {
         #[expect(clippy::cast_precision_loss, reason = "two digits of it are shown")]
         let seconds = self.0 as f64 / 1000.0;
         match self.0 {
-            ..1_000 => write!(f, "{} ms", self.0),
-            ..10_000 => write!(f, "{seconds:.1} s"),
-            ..120_000 => write!(f, "{seconds:.0} s"),
-            ..7_200_000 => write!(f, "{:.0} min", seconds / 60.0),
-            ..172_800_000 => write!(f, "{:.1} h", seconds / 3600.0),
+            i64::MIN..1_000 => write!(f, "{} ms", self.0),
+            1_000..10_000 => write!(f, "{seconds:.1} s"),
+            10_000..120_000 => write!(f, "{seconds:.0} s"),
+            120_000..7_200_000 => write!(f, "{:.0} min", seconds / 60.0),
+            7_200_000..172_800_000 => write!(f, "{:.1} h", seconds / 3600.0),
             _ => write!(f, "{:.1} days", seconds / 86_400.0),
         }
     }

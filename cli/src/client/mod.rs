@@ -149,7 +149,7 @@ impl Client {
         if !self.connections.contains_key(address) {
             let Settings { client_id, connect_timeout, .. } = &self.settings;
             let made = connect::one(address, client_id, *connect_timeout)
-                .map_err(|cause| Unreachable { attempts: vec![(address.clone(), cause)] })?;
+                .map_err(|cause| Unreachable { attempts: vec![(address.clone(), cause)], named_by_cluster: true })?;
             self.connections.insert(address.clone(), made);
         }
         #[expect(clippy::expect_used, reason = "it was put there above if it was missing")]

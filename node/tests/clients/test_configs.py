@@ -33,6 +33,17 @@ def eventually(look, expected, seconds=10):
     assert got == expected
 
 
+def until_it_answers(broker, seconds=20):
+    """A killed broker's socket may take one more connection before the kernel closes it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            return raw.describe(broker.address, [(BROKER, "1", [])])
+        except (OSError, AssertionError):
+            time.sleep(0.05)
+    raise AssertionError(f"no answer within {seconds} s")
+
+
 def configs(broker, *args, check=True):
     out, err = java("configs", "--bootstrap-server", broker.address, *args, check=check)
     return out + err
@@ -273,6 +284,7 @@ def test_what_is_acknowledged_outlives_a_kill():
             if number % 5 == 4:
                 broker.kill()
                 broker.start()
+                until_it_answers(broker)
             assert overrides(broker, "t") == {"retention.ms": str(number), "segment.ms": str(number + 1)}
             assert value(broker, GROUP, "g", "consumer.session.timeout.ms") == (str(45000 + number), 8)
             assert value(broker, BROKER, "1", "log.roll.ms") == (str(number + 1), 3)

@@ -388,7 +388,7 @@ fn describe(args: &GroupsArgs, client: &mut Client, io: &mut Io<'_>) -> Result<(
         match read::describe(client, name) {
             Ok(group) => groups.push(group),
             Err(error) if error.code() == Some(ErrorCode::GroupIdNotFound) => {
-                let words = print::exception(ErrorCode::GroupIdNotFound, Some(&format!("Group {name} not found.")));
+                let words = print::exception(ErrorCode::GroupIdNotFound, Some(&not_found_words(&error, name)));
                 let known: Vec<_> = known(client).into_iter().map(|group| group.id).collect();
                 let failure = Failure::from(error).did_you_mean(name, known.iter().map(String::as_str));
                 return Err(Stop::Said(words, failure));
@@ -407,6 +407,14 @@ fn describe(args: &GroupsArgs, client: &mut Client, io: &mut Io<'_>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The broker's words for a group that is not there; before DescribeGroups had any, Kafka's clients said these.
+fn not_found_words(error: &Error, name: &str) -> String {
+    match error {
+        Error::Refused { message: Some(message), .. } => message.clone(),
+        _ => format!("Group {name} not found."),
+    }
 }
 
 fn delete(args: &GroupsArgs, client: &mut Client, io: &mut Io<'_>) -> Result<(), Stop> {

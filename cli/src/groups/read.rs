@@ -101,10 +101,17 @@ fn title(text: &str) -> String {
 pub(crate) fn describe(client: &mut Client, id: &str) -> Result<Group, Error> {
     client.retrying(|client| {
         let broker = coordinator(client, id)?;
-        match describe_consumer(client, id, &broker)? {
-            Some(group) => Ok(group),
-            None => describe_classic(client, id, &broker),
-        }
+        let said = match describe_consumer(client, id, &broker)? {
+            Looked::Found(group) => return Ok(group),
+            Looked::Elsewhere(said) => said,
+        };
+        // Of two answers that there is no such group, Kafka's tools give the words of the first.
+        describe_classic(client, id, &broker).map_err(|error| match error {
+            Error::Refused { what, code: code @ ErrorCode::GroupIdNotFound, message } => {
+                Error::Refused { what, code, message: said.or(message) }
+            }
+            error => error,
+        })
     })
 }
 
@@ -117,24 +124,33 @@ pub(crate) fn coordinator(client: &mut Client, id: &str) -> Result<Broker, Error
     found.ok_or(Error::UnknownBroker { id: broker_id, known: ids })
 }
 
-/// None if the group is a classic one, or the broker has no others.
-fn describe_consumer(client: &mut Client, id: &str, broker: &Broker) -> Result<Option<Group>, Error> {
+/// What the description of groups of the new protocol brought.
+enum Looked {
+    Found(Group),
+    /// The group is a classic one or none, in the broker's words, or the broker has no others.
+    Elsewhere(Option<String>),
+}
+
+fn describe_consumer(client: &mut Client, id: &str, broker: &Broker) -> Result<Looked, Error> {
     if !client.home()?.served().has(ApiKey::ConsumerGroupDescribe) {
-        return Ok(None);
+        return Ok(Looked::Elsewhere(None));
     }
     let request = ConsumerGroupDescribeRequest { group_ids: vec![id.into()], include_authorized_operations: false };
     let answer = match client.broker(broker.id, &request) {
-        Err(Error::NotServed { .. }) => return Ok(None),
+        Err(Error::NotServed { .. }) => return Ok(Looked::Elsewhere(None)),
         answer => answer?,
     };
     let response = answer.read();
-    let Some(group) = response.groups.into_iter().next() else { return Ok(None) };
+    let Some(group) = response.groups.into_iter().next() else {
+        return Ok(Looked::Elsewhere(None));
+    };
     let is_other = [ErrorCode::GroupIdNotFound, ErrorCode::UnsupportedVersion].map(ErrorCode::code);
     if is_other.contains(&group.error_code) {
-        return Ok(None);
+        let said = group.error_message.filter(|_| group.error_code == ErrorCode::GroupIdNotFound.code());
+        return Ok(Looked::Elsewhere(said.map(|words| words.to_string())));
     }
     Error::check(group.error_code, group.error_message.as_deref(), || format!("group `{id}`"))?;
-    Ok(Some(Group {
+    Ok(Looked::Found(Group {
         id: id.to_owned(),
         kind: Kind::Consumer,
         coordinator: broker.clone(),

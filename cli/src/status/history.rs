@@ -92,7 +92,8 @@ impl History {
 /// The partition of `__consumer_offsets` that keeps a group: Java's `String.hashCode`, made positive as Kafka does.
 #[must_use]
 pub(crate) fn partition_of(group: &str, partitions: i32) -> i32 {
-    (crate::java::string_hash(group) & i32::MAX) % partitions
+    // `Utils.abs` has 0 for the one number whose absolute value is none.
+    crate::java::string_hash(group).checked_abs().unwrap_or(0) % partitions
 }
 
 #[cfg(test)]
@@ -154,6 +155,9 @@ mod tests {
     fn groups_lie_where_kafka_puts_them() {
         // Utils.abs("g1".hashCode()) % 50 and so on, from Kafka's own arithmetic.
         assert_eq!(partition_of("g1", 50), 42);
-        assert_eq!(partition_of("test-consumer-group", 50), 17);
+        assert_eq!(partition_of("test-consumer-group", 50), 31);
+        // "polygenelubricants".hashCode() is i32::MIN; "retention.ms".hashCode() is -1339220362.
+        assert_eq!(partition_of("polygenelubricants", 50), 0);
+        assert_eq!(partition_of("retention.ms", 50), 12);
     }
 }

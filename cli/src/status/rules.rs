@@ -180,22 +180,22 @@ impl fmt::Display for Reason {
             Reason::CaughtUp { lag } => write!(f, "{} left to read, which is allowed", Records(*lag)),
             Reason::Stopped { silent_ms, span_ms, lag } => write!(
                 f,
-                "no commit for {}, longer than the {} that the window spans, while {} wait",
+                "no commit for {}, longer than the {} that the window spans, while {}",
                 Time(*silent_ms),
                 Time(*span_ms),
-                Records(*lag)
+                Waiting(*lag)
             ),
             Reason::Rewound { from, to, ago_ms, lag } => write!(
                 f,
-                "the committed offset went back from {from} to {to} {} ago and has not reached {from} again; {} wait",
+                "the committed offset went back from {from} to {to} {} ago and has not reached {from} again; {}",
                 Time(*ago_ms),
-                Records(*lag)
+                Waiting(*lag)
             ),
             Reason::WasCaughtUp { ago_ms, lag } => {
                 write!(f, "everything was read {} ago; {} came since", Time(*ago_ms), Records(*lag))
             }
             Reason::Stalled { offset, commits: 1, lag, .. } => {
-                write!(f, "the only commit known is of offset {offset}, while {} wait", Records(*lag))
+                write!(f, "the only commit known is of offset {offset}, while {}", Waiting(*lag))
             }
             Reason::Stalled { offset, commits, span_ms, arrived, lag } => {
                 write!(f, "offset {offset} was committed {commits} times over {} and did not move", Time(*span_ms))?;
@@ -203,17 +203,17 @@ impl fmt::Display for Reason {
                     Some(arrived) if *arrived > 0 => write!(f, " while {} arrived", Records(*arrived))?,
                     _ => {}
                 }
-                write!(f, "; {} wait", Records(*lag))
+                write!(f, "; {}", Waiting(*lag))
             }
             Reason::FallingBehind { first_lag, last_lag, span_ms, read, lag } => {
                 write!(f, "{} read in {}, but the lag never fell", Records(read.unsigned_abs()), Time(*span_ms))?;
                 if let (Some(first), Some(last)) = (first_lag, last_lag) {
                     write!(f, " (from {first} to {last})")?;
                 }
-                write!(f, "; {} wait", Records(*lag))
+                write!(f, "; {}", Waiting(*lag))
             }
             Reason::Progress { read, span_ms, lag } => {
-                write!(f, "{} read in {}, {} wait", Records(read.unsigned_abs()), Time(*span_ms), Records(*lag))
+                write!(f, "{} read in {}, {}", Records(read.unsigned_abs()), Time(*span_ms), Waiting(*lag))
             }
         }
     }
@@ -225,6 +225,15 @@ struct Records(u64);
 impl fmt::Display for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 1 { write!(f, "1 record") } else { write!(f, "{} records", self.0) }
+    }
+}
+
+/// Records that are not read yet.
+struct Waiting(u64);
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} wait{}", Records(self.0), if self.0 == 1 { "s" } else { "" })
     }
 }
 

@@ -200,7 +200,8 @@ def test_records_of_the_offsets_topic(broker, topic_name):
     produce(broker, topic_name, b"x\n")
     ours("kafka-console-consumer", "--bootstrap-server", broker.address, "--topic", topic_name, "--group", topic_name, "--from-beginning",
          "--max-messages", 1)
-    partition = (sum(ord(c) * 31 ** (len(topic_name) - 1 - i) for i, c in enumerate(topic_name)) & 0x7FFFFFFF) % 50
+    code = sum(ord(c) * 31 ** (len(topic_name) - 1 - i) for i, c in enumerate(topic_name)) & 0xFFFFFFFF
+    partition = min(code, (1 << 32) - code) % 50
     for formatter in ("OffsetsMessageFormatter", "GroupMetadataMessageFormatter"):
         at = ("--bootstrap-server", broker.address, "--topic", "__consumer_offsets", "--partition", partition, "--from-beginning",
               "--timeout-ms", 2500, "--formatter", f"org.apache.kafka.tools.consumer.{formatter}")

@@ -197,12 +197,11 @@ fn walk<'a>(
     let mut at = 0;
     for index in 0..batch.record_count() {
         let flaw = || BatchError::Record { index, reason: "it is not what a record looks like" };
-        let Parsed { key, has_value, offset_delta, place } = record(body, at).ok_or_else(flaw)?;
-        if !(0..=batch.last_offset_delta()).contains(&offset_delta) {
+        let (record, place) = record(body, at, batch.base_offset()).ok_or_else(flaw)?;
+        if !(batch.base_offset()..=batch.last_offset()).contains(&record.offset) {
             return Err(BatchError::Record { index, reason: "its offset lies outside the batch" });
         }
         at = place.end;
-        let record = RawRecord { offset: batch.base_offset() + i64::from(offset_delta), key, has_value };
         if !visit(&record, place) {
             return Ok(());
         }
@@ -210,17 +209,9 @@ fn walk<'a>(
     Ok(())
 }
 
-/// What compaction wants to know of a record.
-struct Parsed<'a> {
-    key: Option<&'a [u8]>,
-    has_value: bool,
-    offset_delta: i32,
-    place: Place,
-}
-
-/// The record at `start`.
+/// The record at `start` of a batch that begins at `base_offset`, and its place.
 #[inline]
-fn record(body: &[u8], start: usize) -> Option<Parsed<'_>> {
+fn record(body: &[u8], start: usize, base_offset: i64) -> Option<(RawRecord<'_>, Place)> {
     let mut at = start;
     let length = usize::try_from(varlong(body, &mut at)?).ok()?;
     let end = at.checked_add(length).filter(|&end| end <= body.len())?;
@@ -239,8 +230,9 @@ fn record(body: &[u8], start: usize) -> Option<Parsed<'_>> {
     };
     let value = varlong(bytes, &mut at)?;
     let fits = value == -1 || usize::try_from(value).is_ok_and(|len| len <= end - at);
-    let place = Place { start, rest, end, timestamp_delta };
-    fits.then_some(Parsed { key, has_value: value >= 0, offset_delta, place })
+    let offset = base_offset.checked_add(i64::from(offset_delta))?;
+    let record = RawRecord { offset, key, has_value: value >= 0 };
+    fits.then_some((record, Place { start, rest, end, timestamp_delta }))
 }
 
 /// A zigzag varint of any length.
@@ -284,9 +276,9 @@ mod tests {
     }
 
     /// Offset, timestamp, key, value and number of headers of a record.
-    type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>, usize);
+    type Read = (i64, i64, Vec<u8>, Option<Vec<u8>>, usize);
 
-    fn read(batch: &BatchView<'_>) -> Vec<Seen> {
+    fn read(batch: &BatchView<'_>) -> Vec<Read> {
         let records = batch.records(&Limits::default()).unwrap();
         let read = records.iter().map(|record| {
             let record = record.unwrap();

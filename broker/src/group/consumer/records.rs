@@ -336,7 +336,7 @@ mod tests {
         let classic = Some(Classic { session_timeout_ms: 7, protocols: Arc::from([]) });
         let head = b"\0\0\0\0\x02c\x02h\x01\0\0\0\0\x01\0\x01\0".to_vec();
         for (facts, tail) in
-            [(facts.clone(), &b"\x01\0\0"[..]), (Facts { classic, ..facts }, b"\x07\x01\0\0\0\x07\x01\0\0")]
+            [(facts.clone(), &b"\x01\0"[..]), (Facts { classic, ..facts }, b"\x07\x01\0\0\0\x07\x01\0")]
         {
             let record = member(&"g".into(), &"m".into(), &facts);
             assert_eq!(record.key, b"\0\x05\0\x01g\0\x01m");

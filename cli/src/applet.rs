@@ -15,7 +15,6 @@ use std::process::ExitCode;
 pub const KAFKA_VERSION: &str = "4.3.1";
 
 /// The tools.
-#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the process lives")]
 #[derive(Clone, Debug, Subcommand)]
 pub enum Applet {
     /// Create, list, describe, alter and delete topics, as Kafka's tool does.

@@ -89,7 +89,8 @@ struct Position {
 /// Reads until the plan's end, an interrupt, or a failure.
 pub(crate) fn run(client: Client, plan: Plan, interrupt: &Interrupt, sink: &mut dyn Sink) -> Result<(), Failure> {
     let member = plan.group.clone().map(|settings| Member::start(settings, client.settings().clone()));
-    let cluster = Cluster { id: None, controller: -1, brokers: vec![], topics: vec![], failed: vec![] };
+    let cluster =
+        Cluster { id: None, controller: -1, brokers: vec![], topics: vec![], as_answered: vec![], failed: vec![] };
     let mut consumer = Consumer {
         client,
         plan,

@@ -241,7 +241,7 @@ impl<S: Store> Broker<S> {
     fn dispatch(&mut self, request: &Request<S::Chunk>) -> Result<(), Refusal> {
         let (key, version) = (request.header.key, request.header.version);
         if !api::SERVED.contains(&key) {
-            return Err(Refusal::Key { key: key as i16 });
+            return api::unserved::handle(self, request);
         }
         if key != ApiKey::ApiVersions && !self.settings.legacy_clients.serves(key, version) {
             return Err(Refusal::Version { key, version });

@@ -81,6 +81,9 @@ pub fn definition(name: &str) -> Option<clap::Command> {
 pub fn named(program: &OsStr) -> Option<String> {
     let name = Path::new(program).file_name()?.to_str()?;
     let name = name.strip_suffix(".sh").unwrap_or(name);
+    if !name.starts_with("kafka-") {
+        return None;
+    }
     names().into_iter().find(|known| known == name)
 }
 

@@ -3,6 +3,7 @@
 use crate::client::{Client, Settings, address, read_file};
 use crate::failure::{Failure, Outcome};
 use crate::io::Io;
+use crate::progress::Signs;
 use crate::properties::Entry;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -71,7 +72,8 @@ impl ClusterArgs {
 
     /// What to connect with, and the entries of the properties file whose keys are in `also_known`.
     pub fn settings(&self, io: &mut Io<'_>, also_known: &[&str]) -> Result<(Settings, Vec<Entry>), Failure> {
-        let mut settings = Settings::default();
+        let signs = if io.watched { Signs::Terminal } else { Signs::Lines };
+        let mut settings = Settings { signs, ..Settings::default() };
         if let Ok(list) = std::env::var(BOOTSTRAP_VARIABLE) {
             settings.bootstrap =
                 address::parse_list(&list).map_err(|e| Failure::usage(format!("${BOOTSTRAP_VARIABLE}: {e}")))?;

@@ -51,6 +51,10 @@ pub const PLANTED: &[&str] = &[
     "broker: listen to a member of an old epoch",
     "broker: forget who holds what at a start",
     "broker: take a commit of a former owner",
+    "broker: record half of an alteration",
+    "broker: record an alteration that is refused",
+    "broker: leave configurations out of snapshots",
+    "broker: keep the settings of logs as they were",
 ];
 
 /// How one bug was caught, or not.

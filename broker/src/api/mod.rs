@@ -36,6 +36,7 @@ pub(crate) mod alteration;
 pub(crate) mod answer;
 pub(crate) mod description;
 pub(crate) mod rights;
+pub(crate) mod unserved;
 
 use protocol::messages::keys::ApiKey;
 

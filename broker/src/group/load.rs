@@ -59,8 +59,10 @@ impl Coordinator {
             }
             Fact::Group { group, value: None } => self.replay_tombstone(&group, partition),
             Fact::Consumer { group, fact } if fact.is_tombstone() => {
-                if let Some(group) = self.groups.get_mut(&group) {
-                    group.replay_consumer(fact);
+                let Some(known) = self.groups.get_mut(&group) else { return Ok(()) };
+                known.replay_consumer(fact);
+                if known.consumer.is_none() && known.members.is_empty() && known.offsets.is_empty() {
+                    self.groups.remove(&group);
                 }
             }
             Fact::Consumer { group, fact } => self.replayed_group(&group, partition).replay_consumer(fact),

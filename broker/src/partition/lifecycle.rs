@@ -175,7 +175,9 @@ impl<S: Store> Broker<S> {
         if let Some(image) = topic.partition(key.index) {
             partition.leader_epoch = image.leader_epoch;
         }
-        self.store.configure(partition.log, &topic.settings.log_settings());
+        if !marks::planted!("broker: keep the settings of logs as they were") {
+            self.store.configure(partition.log, &topic.settings.log_settings());
+        }
     }
 
     fn remove_partition(&mut self, key: PartitionKey) {

@@ -200,7 +200,8 @@ impl Reader {
         while hit.is_none() {
             let Some(block) = self.next_block(id, &mut walk, READ_BYTES / 4).await? else { break };
             walk.each(&block, from, |view, range| {
-                if view.max_timestamp() >= timestamp {
+                // Compaction may have left a batch nothing but its header.
+                if view.max_timestamp() >= timestamp && view.record_count() > 0 {
                     hit = Some(TimeHit {
                         base_offset: view.base_offset(),
                         last_offset: view.last_offset(),

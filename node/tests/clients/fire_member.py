@@ -42,12 +42,15 @@ def confluent(address, topic, group, settings):
     consumer.subscribe([topic], on_assign=lambda c, ps: say("A", us(), -1, named(p.partition for p in ps)),
                        on_revoke=lambda c, ps: say("R", us(), named(p.partition for p in ps)),
                        on_lost=lambda c, ps: say("L", us(), named(p.partition for p in ps)))
+    uncommitted = False
     while not ends:
         messages = [m for m in consumer.consume(50, 0.2) if m.error() is None]
-        if messages:
+        if messages or uncommitted:
+            uncommitted = True
             print("".join(f"P {m.partition()} {m.offset()} {m.value().decode()}\n" for m in messages), end="", flush=True)
             try:
                 consumer.commit(asynchronous=False)
+                uncommitted = False
             except KafkaException as error:
                 say("E", error.args[0].name())
     consumer.close()
@@ -71,12 +74,15 @@ def kafka_python(address, topic, group, settings):
             say("L", us(), named(p.partition for p in lost))
 
     consumer.subscribe([topic], listener=Listener())
+    uncommitted = False
     while not ends:
         batches = consumer.poll(timeout_ms=200)
-        if batches:
+        if batches or uncommitted:
+            uncommitted = True
             print("".join(f"P {m.partition} {m.offset} {m.value.decode()}\n" for batch in batches.values() for m in batch), end="", flush=True)
             try:
                 consumer.commit()
+                uncommitted = False
             except KafkaError as error:
                 say("E", type(error).__name__)
     consumer.close()
@@ -99,12 +105,15 @@ def aiokafka(address, topic, group, settings):
 
         await consumer.start()
         consumer.subscribe([topic], listener=Listener())
+        uncommitted = False
         while not ends:
             batches = await consumer.getmany(timeout_ms=200, max_records=50)
-            if batches:
+            if batches or uncommitted:
+                uncommitted = True
                 print("".join(f"P {m.partition} {m.offset} {m.value.decode()}\n" for batch in batches.values() for m in batch), end="", flush=True)
                 try:
                     await consumer.commit()
+                    uncommitted = False
                 except KafkaError as error:
                     say("E", type(error).__name__)
         await consumer.stop()

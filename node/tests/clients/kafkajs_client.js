@@ -1,5 +1,6 @@
 // kafkajs for the client suite: `produce ADDRESS TOPIC CODEC` (records as JSON on stdin), `consume ADDRESS TOPIC COUNT
-// SECONDS`, `group ADDRESS TOPIC GROUP SECONDS`, `fire ADDRESS TOPIC GROUP SESSION_MS`. The codecs that kafkajs does not bring come from packages.
+// SECONDS`, `group ADDRESS TOPIC GROUP SECONDS`, `fire ADDRESS TOPIC GROUP SESSION_MS`, `configure ADDRESS TOPIC JSON`.
+// The codecs that kafkajs does not bring come from packages.
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 const snappy = require('snappyjs')
 const lz4 = require('lz4-napi')
@@ -109,5 +110,19 @@ async function fire(id, session) {
   await new Promise(() => {})
 }
 
-const jobs = { produce: () => produce(rest[0]), consume: () => consume(+rest[0], +rest[1]), group: () => group(rest[0], +rest[1]), fire: () => fire(rest[0], +rest[1]) }
+// Replaces the configuration of a topic (AlterConfigs, key 33) by `entries`, and prints what is described then.
+async function configure(entries) {
+  const admin = kafka.admin()
+  await admin.connect()
+  const configEntries = Object.entries(entries).map(([name, value]) => ({ name, value }))
+  await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] })
+  const described = await admin.describeConfigs({ includeSynonyms: true, resources: [{ type: 2, name: topic }] })
+  await admin.disconnect()
+  const own = described.resources[0].configEntries.filter((entry) => !entry.isDefault)
+  console.log(JSON.stringify(Object.fromEntries(own.map((entry) => [entry.configName, entry.configValue]))))
+}
+
+const jobs = { produce: () => produce(rest[0]), consume: () => consume(+rest[0], +rest[1]), group: () => group(rest[0], +rest[1]),
+  fire: () => fire(rest[0], +rest[1]),
+  configure: () => configure(JSON.parse(rest[0])) }
 jobs[command]().then(() => process.exit(0), (e) => { console.error(e); process.exit(1) })

@@ -1,6 +1,7 @@
 """Burrow 1.2.1 as Debian packages it: it speaks to us as to Kafka 0.10, reads our `__consumer_offsets`, and judges a consumer."""
 import json
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
@@ -67,10 +68,25 @@ def zookeeper(tmp_path):
         ["java", "-Xmx64m", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ":".join(map(str, jars)),
          "org.apache.zookeeper.server.ZooKeeperServerMain", str(port), str(tmp_path / "zookeeper")],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    servers.wait_for_port(port, process, 30)
-    yield port
-    process.kill()
-    process.wait()
+    try:
+        servers.wait_for_port(port, process, 30)
+        wait_until_it_serves(port, 30)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_it_serves(port, seconds):
+    """ZooKeeper listens a moment before it serves, and Burrow tries once."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.create_connection(("127.0.0.1", port), 2) as conn:
+            conn.sendall(b"srvr")
+            if b"Mode: standalone" in conn.makefile("rb").read():
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"ZooKeeper does not serve after {seconds} s")
 
 
 class Burrow:

@@ -71,6 +71,10 @@ impl Thinner {
         let flags = batch.attributes().with_codec(Codec::None).0 & !Attributes::DELETE_HORIZON;
         put(out, layout::ATTRIBUTES, flags.to_be_bytes());
         put(out, layout::BASE_TIMESTAMP, NO_TIMESTAMP.to_be_bytes());
+        if batch.timestamp_type() == TimestampType::CreateTime {
+            // Kafka keeps it; nobody is to look for a record of that time here.
+            put(out, layout::MAX_TIMESTAMP, NO_TIMESTAMP.to_be_bytes());
+        }
         put(out, layout::RECORD_COUNT, 0_i32.to_be_bytes());
         finish(out);
     }
@@ -193,13 +197,11 @@ fn walk<'a>(
     let mut at = 0;
     for index in 0..batch.record_count() {
         let flaw = || BatchError::Record { index, reason: "it is not what a record looks like" };
-        let (record, place) = record(body, at).ok_or_else(flaw)?;
-        if !(0..=batch.last_offset_delta()).contains(&record.1) {
+        let (record, place) = record(body, at, batch.base_offset()).ok_or_else(flaw)?;
+        if !(batch.base_offset()..=batch.last_offset()).contains(&record.offset) {
             return Err(BatchError::Record { index, reason: "its offset lies outside the batch" });
         }
         at = place.end;
-        let (key, has_value) = record.0;
-        let record = RawRecord { offset: batch.base_offset() + i64::from(record.1), key, has_value };
         if !visit(&record, place) {
             return Ok(());
         }
@@ -207,9 +209,9 @@ fn walk<'a>(
     Ok(())
 }
 
-/// Key, whether there is a value, offset delta and place of the record at `at`.
+/// The record at `start` of a batch that begins at `base_offset`, and its place.
 #[inline]
-fn record(body: &[u8], start: usize) -> Option<(((Option<&[u8]>, bool), i32), Place)> {
+fn record(body: &[u8], start: usize, base_offset: i64) -> Option<(RawRecord<'_>, Place)> {
     let mut at = start;
     let length = usize::try_from(varlong(body, &mut at)?).ok()?;
     let end = at.checked_add(length).filter(|&end| end <= body.len())?;
@@ -228,7 +230,9 @@ fn record(body: &[u8], start: usize) -> Option<(((Option<&[u8]>, bool), i32), Pl
     };
     let value = varlong(bytes, &mut at)?;
     let fits = value == -1 || usize::try_from(value).is_ok_and(|len| len <= end - at);
-    fits.then_some((((key, value >= 0), offset_delta), Place { start, rest, end, timestamp_delta }))
+    let offset = base_offset.checked_add(i64::from(offset_delta))?;
+    let record = RawRecord { offset, key, has_value: value >= 0 };
+    fits.then_some((record, Place { start, rest, end, timestamp_delta }))
 }
 
 /// A zigzag varint of any length.
@@ -271,8 +275,10 @@ mod tests {
         view
     }
 
-    /// Offset, timestamp, key, value and number of headers of each record.
-    fn read(batch: &BatchView<'_>) -> Vec<(i64, i64, Vec<u8>, Option<Vec<u8>>, usize)> {
+    /// Offset, timestamp, key, value and number of headers of a record.
+    type Read = (i64, i64, Vec<u8>, Option<Vec<u8>>, usize);
+
+    fn read(batch: &BatchView<'_>) -> Vec<Read> {
         let records = batch.records(&Limits::default()).unwrap();
         let read = records.iter().map(|record| {
             let record = record.unwrap();
@@ -334,7 +340,7 @@ mod tests {
         thinner.empty(&batch);
         let empty = view(thinner.rebuilt());
         assert_eq!((empty.record_count(), empty.size_bytes(), empty.last_offset()), (0, HEADER_LEN, 109));
-        assert_eq!((empty.last_sequence(), empty.max_timestamp()), (51, BASE_MS + 9));
+        assert_eq!((empty.last_sequence(), empty.max_timestamp()), (51, NO_TIMESTAMP));
         assert!(read(&empty).is_empty());
     }
 

@@ -104,8 +104,11 @@ impl Keys {
     }
 }
 
+/// A batch and how many records it had.
+type Whose = Option<(BatchKey, u32)>;
+
 /// The records of a batch and whose it is, once everything that is left of it is right; nobody's without records.
-pub(crate) fn contents(view: &BatchView<'_>) -> Result<(Vec<Seen>, Option<(BatchKey, u32)>), String> {
+pub(crate) fn contents(view: &BatchView<'_>) -> Result<(Vec<Seen>, Whose), String> {
     view.check_crc().map_err(|error| error.to_string())?;
     let records = view.records(&Limits::default()).map_err(|error| error.to_string())?;
     let (mut batch, mut seen) = (None, Vec::new());

@@ -11,6 +11,7 @@
 mod admin;
 mod auditor;
 mod client;
+mod configs;
 mod consumer;
 mod groups;
 mod holders;

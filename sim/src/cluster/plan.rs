@@ -36,6 +36,8 @@ pub enum Feature {
     Rewriting,
     /// Large batches.
     LargeBatches,
+    /// Configurations of topics are altered.
+    ConfigChanges,
     /// Connections move to the core that does their work.
     Moves,
     /// The process is killed, also while it starts.
@@ -74,7 +76,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Feature; 27] = [
+    pub const ALL: [Feature; 28] = [
         Feature::Plain,
         Feature::Idempotent,
         Feature::Consumers,
@@ -102,6 +104,7 @@ impl Feature {
         Feature::ClockDrift,
         Feature::Moves,
         Feature::Compaction,
+        Feature::ConfigChanges,
     ];
 
     /// How many in a hundred seeds have it.
@@ -182,14 +185,13 @@ impl Plan {
     pub fn draw(seed: u64) -> Plan {
         let mut rng = stream(seed, "plan");
         // Drawn apart: it came later, and the seeds before it are still about what they were about.
-        let is_late = |feature: &Feature| matches!(feature, Feature::Moves | Feature::Compaction);
-        let drawn = Feature::ALL.into_iter().filter(|feature| !is_late(feature));
+        let later = [Feature::Moves, Feature::ConfigChanges, Feature::Compaction];
+        let drawn = Feature::ALL.into_iter().filter(|feature| !later.contains(feature));
         let mut features: BTreeSet<Feature> = drawn.filter(|feature| rng.below(100) < feature.odds()).collect();
-        if stream(seed, "moves").below(100) < Feature::Moves.odds() {
-            features.insert(Feature::Moves);
-        }
-        if stream(seed, "compaction").below(100) < Feature::Compaction.odds() {
-            features.insert(Feature::Compaction);
+        for (feature, name) in later.into_iter().zip(["moves", "config changes", "compaction"]) {
+            if stream(seed, name).below(100) < feature.odds() {
+                features.insert(feature);
+            }
         }
         if !features.contains(&Feature::Plain) {
             features.insert(Feature::Idempotent);
@@ -280,6 +282,7 @@ impl Plan {
             retention: self.has(Feature::Retention),
             rewriting: self.has(Feature::Rewriting),
             compacted: self.has(Feature::Compaction),
+            configures: self.has(Feature::ConfigChanges),
         }
     }
 

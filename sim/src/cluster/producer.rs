@@ -3,7 +3,7 @@
 use super::keyed::keyed;
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
-use super::truth::{BatchKey, Part, Promise, Standing, record_key, record_value};
+use super::truth::{BatchKey, Part, Standing, record_key, record_value};
 use super::violation::Violation;
 use super::wire::Answer;
 use engine::time::Mono;
@@ -292,7 +292,7 @@ impl Producer {
     /// The broker does not know the sequence before: where nothing may be lost, that is a loss.
     fn forgotten(&mut self, ctx: &mut Ctx<'_>, code: ErrorCode) -> Result<(), Violation> {
         let topic = &ctx.truth.topics[self.part.topic];
-        let is_excused = topic.promise != Promise::PowerCut || ctx.truth.look(self.part).is_damaged;
+        let is_excused = topic.was_weak || ctx.truth.look(self.part).is_damaged;
         if let Some(batch) = self.queue.front()
             && !is_excused
         {

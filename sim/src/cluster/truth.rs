@@ -68,6 +68,8 @@ struct Sent {
     /// Order is promised among batches of one producer and session.
     session: u32,
     base: Option<i64>,
+    /// Its topic promised everything when it was sent first.
+    is_firm: bool,
 }
 
 /// One topic.
@@ -81,7 +83,22 @@ pub(crate) struct Topic {
     pub(crate) forgets: bool,
     /// It keeps the newest record of each key; true when tombstones stay for ever.
     pub(crate) compacts: Option<bool>,
+    /// It promised less at some time: only what each partition holds firmly must survive a power cut.
+    pub(crate) was_weak: bool,
+    pub(crate) configs: super::configs::Known,
     pub(crate) partitions: Vec<Partition>,
+}
+
+impl Topic {
+    /// From now on it may promise less.
+    pub(crate) fn weaken(&mut self) {
+        (self.promise, self.was_weak) = (Promise::Kill, true);
+        // Producers that try again do not know when the broker took it.
+        self.partitions
+            .iter_mut()
+            .flat_map(|partition| partition.sent.values_mut())
+            .for_each(|sent| sent.is_firm = false);
+    }
 }
 
 /// One partition.
@@ -98,6 +115,8 @@ pub(crate) struct Partition {
     pub(crate) start_asked: i64,
     /// One past the highest offset that was acknowledged or read.
     pub(crate) promised: i64,
+    /// One past the highest offset that was acknowledged and survives a power cut although the topic promised less once.
+    firm: i64,
     /// Highest watermark that was told.
     pub(crate) high: i64,
     /// The disk changed its files behind the node's back: errors are right, wrong records are not.
@@ -143,7 +162,8 @@ impl Truth {
 
     /// A batch goes out for the first time.
     pub(crate) fn sends(&mut self, part: Part, key: BatchKey, session: u32, count: u32, record_bytes: u32) {
-        let sent = Sent { count, record_bytes, session, base: None };
+        let is_firm = self.topics[part.topic].promise == Promise::PowerCut;
+        let sent = Sent { count, record_bytes, session, base: None, is_firm };
         self.partition(part).sent.insert(key, sent);
     }
 
@@ -152,14 +172,20 @@ impl Truth {
         self.acknowledged += 1;
         let place = self.place(part);
         let compacts = self.topics[part.topic].compacts.is_some();
+        let promises_all = self.topics[part.topic].promise == Promise::PowerCut;
         let partition = self.partition(part);
-        let count = partition.sent.get(&key).map_or(0, |sent| sent.count);
+        let sent = partition.sent.get(&key);
+        let count = sent.map_or(0, |sent| sent.count);
         let last = base + i64::from(count) - 1;
+        let is_firm = promises_all && sent.is_some_and(|sent| sent.is_firm);
         partition.put(&place, key, base, last)?;
         if compacts {
             partition.keys.placed(key, base, count);
         }
         partition.promised = partition.promised.max(last + 1);
+        if is_firm {
+            partition.firm = partition.firm.max(last + 1);
+        }
         Ok(())
     }
 
@@ -255,10 +281,13 @@ impl Truth {
     /// The node came back after its end; `end` is where the partition ends now.
     pub(crate) fn came_back(&mut self, part: Part, end: i64, ended: Ended) -> Result<(), Violation> {
         let at = self.place(part);
-        let promise = self.topics[part.topic].promise;
+        let was_weak = self.topics[part.topic].was_weak;
         let partition = self.partition(part);
-        let may_lose = partition.is_damaged || (ended == Ended::PowerCut && promise == Promise::Kill);
-        let promised = partition.promised.max(partition.high);
+        let may_lose = partition.is_damaged;
+        let promised = match ended {
+            Ended::PowerCut if was_weak => partition.firm,
+            _ => partition.promised.max(partition.high),
+        };
         if end < promised && !may_lose {
             return Err(Violation::Lost { at, promised, end });
         }
@@ -326,6 +355,7 @@ impl Partition {
         let left = self.placed.iter().map(|(base, (last, key))| (*base, (last - base + 1) as u32, *key));
         self.keys.settle(left);
         (self.promised, self.high) = (self.promised.min(end), self.high.min(end));
+        self.firm = self.firm.min(end);
         (self.start, self.start_asked) = (self.start.min(end), self.start_asked.min(end));
     }
 }

@@ -57,6 +57,9 @@ pub enum Violation {
     /// A topic that was deleted is there, or its records are.
     #[error("topic {0} was deleted and is back: {1}")]
     TopicBack(String, String),
+    /// A topic is configured as nobody acknowledged.
+    #[error("topic {topic} is configured as {got}, known is {known}")]
+    Config { topic: String, known: String, got: String },
     /// A committed offset went back.
     #[error("group {group}, {at}: {acknowledged} was committed, {got} came back (at most {issued} was asked for)")]
     OffsetWentBack { group: String, at: Place, acknowledged: i64, issued: i64, got: i64 },

@@ -48,10 +48,13 @@ impl Plan {
             How::Steps(steps) => alter::apply(&before, steps, &KeysOf { target, image: &self.image })
                 .map_err(|error| not_a_list(target, &error))?,
         };
-        self.check_configs(target, &after)?;
-        let resource = self.resource_of(target)?;
-        self.push_configs(&resource, &before, &after);
-        Ok(())
+        let checked = self.check_configs(target, &after);
+        let resource = self.resource_of(target);
+        if !marks::planted!("broker: record an alteration that is refused") {
+            checked.clone()?;
+        }
+        self.push_configs(&resource?, &before, &after);
+        checked
     }
 
     fn topic_of(&self, target: &Target) -> Option<&Arc<TopicImage>> {
@@ -106,6 +109,9 @@ impl Plan {
         let set = changed.map(|(key, value)| (key, Some(value.clone())));
         let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key, None));
         for (key, value) in set.chain(gone) {
+            if marks::planted!("broker: record half of an alteration") && key.as_str() > "d" {
+                continue;
+            }
             self.push(Record::Config { resource: resource.clone(), key: key.clone(), value });
         }
     }
@@ -141,7 +147,8 @@ pub(super) fn check_topic_configs(image: &MetadataImage, values: &Values) -> Res
     Ok(())
 }
 
-fn check_sizes(values: &Values) -> Result<(), Rejection> {
+/// Whether no value is too large to be recorded.
+pub(super) fn check_sizes(values: &Values) -> Result<(), Rejection> {
     match values.values().find(|value| value.len() > CONFIG_VALUE_BYTES_MAX) {
         None => Ok(()),
         Some(_) => {

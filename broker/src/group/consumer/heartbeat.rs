@@ -215,8 +215,9 @@ impl Coordinator {
         };
         let mut records = std::mem::take(&mut entry.records);
         let mut turn = Turn::new(&mut self.fx, &request.group);
-        if let Place::Of(old) = place {
-            entry.state.replace(&mut turn, &old, &request.member);
+        match place {
+            Place::Of(old) => entry.state.replace(&mut turn, &old, &request.member),
+            Place::Own => entry.state.come_back(&request.member),
         }
         let reply = entry.state.heartbeat(&mut turn, request);
         records.append(&mut turn.records);

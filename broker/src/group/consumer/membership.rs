@@ -80,6 +80,13 @@ impl ConsumerGroup {
         turn.records.extend(records::current(turn.group, new, self));
     }
 
+    /// A static member comes back under its own id: it uses nothing, like one under a new id.
+    pub(super) fn come_back(&mut self, id: &MemberId) {
+        if let Some(member) = self.members.get_mut(id).filter(|member| member.epoch == LEFT_FOR_NOW) {
+            (member.epoch, member.previous_epoch) = (0, 0);
+        }
+    }
+
     /// Takes over what a member says about itself. Whether it subscribes to something else than before, or is new.
     pub(super) fn update(&mut self, turn: &mut Turn<'_>, id: &MemberId, facts: Facts) -> bool {
         let before = self.members.get(id).map(|member| &member.facts);

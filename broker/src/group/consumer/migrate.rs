@@ -1,7 +1,8 @@
 //! A group changes its protocol while it has members (`group.consumer.migration.policy`): up when a member of the new protocol
 //! joins a classic group of consumers, down when the last such member goes. An empty group just becomes what its next member speaks.
 //!
-//! Deviation: a static member of the classic protocol that takes the place of the last member of the new one joins anew after the
+//! Deviations: librdkafka's sticky assignors send user data with assignments; groups of theirs are upgraded, which Kafka 4.3.1
+//! refuses. A static member of the classic protocol that takes the place of the last member of the new one joins anew after the
 //! change, while in Kafka it keeps that member's share.
 
 use super::heartbeat::no_such_group;
@@ -28,6 +29,9 @@ use std::sync::Arc;
 
 /// Newest version of what consumers say to each other that is known here; newer ones begin alike.
 const EMBEDDED_VERSION_MAX: i16 = 3;
+
+/// Assignors of clients that tell partitions and nothing else, whatever user data comes with them.
+const CLIENT_ASSIGNORS: [&str; 4] = ["range", "roundrobin", "sticky", "cooperative-sticky"];
 
 /// A group's state for a member that joins, taken out or made.
 pub(super) struct Entry {
@@ -137,10 +141,13 @@ impl Group {
         let mut held = ids_of(&subscription.owned_partitions, image);
         if !member.assignment.is_empty() {
             let assignment = assignment(&member.assignment).map_err(malformed)?;
-            if assignment.user_data.as_ref().is_some_and(|data| !data.is_empty()) {
-                let message =
-                    format!("the classic group {} uses an assignor of its own, whose data would be lost", self.id);
-                return Err(Refused::new(ErrorCode::UnsupportedVersion, message));
+            let is_known = protocol.is_some_and(|p| CLIENT_ASSIGNORS.contains(&&*p.name));
+            if !is_known && assignment.user_data.as_ref().is_some_and(|data| !data.is_empty()) {
+                let message = format!(
+                    "the classic group {} cannot be upgraded: its assignor tells its members more than partitions, which would be lost",
+                    self.id
+                );
+                return Err(Refused::new(ErrorCode::GroupIdNotFound, message));
             }
             held = ids_of(&assignment.assigned_partitions, image);
         }

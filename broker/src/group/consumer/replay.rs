@@ -6,7 +6,7 @@ use super::records::{ConsumerFact, Current};
 use super::state::{ConsumerGroup, Owner};
 use crate::group::effects::{Effects, timeout_ms};
 use crate::group::ids::{GroupId, MemberId};
-use crate::group::state::Group;
+use crate::group::state::{CONSUMER, Group};
 use crate::group::timers::Timer;
 use protocol::Uuid;
 use std::sync::Arc;
@@ -15,10 +15,14 @@ impl Group {
     /// Takes one record over.
     pub(crate) fn replay_consumer(&mut self, fact: ConsumerFact) {
         match fact {
-            ConsumerFact::Epoch(None) => self.consumer = None,
+            gone if gone.is_tombstone() && self.consumer.is_none() => {}
+            ConsumerFact::Epoch(None) => (self.consumer, self.protocol_type) = (None, None),
             ConsumerFact::TopicMetadata => {}
             ConsumerFact::Current(..) if marks::planted!("broker: forget who holds what at a start") => {}
-            other => self.consumer.get_or_insert_default().replay(other),
+            other => {
+                self.protocol_type = Some(CONSUMER.into());
+                self.consumer.get_or_insert_default().replay(other);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! what they sent and what they were told.
 
 mod assignors;
+mod beating;
 mod commits;
 mod consumers;
 mod deletion;

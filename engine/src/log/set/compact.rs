@@ -324,7 +324,8 @@ async fn write_index(io: &Io, path: PathBuf, index: &crate::log::index::SegmentI
     written.is_ok()
 }
 
-async fn end(io: &Io, pass: Box<Pass>) -> Step {
+async fn end(io: &Io, mut pass: Box<Pass>) -> Step {
+    pass.keys.give_back(io).await;
     let mark = Mark { first_dirty: pass.upto, ..pass.mark };
     match mark.write(io, &pass.dir).await {
         Ok(()) => Step::Ended(pass, mark),

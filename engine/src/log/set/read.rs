@@ -133,6 +133,6 @@ impl Log {
         let on_disk = |segment: &&Segment| segment.base < covered && segment.end > self.start;
         let wanted = self.segments.iter().filter(on_disk).filter(|segment| segment.max_timestamp >= timestamp);
         let plan = |segment| self.plan_segment(segment, |index| index.start_before_time(timestamp));
-        wanted.take(2).filter_map(plan).collect()
+        wanted.filter_map(plan).take(PLAN_SEGMENTS_MAX).collect()
     }
 }

@@ -49,11 +49,13 @@ public final class FireMember implements ConsumerRebalanceListener {
 
     private void run(String topic) {
         consumer.subscribe(List.of(topic), this);
+        boolean uncommitted = false;
         while (!ends) {
             ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(200));
-            if (records.isEmpty()) {
+            if (records.isEmpty() && !uncommitted) {
                 continue;
             }
+            uncommitted = true;
             StringBuilder lines = new StringBuilder();
             for (ConsumerRecord<String, String> record : records) {
                 lines.append("P ").append(record.partition()).append(' ').append(record.offset()).append(' ').append(record.value()).append('\n');
@@ -62,8 +64,9 @@ public final class FireMember implements ConsumerRebalanceListener {
             System.out.flush();
             try {
                 consumer.commitSync(Duration.ofSeconds(5));
+                uncommitted = false;
             } catch (KafkaException refused) {
-                // Somebody else has them now, or will be told again: at least once.
+                // Somebody else has them now, or it is tried again: at least once.
                 say("E " + refused.getClass().getSimpleName());
             }
         }

@@ -1,17 +1,11 @@
-//! `kafka-configs`: Kafka 4.3.1's options and standard output.
-//!
-//! Deviations, all of them outside standard output: `--help` ends with 0, a wrong command line with 2, something that is not
-//! there with 5; no stack traces. Quotas and SCRAM credentials (users, clients, ips) are refused.
+//! The options of `kafka-configs`: which entity is meant, and what shall change.
 
-use super::grammar;
-use super::resource::{self, Change, Entry, Kind, Resource};
-use crate::client::{Client, Error, read_file};
+use super::super::grammar;
+use super::super::resource::{Change, Kind, Resource};
+use crate::client::read_file;
 use crate::failure::{Failure, Outcome};
-use crate::io::Io;
-use crate::java;
 use crate::options::KafkaArgs;
 use clap::Args;
-use protocol::ErrorCode;
 use std::path::PathBuf;
 
 /// The options of `kafka-configs`.
@@ -19,108 +13,85 @@ use std::path::PathBuf;
 #[command(after_help = crate::exit::EXIT_CODES)]
 pub struct ConfigsArgs {
     #[command(flatten)]
-    cluster: KafkaArgs,
+    pub(super) cluster: KafkaArgs,
     /// A controller's address; not supported, brokers answer everything.
     #[arg(long, value_name = "HOST:PORT,…", num_args = 0..=1, default_missing_value = "", hide = true)]
-    bootstrap_controller: Option<String>,
+    pub(super) bootstrap_controller: Option<String>,
     /// Print settings.
     #[arg(long, help_heading = "Actions (exactly one)")]
-    describe: bool,
+    pub(super) describe: bool,
     /// Change settings.
     #[arg(long, help_heading = "Actions (exactly one)")]
-    alter: bool,
+    pub(super) alter: bool,
     /// With --describe: also settings that were not made on the entity itself.
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
     /// With --alter: settings to make; brackets around values with commas.
     #[arg(long, value_name = "NAME=VALUE,…", allow_hyphen_values = true)]
-    add_config: Option<String>,
+    pub(super) add_config: Option<String>,
     /// With --alter: a properties file of settings to make.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
-    add_config_file: Option<PathBuf>,
+    pub(super) add_config_file: Option<PathBuf>,
     /// With --alter: settings to take back.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', allow_hyphen_values = true)]
-    delete_config: Vec<String>,
+    pub(super) delete_config: Vec<String>,
     /// topics, brokers, broker-loggers, client-metrics or groups.
     #[arg(long, value_name = "TYPE", help_heading = "Entities", allow_hyphen_values = true)]
-    entity_type: Vec<String>,
+    pub(super) entity_type: Vec<String>,
     /// The name that goes with --entity-type.
     #[arg(long, value_name = "NAME", help_heading = "Entities", allow_hyphen_values = true)]
-    entity_name: Vec<String>,
+    pub(super) entity_name: Vec<String>,
     /// The defaults of all entities of the type; brokers have them.
     #[arg(long, help_heading = "Entities")]
-    entity_default: bool,
+    pub(super) entity_default: bool,
     /// A topic.
     #[arg(long, value_name = "NAME", help_heading = "Entities", allow_hyphen_values = true)]
-    topic: Option<String>,
+    pub(super) topic: Option<String>,
     /// A broker.
     #[arg(long, value_name = "ID", help_heading = "Entities", allow_hyphen_values = true)]
-    broker: Option<String>,
+    pub(super) broker: Option<String>,
     /// The defaults of all brokers.
     #[arg(long, help_heading = "Entities")]
-    broker_defaults: bool,
+    pub(super) broker_defaults: bool,
     /// A broker's loggers.
     #[arg(long, value_name = "ID", help_heading = "Entities", allow_hyphen_values = true)]
-    broker_logger: Option<String>,
+    pub(super) broker_logger: Option<String>,
     /// A subscription of client metrics.
     #[arg(long, value_name = "NAME", help_heading = "Entities", allow_hyphen_values = true)]
-    client_metrics: Option<String>,
+    pub(super) client_metrics: Option<String>,
     /// A group.
     #[arg(long, value_name = "NAME", help_heading = "Entities", allow_hyphen_values = true)]
-    group: Option<String>,
+    pub(super) group: Option<String>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
-    client: Option<String>,
+    pub(super) client: Option<String>,
     #[arg(long, hide = true)]
-    client_defaults: bool,
+    pub(super) client_defaults: bool,
     #[arg(long, hide = true, allow_hyphen_values = true)]
-    user: Option<String>,
+    pub(super) user: Option<String>,
     #[arg(long, hide = true)]
-    user_defaults: bool,
+    pub(super) user_defaults: bool,
     #[arg(long, hide = true, allow_hyphen_values = true)]
-    ip: Option<String>,
+    pub(super) ip: Option<String>,
     #[arg(long, hide = true)]
-    ip_defaults: bool,
+    pub(super) ip_defaults: bool,
     /// Accepted for old scripts; nothing asks.
     #[arg(long, hide = true)]
-    force: bool,
+    pub(super) force: bool,
     #[arg(long, hide = true, allow_hyphen_values = true)]
-    zk_tls_config_file: Option<String>,
+    pub(super) zk_tls_config_file: Option<String>,
 }
 
 /// What the options name: a kind, and one of it or all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entity {
-    kind: Kind,
+pub(super) struct Entity {
+    pub(super) kind: Kind,
     /// Empty for the defaults.
-    name: Option<String>,
-}
-
-/// Runs the tool.
-pub fn run(args: &ConfigsArgs, io: &mut Io<'_>) -> Outcome {
-    if args.cluster.version {
-        return crate::applet::print_version(io);
-    }
-    if args.bootstrap_controller.is_some() {
-        return Err(Failure::usage("--bootstrap-controller is not supported")
-            .hint("use --bootstrap-server: brokers answer everything"));
-    }
-    if args.describe == args.alter {
-        return Err(Failure::usage("exactly one of --describe and --alter is needed"));
-    }
-    let entity = args.entity()?;
-    if args.describe {
-        args.check_describe(&entity)?;
-        let mut client = args.cluster.connect(io)?;
-        return describe(&mut client, &entity, args.all, io);
-    }
-    let (resource, changes) = args.changes(entity)?;
-    let mut client = args.cluster.connect(io)?;
-    alter(&mut client, &resource, &changes, io)
+    pub(super) name: Option<String>,
 }
 
 impl ConfigsArgs {
     /// The one entity that is meant. Users, clients and ips have quotas and credentials, which are another thing.
-    fn entity(&self) -> Result<Entity, Failure> {
+    pub(super) fn entity(&self) -> Result<Entity, Failure> {
         let short = self.short_forms();
         let is_long = !self.entity_type.is_empty() || !self.entity_name.is_empty() || self.entity_default;
         if is_long && !short.is_empty() {
@@ -177,7 +148,7 @@ impl ConfigsArgs {
         Ok(Entity { kind, name })
     }
 
-    fn check_describe(&self, entity: &Entity) -> Outcome {
+    pub(super) fn check_describe(&self, entity: &Entity) -> Outcome {
         if self.add_config.is_some() || self.add_config_file.is_some() || !self.delete_config.is_empty() {
             return Err(Failure::usage("--add-config, --add-config-file and --delete-config go with --alter"));
         }
@@ -195,7 +166,7 @@ impl ConfigsArgs {
         Ok(())
     }
 
-    fn changes(&self, entity: Entity) -> Result<(Resource, Vec<Change>), Failure> {
+    pub(super) fn changes(&self, entity: Entity) -> Result<(Resource, Vec<Change>), Failure> {
         if self.all {
             return Err(Failure::usage("--all goes with --describe"));
         }
@@ -259,119 +230,6 @@ fn from_file(path: &std::path::Path) -> Result<Vec<(String, String)>, Failure> {
     let pairs: Result<Vec<_>, grammar::GrammarError> = read_file(path)?.into_iter().map(named).collect();
     let pairs = pairs.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     Ok(grammar::last_of_each(pairs))
-}
-
-fn describe(client: &mut Client, entity: &Entity, all: bool, io: &mut Io<'_>) -> Outcome {
-    let names = match &entity.name {
-        Some(name) => {
-            let resource = Resource::new(entity.kind, name.clone());
-            if !all && !resource.exists(client)? {
-                return absent(client, &resource, io);
-            }
-            vec![name.clone()]
-        }
-        None => every(client, entity.kind)?,
-    };
-    for name in names {
-        let resource = Resource::new(entity.kind, name);
-        writeln!(io.out, "{}", title(&resource, all))?;
-        for entry in resource.read(client, all)? {
-            writeln!(io.out, "{}", line(&entry))?;
-        }
-    }
-    Ok(())
-}
-
-/// Every resource of a kind, in the order in which Kafka's tool shows them; the defaults of brokers last.
-fn every(client: &mut Client, kind: Kind) -> Result<Vec<String>, Error> {
-    let mut names = resource::list(client, kind)?;
-    match kind {
-        Kind::Topics => java::hash_order(&mut names, 16, |name| java::string_hash(name)),
-        Kind::Brokers => names.push(String::new()),
-        _ => {}
-    }
-    Ok(names)
-}
-
-/// Kafka's tool says so on standard output and ends with 0; the words stay, the code tells the truth.
-fn absent(client: &mut Client, resource: &Resource, io: &mut Io<'_>) -> Outcome {
-    writeln!(
-        io.out,
-        "The {} '{}' doesn't exist and doesn't have dynamic config.",
-        resource.kind.singular(),
-        resource.name
-    )?;
-    let known = resource::list(client, resource.kind)?;
-    let failure = Failure::not_found("").did_you_mean(&resource.name, known.iter().map(String::as_str));
-    Err(failure)
-}
-
-fn title(resource: &Resource, all: bool) -> String {
-    match resource.name.as_str() {
-        "" => format!("Default configs for {} in the cluster are:", resource.kind.plural()),
-        name => format!("{} configs for {} {name} are:", if all { "All" } else { "Dynamic" }, resource.kind.singular()),
-    }
-}
-
-fn line(entry: &Entry) -> String {
-    let synonyms = entry
-        .synonyms
-        .iter()
-        .map(|(source, name, value)| format!("{}:{name}={}", source.name(), value.as_deref().unwrap_or("null")));
-    format!(
-        "  {}={} sensitive={} synonyms={{{}}}",
-        entry.name,
-        entry.value.as_deref().unwrap_or("null"),
-        entry.is_sensitive,
-        synonyms.collect::<Vec<_>>().join(", ")
-    )
-}
-
-fn alter(client: &mut Client, resource: &Resource, changes: &[Change], io: &mut Io<'_>) -> Outcome {
-    if resource.kind == Kind::BrokerLoggers {
-        check_loggers(client, resource, changes)?;
-    }
-    change(client, resource, changes, false)?;
-    match resource.name.as_str() {
-        "" => writeln!(io.out, "Completed updating default config for {} in the cluster.", resource.kind.plural())?,
-        name => writeln!(io.out, "Completed updating config for {} {name}.", resource.kind.singular())?,
-    }
-    Ok(())
-}
-
-/// A logger that does not exist is refused before anything is changed.
-fn check_loggers(client: &mut Client, resource: &Resource, changes: &[Change]) -> Outcome {
-    let known: Vec<String> = resource.read(client, true)?.into_iter().map(|entry| entry.name).collect();
-    let unknown = changes.iter().map(Change::name).find(|name| !known.iter().any(|logger| logger == name));
-    match unknown {
-        None => Ok(()),
-        Some(name) => {
-            let words = format!("broker {} has no logger `{name}`", resource.name);
-            Err(Failure::not_found(words).did_you_mean(name, known.iter().map(String::as_str)))
-        }
-    }
-}
-
-/// Changes settings; a refused name gets the nearest one that the broker knows.
-pub(super) fn change(client: &mut Client, resource: &Resource, changes: &[Change], validate_only: bool) -> Outcome {
-    let Err(error) = resource.change(client, changes, validate_only) else { return Ok(()) };
-    let is_config = error.code() == Some(ErrorCode::InvalidConfig);
-    let is_missing = error.code() == Some(ErrorCode::UnknownTopicOrPartition);
-    let failure = Failure::from(error);
-    // What may help is asked for on the same connection; if that fails too, the first error is the one to tell.
-    if is_missing {
-        let known = resource::list(client, resource.kind).unwrap_or_default();
-        return Err(failure.did_you_mean(&resource.name, known.iter().map(String::as_str)));
-    }
-    if !is_config {
-        return Err(failure);
-    }
-    let known = resource.read(client, true).unwrap_or_default();
-    let is_unknown = |name: &&str| !known.iter().any(|entry| entry.name == **name);
-    match changes.iter().map(Change::name).find(is_unknown) {
-        Some(name) => Err(failure.did_you_mean(name, known.iter().map(|entry| entry.name.as_str()))),
-        None => Err(failure),
-    }
 }
 
 #[cfg(test)]

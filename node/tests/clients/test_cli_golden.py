@@ -40,7 +40,7 @@ class ToolHost:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def run(self, tool, *args):
-        fields = [CLASSES[tool], *map(str, args)]
+        fields = [CLASSES.get(tool) or servers.TOOLS[tool], *map(str, args)]
         self.process.stdin.write("\t".join(base64.b64encode(f.encode()).decode() for f in fields) + "\n")
         self.process.stdin.flush()
         code, out, err = self.process.stdout.readline().rstrip("\n").split("\t")

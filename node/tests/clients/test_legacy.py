@@ -1,7 +1,10 @@
 """Clients that Kafka 4.0 turned away: unmodified, from 0.9 on, writing, reading, committing, seeking; and nobody else notices."""
 import functools
+import gzip
+import pathlib
 import socket
 import struct
+import zlib
 
 import pytest
 
@@ -128,5 +131,47 @@ def test_off_is_as_kafka_refuses(topic_name):
         assert fetch_0(server.address, topic_name) == b""
         assert listed(server.address)[0] == (0, 13), "librdkafka wants it listed all the same"
         BY_NAME["kafka-python"].produce(server.address, topic_name, [Record(b"k", b"v")], "none")
+    finally:
+        server.stop()
+
+
+def message(value, codec=0):
+    """One message of magic 1."""
+    body = struct.pack(">bbqii", 1, codec, STAMP, -1, len(value)) + value
+    return struct.pack(">qiI", 0, len(body) + 4, zlib.crc32(body)) + body
+
+
+def produce_2(address, topic, records):
+    """The error code of one record set that a client of 0.10 produces."""
+    name = topic.encode()
+    answer = ask(address, 0, 2, struct.pack(">hii", -1, 30_000, 1) + struct.pack(">h", len(name)) + name
+                 + struct.pack(">iii", 1, 0, len(records)) + records)
+    return struct.unpack_from(">h", answer, 4 + 2 + len(name) + 4 + 4)[0]
+
+
+def peak_bytes(server):
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def test_bad_sets_and_bombs(topic_name):
+    server = servers.Ringlog()
+    try:
+        make_topic(server, topic_name, 1)
+        good = message(b"value")
+        assert produce_2(server.address, topic_name, good) == 0
+        before = peak_bytes(server)
+        wrap = lambda inner: message(gzip.compress(inner), 1)
+        many = wrap(message(b"0" * 100) * 600_000)
+        for n, (records, code) in enumerate([
+            (good[:-1] + b"?", 2), (good[:-1], 2), (good[:16] + b"\x03" + good[17:], 2), (wrap(wrap(good)), 87),
+            (wrap(b""), 87), (message(b"no gzip", 1), 2), (good + wrap(good), 87), (b"", 87), (message(b"x", 4), 76),
+            (many, 10), (wrap(message(bytes(200 << 20))), 10), (wrap(message(b"x" * 40)[:-4] + b"\xff" * 4), 2),
+        ]):
+            assert server.process.poll() is None, f"the broker ended before set {n}:\n{server.log_path.read_text()[-3000:]}"
+            assert produce_2(server.address, topic_name, records) == code, f"set {n}"
+        assert produce_2(server.address, topic_name, wrap(good * 3)) == 0, "and the broker goes on"
+        grown = peak_bytes(server) - before
+        assert grown < 192 << 20, f"{grown >> 20} MiB more for bombs that expand to 260"
     finally:
         server.stop()

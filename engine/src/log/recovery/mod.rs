@@ -27,6 +27,7 @@ use crate::time::Wall;
 use protocol::batch::BatchHeader;
 use segments::Found;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -174,6 +175,8 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
 struct Listing {
     /// Base offset and bytes of each segment, ascending.
     segments: Vec<(i64, u64)>,
+    /// Base offsets of the indexes.
+    indexes: BTreeSet<i64>,
     snapshots: Vec<i64>,
     uid: Option<[u8; 16]>,
     kafka_epochs: Epochs,
@@ -188,6 +191,7 @@ impl Listing {
     async fn read(io: &Io, name: &LogName, partition: i32) -> io::Result<Listing> {
         let mut listing = Listing {
             segments: Vec::new(),
+            indexes: BTreeSet::new(),
             snapshots: Vec::new(),
             uid: None,
             kafka_epochs: Epochs::default(),
@@ -220,6 +224,7 @@ impl Listing {
         }
         listing.uid = topic_file::settle(io, &name.dir, partition, listing.ours, &mut listing.report).await?;
         listing.segments.sort_unstable();
+        listing.indexes = indexes.iter().map(|(base, _)| *base).collect();
         remove_orphans(io, &name.dir, &listing.segments, indexes).await?;
         listing.snapshots.sort_unstable();
         Ok(listing)

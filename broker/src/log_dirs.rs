@@ -99,10 +99,9 @@ impl LogDirs {
 }
 
 impl<S: Store> Broker<S> {
-    /// The directory at a path, written as it is in `log.dirs` once that is made absolute.
+    /// The directory at a path, which must be written as DescribeLogDirs writes it.
     pub(crate) fn dir_at(&self, path: &str) -> Option<DirId> {
-        let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-        let at = self.settings.log_dirs.iter().position(|dir| dir.path == trimmed)?;
+        let at = self.settings.log_dirs.iter().position(|dir| dir.path == path)?;
         u16::try_from(at).ok().map(DirId)
     }
 

@@ -122,7 +122,7 @@ fn a_move_is_seen_until_it_ends() {
         assert_eq!(describe(&mut world, conn, 5, None)[0].2, []);
         assert_eq!(describe(&mut world, conn, 5, None)[1].2, [current]);
         // Where it is already: nothing to do.
-        assert_eq!(alter(&mut world, conn, &[("/d1/", "a", &[0])]), [("a".to_owned(), 0, OK)]);
+        assert_eq!(alter(&mut world, conn, &[("/d1", "a", &[0])]), [("a".to_owned(), 0, OK)]);
         assert_eq!(describe(&mut world, conn, 5, None)[0].2, []);
     }
 }
@@ -139,9 +139,10 @@ fn what_cannot_be_moved_says_why() {
         let got = alter(
             &mut world,
             conn,
-            &[("/d9", "a", &[0]), ("/d1", "a", &[1, 7]), ("/d1", "nobody", &[0]), ("/d1", long, &[0])],
+            &[("/d9", "a", &[0]), ("/d1/", "a", &[0]), ("/d1", "a", &[1, 7]), ("/d1", "nobody", &[0]), ("/d1", long, &[0])],
         );
         let codes = [
+            (ErrorCode::LogDirNotFound, "a"),
             (ErrorCode::LogDirNotFound, "a"),
             (ErrorCode::KafkaStorageError, "a"),
             (ErrorCode::UnknownTopicOrPartition, "a"),

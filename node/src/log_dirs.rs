@@ -132,7 +132,9 @@ impl Places {
                 Err(error @ (DataDirError::InUse { .. } | DataDirError::Unfinished { .. })) => return Err(error.into()),
                 state => state,
             };
+            // As Kafka shows it: absolute, without a slash at its end, links not followed.
             let configured = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let configured = configured.components().collect();
             places.push(Place { configured, state });
         }
         let known = read_records(&places)?;

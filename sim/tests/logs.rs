@@ -19,7 +19,7 @@ fn logs_survive_their_moves_between_folders() {
     let lines: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|f| f.to_string()).collect();
     assert!(lines.is_empty(), "{} of 30 seeds:\n{}", lines.len(), lines.join("\n"));
     let moves: u64 = outcomes.iter().flatten().map(|summary| summary.moves).sum();
-    assert!(moves > 100, "only {moves} logs arrived");
+    assert!(moves > 50, "only {moves} logs arrived");
 }
 
 #[test]

@@ -145,3 +145,20 @@ def test_a_wish_for_a_partition_to_come(two, topic_name):
         fill(server, name, 1, 1)
         listed, _ = described(server, name)
         assert list(listed[path]) == [0], (listed, path)
+
+
+def test_producers_of_a_partition(broker, topic):
+    """kafka-transactions.sh describe-producers, which needs no transactions."""
+    producer = KafkaProducer(bootstrap_servers=broker.address, enable_idempotence=True, acks="all")
+    for n in range(5):
+        producer.send(topic, b"%d" % n, partition=1).get(30)
+    producer.close()
+    out, _ = java("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", broker.address,
+                  "describe-producers", "--topic", topic, "--partition", 1)
+    head, line = [row.split("\t") for row in out.splitlines() if row.strip()]
+    row = {key.strip(): value.strip() for key, value in zip(head, line)}
+    assert (row["ProducerEpoch"], row["LatestCoordinatorEpoch"], row["LastSequence"]) == ("0", "-1", "4"), out
+    assert row["CurrentTransactionStartOffset"] == "None" and int(row["LastTimestamp"]) > 0, out
+    out, err = java("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", broker.address,
+                    "describe-producers", "--topic", topic, "--partition", 0)
+    assert [row for row in out.splitlines() if row.strip()][1:] == [], out

@@ -148,10 +148,13 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     Ok(found)
 }
 
+/// A topic id, where a folder has one.
+type Looked = io::Result<Option<[u8; 16]>>;
+
 /// Whose each log is, many asked side by side: a disk answers them in the time of one.
-async fn look_at_all(io: &Io, logs: &[FoundLog]) -> Vec<io::Result<Option<[u8; 16]>>> {
+async fn look_at_all(io: &Io, logs: &[FoundLog]) -> Vec<Looked> {
     let class = Class::new(io, LOOKS_AT_ONCE);
-    let seen: Rc<RefCell<BTreeMap<usize, io::Result<Option<[u8; 16]>>>>> = Rc::default();
+    let seen: Rc<RefCell<BTreeMap<usize, Looked>>> = Rc::default();
     for (at, log) in logs.iter().enumerate() {
         let (task_io, seen, permit) = (io.clone(), Rc::clone(&seen), class.acquire().await);
         let (dir, partition) = (log.name.dir.clone(), log.partition);

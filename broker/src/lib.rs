@@ -22,6 +22,7 @@ pub mod group;
 pub mod image;
 pub mod legacy;
 pub mod log_dirs;
+pub mod loggers;
 pub mod partition;
 pub mod replay;
 pub mod request;

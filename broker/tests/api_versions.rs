@@ -64,7 +64,7 @@ fn features() {
     let response = read(&outcome, 4);
     assert!(response.supported_features.iter().any(|feature| feature.min_version == 0));
     let finalized: Vec<_> = response.finalized_features.iter().map(|f| (&*f.name, f.max_version_level)).collect();
-    assert_eq!(finalized, [("metadata.version", 30)]);
+    assert_eq!(finalized, [("metadata.version", 30), ("group.version", 1)]);
     assert!(response.finalized_features_epoch >= 0);
 }
 

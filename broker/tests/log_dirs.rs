@@ -139,7 +139,13 @@ fn what_cannot_be_moved_says_why() {
         let got = alter(
             &mut world,
             conn,
-            &[("/d9", "a", &[0]), ("/d1/", "a", &[0]), ("/d1", "a", &[1, 7]), ("/d1", "nobody", &[0]), ("/d1", long, &[0])],
+            &[
+                ("/d9", "a", &[0]),
+                ("/d1/", "a", &[0]),
+                ("/d1", "a", &[1, 7]),
+                ("/d1", "nobody", &[0]),
+                ("/d1", long, &[0]),
+            ],
         );
         let codes = [
             (ErrorCode::LogDirNotFound, "a"),

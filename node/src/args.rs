@@ -32,6 +32,7 @@ RUST_LOG sets what is logged to stderr, e.g. RUST_LOG=debug or RUST_LOG=node=deb
 
 /// The things the program can do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the process lives")]
 pub enum Command {
     /// Start a broker (the default).
     Start(StartArgs),

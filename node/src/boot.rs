@@ -8,7 +8,9 @@ use crate::crew::{Crew, CrewError, Orders};
 use crate::driver::{self, Choice, OpenError};
 use crate::endpoints::{self, Bound, EndpointError};
 use crate::identity::{self, Identity, IdentityError};
+use crate::live::Live;
 use crate::log_dirs::{LogDirsError, Places};
+use crate::logging;
 use crate::machine::Machine;
 use crate::report::Report;
 use crate::sys::{self, Signals};
@@ -134,6 +136,7 @@ fn orders(
     }
     broker.legacy_bytes_max = budget.legacy_bytes;
     broker.log_dirs = places.log_dirs();
+    broker.loggers = logging::loggers();
     broker.cluster_id = Some(identity.cluster_id.clone());
     broker.incarnation = random_u64().map_err(system("read /dev/urandom"))?;
     Ok(Orders {
@@ -147,6 +150,9 @@ fn orders(
             scrub_interval_ms: config.scrub_interval_ms,
             scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
             relocate_bytes_per_s: (config.relocate_bytes_per_s / shards as u64).max(1),
+            clean_backoff_ms: config.clean_backoff_ms,
+            clean_keys_bytes: budget.keys_bytes(config.clean_keys_bytes, shards),
+            clean_bytes_per_s: (config.clean_bytes_per_s / shards as u64).max(1),
             ..budget.log_limits(config.retention_check_ms)
         },
         cold_bytes: budget.cold_bytes,
@@ -158,7 +164,7 @@ fn orders(
             is_brief,
             ..Limits::default()
         },
-        admission: Arc::new(admission(config)?),
+        live: live(config)?,
         share_connections: !config.core_endpoints,
         broker: Arc::new(broker),
     })
@@ -175,11 +181,12 @@ pub fn is_brief(frame: &[u8]) -> bool {
 }
 
 /// How many connections there may be.
-fn admission(config: &Config) -> Result<Admission, StartError> {
+fn live(config: &Config) -> Result<Live, StartError> {
     let descriptors = sys::raise_descriptors().map_err(system("ask how many descriptors there may be"))?;
     let share = ConnectionBudget::share(descriptors, config.connections_max, config.connections_per_ip_max);
     tracing::debug!(descriptors, connections = share.max, per_address = share.per_ip_max, "connections are limited");
-    Ok(Admission::new(share.max, share.per_ip_max, config.connections_per_ip_overrides.clone()))
+    let admission = Admission::new(share.max, share.per_ip_max, config.connections_per_ip_overrides.clone());
+    Ok(Live { admission: Arc::new(admission), descriptors })
 }
 
 /// The broker's default durability, for people.

@@ -17,6 +17,7 @@ pub mod endpoints;
 pub mod identity;
 pub mod links;
 pub mod listen;
+pub mod live;
 pub mod log_dirs;
 pub mod logging;
 pub mod machine;

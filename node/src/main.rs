@@ -1,6 +1,6 @@
 //! Entry point: one command, one exit code.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use node::args::{Cli, Command};
 use node::{boot, dump, logging, verify};
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             }
         },
         Command::DumpLog { files } => ExitCode::from(dump::print_all(&files).exit_code()),
-        Command::Client(command) => command.main(),
+        Command::Client(command) => command.main(Cli::command()),
         Command::Verify { dirs } => ExitCode::from(verify::verify_all(&dirs).exit_code()),
     }
 }

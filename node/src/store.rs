@@ -7,7 +7,7 @@ use broker::store::{
     Append, AppendRefused, BatchFacts, Chunk, Durability, Future, Home, LogId, LogOffsets, LogPlace, LogSettings,
     LogSpec, MoveRefused, ReadRange, Store, StoreEvent, StoreRead,
 };
-use engine::log::{self, AppendError, LeasedAppend, LogConfig, LogEvent, LogLimits, LogName, LogSet};
+use engine::log::{self, AppendError, CompactionTerms, LeasedAppend, LogConfig, LogEvent, LogLimits, LogName, LogSet};
 use engine::mem::{Buf, Gauge, Lease, Slice};
 use engine::shard::Io;
 use std::collections::BTreeSet;
@@ -307,6 +307,10 @@ impl Store for EngineStore {
         self.logs.relocate(engine_id(log), &path).map_err(|_| MoveRefused)
     }
 
+    fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>) {
+        self.logs.compact(engine_id(log), CompactionTerms { upto, last_batches });
+    }
+
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {
         self.logs.put_snapshot(engine_id(log), upto, state);
     }
@@ -344,6 +348,11 @@ pub fn config(settings: &LogSettings) -> LogConfig {
         retention_ms: settings.retention_ms,
         retention_bytes: settings.retention_bytes,
         delete_policy: settings.delete_policy,
+        compact_policy: settings.compact_policy,
+        delete_retention_ms: settings.delete_retention_ms,
+        min_compaction_lag_ms: settings.min_compaction_lag_ms,
+        max_compaction_lag_ms: settings.max_compaction_lag_ms,
+        min_cleanable_ppm: settings.min_cleanable_ppm,
         index_interval_bytes: settings.index_interval_bytes,
         durability: match settings.durability {
             Durability::Fsync => log::Durability::Fsync,
@@ -370,6 +379,7 @@ pub fn store_event(event: &LogEvent) -> Option<StoreEvent> {
         | LogEvent::Relocated { .. }
         | LogEvent::NotRelocated { .. }
         | LogEvent::Deleted { .. } => None,
+        LogEvent::Uncompacted { id } => Some(StoreEvent::Uncompacted { log: broker_id(id) }),
     }
 }
 

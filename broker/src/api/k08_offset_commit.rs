@@ -5,7 +5,7 @@
 //! exist are refused one by one; a group's refusal is that of every partition left. Generation -1 without a member id
 //! commits to a group without members (assign-style consumers, administrators).
 //!
-//! KIPs: 211 (retention_time_ms until version 4), 320 (leader epoch), 345 (instances), 848 (member epoch: as a generation), 516
+//! KIPs: 211 (retention_time_ms until version 4), 320 (leader epoch), 345 (instances), 848 (member epoch), 1251 (of a partition's owner any epoch since it has it), 516
 //! (topic ids from version 10 on). Deviations: values are written in record version 3; see `group::records`.
 
 use crate::group::commit::{CommitPartition, CommitReply, CommitRequest, CommitTopic};

@@ -6,7 +6,7 @@
 //! several shards.
 //!
 //! KIPs: 320 (leader epoch), 447 (require_stable: nothing is unstable before transactions commit offsets), 709 (several groups),
-//! 848 (member epoch: not checked for classic groups), 516 (topic ids from version 10 on). Deviations: none known.
+//! 848 (member epoch, of groups of the new protocol), 516 (topic ids from version 10 on). Deviations: none known.
 
 use crate::group::gather::{Ask, FetchAsk, FetchTell, FetchTopic, GroupGather, Tell};
 use crate::group::offsets::Committed;
@@ -43,7 +43,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
             });
             topic.collect()
         });
-        vec![FetchAsk { group: (&*body.group_id).into(), topics }]
+        vec![FetchAsk { group: (&*body.group_id).into(), reader: None, topics }]
     };
     let asks = asks.into_iter().map(|ask| (broker.ask_about_group(ask.group.as_str()), Ask::Fetch(ask)));
     let asks = asks.collect();
@@ -64,7 +64,8 @@ fn ask_group<S: Store>(broker: &Broker<S>, group: &OffsetFetchRequestGroup<'_>, 
         });
         topic.collect()
     });
-    FetchAsk { group: (&*group.group_id).into(), topics }
+    let reader = group.member_id.as_deref().map(|member| (member.into(), group.member_epoch));
+    FetchAsk { group: (&*group.group_id).into(), reader, topics }
 }
 
 /// Answers once every group was looked up.
@@ -72,7 +73,7 @@ pub(crate) fn answer<S: Store>(broker: &mut Broker<S>, gather: &GroupGather, tel
     let version = gather.header.version;
     let fetched = tells.iter().filter_map(|tell| match tell {
         Tell::Fetched(fetched) => Some(fetched),
-        Tell::Described { .. } | Tell::Deleted(..) | Tell::Listed(..) => None,
+        Tell::Described { .. } | Tell::DescribedConsumer { .. } | Tell::Deleted(..) | Tell::Listed(..) => None,
     });
     let response = if version >= GROUPS_SINCE {
         let groups = fetched.map(|tell| encode_group(broker, tell, version)).collect();

@@ -1,7 +1,7 @@
 //! DescribeGroups, key 15, versions 0 to 6.
 //!
 //! Behaviour: each group with its state and members; what members sent and were assigned only while it is Stable. A group that
-//! is not there is Dead, from version 6 on with GROUP_ID_NOT_FOUND.
+//! is not there, or is of the new protocol, is Dead, from version 6 on with GROUP_ID_NOT_FOUND.
 //!
 //! KIPs: 345 (instances, version 4), 430 (authorized operations, version 3), 1043 (version 6). Deviations: there are no ACLs, so
 //! that every operation on a group is authorized.
@@ -21,9 +21,9 @@ use std::borrow::Cow;
 const NOT_FOUND_SINCE: i16 = 6;
 /// READ (3), DELETE (6), DESCRIBE (8), DESCRIBE_CONFIGS (10) and ALTER_CONFIGS (11) as bits: what Kafka lets an ACL say about a
 /// group.
-const OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 /// The client did not ask.
-const OPERATIONS_OMITTED: i32 = i32::MIN;
+pub(super) const OPERATIONS_OMITTED: i32 = i32::MIN;
 
 /// Describes the groups of one request.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
@@ -44,7 +44,7 @@ pub(crate) fn answer<S: Store>(broker: &mut Broker<S>, gather: &GroupGather, tel
         Tell::Described { group, operations, described } => {
             Some(encode(group, *operations, described, gather.header.version))
         }
-        Tell::Fetched(..) | Tell::Deleted(..) | Tell::Listed(..) => None,
+        Tell::Fetched(..) | Tell::DescribedConsumer { .. } | Tell::Deleted(..) | Tell::Listed(..) => None,
     });
     let response = DescribeGroupsResponse { groups: groups.collect(), ..DescribeGroupsResponse::default() };
     broker.respond(gather.origin, &gather.header, |writer, version| response.encode(writer, version));

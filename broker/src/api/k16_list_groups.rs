@@ -7,7 +7,6 @@
 //!
 //! KIPs: 518 (states), 848 and 1043 (types). Deviations: none known.
 
-use crate::group::describe::CLASSIC;
 use crate::group::gather::{Ask, GroupGather, Tell};
 use crate::request::{Refusal, Request};
 use crate::{Broker, ShardId, Store};
@@ -34,10 +33,10 @@ pub(crate) fn answer<S: Store>(broker: &mut Broker<S>, gather: &GroupGather, tel
                 group_id: group.group.as_str().into(),
                 protocol_type: (&*group.protocol_type).into(),
                 group_state: group.state.into(),
-                group_type: CLASSIC.into(),
+                group_type: group.group_type.into(),
             })),
             Tell::Listed(Err(error)) => response.error_code = error.code(),
-            Tell::Fetched(..) | Tell::Described { .. } | Tell::Deleted(..) => {}
+            Tell::Fetched(..) | Tell::Described { .. } | Tell::DescribedConsumer { .. } | Tell::Deleted(..) => {}
         }
     }
     if response.error_code != 0 {

@@ -35,7 +35,7 @@ const FEATURES: &[Feature] = &[
     Feature { name: "metadata.version", min: 7, max: 30, finalized: 30 },
     Feature { name: "kraft.version", min: 0, max: 0, finalized: 0 },
     Feature { name: "transaction.version", min: 0, max: 0, finalized: 0 },
-    Feature { name: "group.version", min: 0, max: 0, finalized: 0 },
+    Feature { name: "group.version", min: 0, max: 1, finalized: 1 },
     Feature { name: "eligible.leader.replicas.version", min: 0, max: 0, finalized: 0 },
     Feature { name: "share.version", min: 0, max: 0, finalized: 0 },
     Feature { name: "streams.version", min: 0, max: 0, finalized: 0 },

@@ -26,7 +26,7 @@ pub(crate) fn answer<S: Store>(broker: &mut Broker<S>, gather: &GroupGather, tel
         Tell::Deleted(group, error) => {
             Some(DeletableGroupResult { group_id: group.as_str().into(), error_code: error.code() })
         }
-        Tell::Fetched(..) | Tell::Described { .. } | Tell::Listed(..) => None,
+        Tell::Fetched(..) | Tell::Described { .. } | Tell::DescribedConsumer { .. } | Tell::Listed(..) => None,
     });
     let response = DeleteGroupsResponse { results: results.collect(), ..DeleteGroupsResponse::default() };
     broker.respond(gather.origin, &gather.header, |writer, version| response.encode(writer, version));

@@ -29,11 +29,17 @@ pub mod k44_incremental_alter_configs;
 pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
 pub mod k61_describe_producers;
+pub mod k64_unregister_broker;
+pub mod k68_consumer_group_heartbeat;
+pub mod k69_consumer_group_describe;
+pub mod k74_list_config_resources;
 pub mod k75_describe_topic_partitions;
 
 pub(crate) mod alteration;
 pub(crate) mod answer;
+pub(crate) mod description;
 pub(crate) mod rights;
+pub(crate) mod unserved;
 
 use protocol::messages::keys::ApiKey;
 
@@ -68,5 +74,9 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::UnregisterBroker,
+    ApiKey::ListConfigResources,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::DescribeTopicPartitions,
 ];

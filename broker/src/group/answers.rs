@@ -4,7 +4,7 @@ use super::effects::Reply;
 use super::gather::{GroupGather, Tell};
 use crate::api::{
     k08_offset_commit, k09_offset_fetch, k11_join_group, k14_sync_group, k15_describe_groups, k16_list_groups,
-    k42_delete_groups, k47_offset_delete,
+    k42_delete_groups, k47_offset_delete, k68_consumer_group_heartbeat, k69_consumer_group_describe,
 };
 use crate::io::Origin;
 use crate::request::Header;
@@ -18,6 +18,7 @@ pub(crate) fn answered<S: Store>(broker: &mut Broker<S>, origin: Origin, header:
         Reply::Sync(reply) => k14_sync_group::answer(broker, origin, header, &reply),
         Reply::Commit(reply) => k08_offset_commit::answer(broker, origin, header, &reply),
         Reply::OffsetsDeleted(reply) => k47_offset_delete::answer(broker, origin, header, &reply),
+        Reply::ConsumerHeartbeat(reply) => k68_consumer_group_heartbeat::answer(broker, origin, header, &reply),
         Reply::Deleted(_) => unreachable!("DeleteGroups is gathered"),
     }
 }
@@ -29,6 +30,7 @@ pub(crate) fn gathered<S: Store>(broker: &mut Broker<S>, gather: &GroupGather, t
         ApiKey::DescribeGroups => k15_describe_groups::answer(broker, gather, &tells),
         ApiKey::ListGroups => k16_list_groups::answer(broker, gather, &tells),
         ApiKey::DeleteGroups => k42_delete_groups::answer(broker, gather, &tells),
+        ApiKey::ConsumerGroupDescribe => k69_consumer_group_describe::answer(broker, gather, &tells),
         other => unreachable!("{other:?} gathers no groups"),
     }
 }

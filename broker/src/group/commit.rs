@@ -8,6 +8,7 @@ use super::offsets::{Committed, TopicPartition};
 use super::records;
 use super::state::{Group, State};
 use crate::Now;
+use crate::image::MetadataImage;
 use protocol::ErrorCode;
 use std::sync::Arc;
 
@@ -121,7 +122,7 @@ impl Coordinator {
             return Err(ErrorCode::InvalidGroupId);
         }
         match self.groups.get(&request.group) {
-            Some(group) => group.check_commit(request),
+            Some(group) => group.check_commit(request, &self.fx.image),
             None if request.generation < 0 => Ok(()),
             None if request.version >= GROUP_ID_NOT_FOUND_SINCE => Err(ErrorCode::GroupIdNotFound),
             None => Err(ErrorCode::IllegalGeneration),
@@ -172,9 +173,12 @@ impl Coordinator {
 }
 
 impl Group {
-    fn check_commit(&self, request: &CommitRequest) -> Result<(), ErrorCode> {
+    fn check_commit(&self, request: &CommitRequest, image: &MetadataImage) -> Result<(), ErrorCode> {
         if request.generation < 0 && self.is_empty() {
             return Ok(());
+        }
+        if let Some(consumer) = &self.consumer {
+            return consumer.check_commit(request, image);
         }
         if request.generation < 0 && request.member.as_str().is_empty() && request.instance.is_none() {
             return Err(ErrorCode::UnknownMemberId);
@@ -199,7 +203,9 @@ impl Group {
         reply: CommitReply,
         written: Vec<Written>,
     ) {
-        self.restart_session(fx, &request.member);
+        if self.consumer.is_none() {
+            self.restart_session(fx, &request.member);
+        }
         let records = written.iter().map(|w| records::offset(&self.id, &w.at, &w.committed)).collect();
         if marks::planted!("broker: answer a commit before it is durable") {
             fx.reply(ticket, Reply::Commit(reply));

@@ -10,8 +10,10 @@ use super::settings::GroupSettings;
 use super::state::Group;
 use super::timers::Timer;
 use crate::Now;
+use crate::image::MetadataImage;
 use protocol::ErrorCode;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// The classic group protocol (KIP-62, 345, 394, 429) over the partitions of `__consumer_offsets` that this shard owns.
 ///
@@ -58,6 +60,14 @@ impl Coordinator {
         (self.partition_count > 0).then(|| hash::partition_of(group.as_str(), self.partition_count))
     }
 
+    /// Topics and configurations are these from now on.
+    pub(crate) fn follow(&mut self, image: Arc<MetadataImage>) {
+        if !self.fx.image.has_same_topics(&image) {
+            self.fx.topics_changes += 1;
+        }
+        self.fx.image = image;
+    }
+
     /// When [`Coordinator::on_time`] has something to do, in monotonic milliseconds.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         self.fx.timers.next_deadline()
@@ -78,11 +88,26 @@ impl Coordinator {
     fn fire(&mut self, timer: &Timer) {
         let id = match timer {
             Timer::Expiry => return self.expire(),
-            Timer::Session(id, _) | Timer::Join(id) | Timer::Sync(id) => id,
+            Timer::Session(id, _)
+            | Timer::Join(id)
+            | Timer::Sync(id)
+            | Timer::Rebalance(id, _)
+            | Timer::MemberSync(id, _)
+            | Timer::Assign(id) => id,
         };
         let Some(group) = self.groups.get_mut(id) else { return };
         match timer {
+            Timer::Session(_, member) if group.consumer.is_some() => {
+                group.on_member_overdue(&mut self.fx, member, "it was silent for its session timeout");
+            }
             Timer::Session(_, member) => group.on_session_timeout(&mut self.fx, member),
+            Timer::Rebalance(_, member) => {
+                group.on_member_overdue(&mut self.fx, member, "it did not give partitions up, or join again, in time");
+            }
+            Timer::MemberSync(_, member) => {
+                group.on_member_overdue(&mut self.fx, member, "it did not send SyncGroup in time");
+            }
+            Timer::Assign(_) => group.on_assignment_due(&mut self.fx),
             Timer::Join(_) => group.on_join_timeout(&mut self.fx),
             Timer::Sync(_) => group.on_sync_timeout(&mut self.fx),
             Timer::Expiry => {}
@@ -122,6 +147,13 @@ impl Coordinator {
                     group.on_committed(written, result);
                 }
                 self.fx.reply(ticket, Reply::Commit(commit::committed(reply, result)));
+            }
+            Then::Consumer { held } => {
+                let group = self.groups.get_mut(&id).filter(|group| group.incarnation == incarnation);
+                if let Some(state) = group.and_then(|group| group.consumer.as_mut()) {
+                    state.on_stored(&id, token, result);
+                }
+                held.into_iter().for_each(|held| held.settle(&mut self.fx, result));
             }
             Then::Assign { generation, assignment } => {
                 if let Some(group) = self.groups.get_mut(&id).filter(|g| g.incarnation == incarnation) {

@@ -1,6 +1,7 @@
 //! DeleteGroups, OffsetDelete (KIP-496), and what a deleted topic takes along. A deletion writes tombstones; until they are
 //! durable a deleted group is out of sight but not forgotten, so that a failure brings it back.
 
+use super::consumer::records::group_tombstones;
 use super::coordinator::Coordinator;
 use super::effects::{Reply, Then, append_error};
 use super::ids::{GroupId, Ticket};
@@ -57,7 +58,10 @@ impl Coordinator {
         assert!(group.is_empty(), "only an Empty group is deleted");
         let offsets = group.offsets.names();
         let mut tombstones: Vec<_> = offsets.iter().map(|at| records::offset_tombstone(id, at)).collect();
-        tombstones.push(records::group_tombstone(id));
+        match &group.consumer {
+            Some(consumer) => tombstones.extend(group_tombstones(id, consumer)),
+            None => tombstones.push(records::group_tombstone(id)),
+        }
         for member in &group.expected {
             self.fx.timers.cancel(Timer::Session(id.clone(), member.clone()));
         }
@@ -124,7 +128,7 @@ impl Coordinator {
 impl Group {
     /// While members are there, only a consumer group tells which topics nobody reads.
     fn check_offset_delete(&self) -> Result<&Self, ErrorCode> {
-        if self.is_empty() || self.protocol_type.as_deref() == Some(CONSUMER) {
+        if self.is_empty() || self.consumer.is_some() || self.protocol_type.as_deref() == Some(CONSUMER) {
             Ok(self)
         } else {
             Err(ErrorCode::NonEmptyGroup)

@@ -1,12 +1,13 @@
 //! ListGroups and DescribeGroups: groups as an administrator sees them.
 
+use super::consumer::describe::TYPE;
 use super::coordinator::Coordinator;
 use super::ids::{GroupId, InstanceId, MemberId};
 use super::state::{Group, State};
 use protocol::ErrorCode;
 use std::sync::Arc;
 
-/// The only type of group that there is so far.
+/// Kafka's name of the type of groups that are not of the new protocol.
 pub(crate) const CLASSIC: &str = "classic";
 
 /// A group, in a list.
@@ -18,6 +19,8 @@ pub(crate) struct ListedGroup {
     pub(crate) protocol_type: Arc<str>,
     /// Kafka's name of its state.
     pub(crate) state: &'static str,
+    /// Kafka's name of its type.
+    pub(crate) group_type: &'static str,
 }
 
 /// A group, in full.
@@ -58,17 +61,14 @@ impl Coordinator {
         self.check_all_loaded()?;
         let wants =
             |filter: &[&str], word: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(word));
-        if !wants(types, CLASSIC) {
-            return Ok(Vec::new());
-        }
-        let groups = self.groups.values().filter(|g| wants(states, g.state_name()));
+        let groups = self.groups.values().filter(|g| wants(types, g.type_name()) && wants(states, g.state_name()));
         Ok(groups.map(Group::listed).collect())
     }
 
-    /// One group. `Ok(None)` when there is no such group.
+    /// One classic group. `Ok(None)` when there is no such group.
     pub(crate) fn describe(&self, group: &GroupId) -> Result<Option<DescribedGroup>, ErrorCode> {
         self.check_active(group)?;
-        Ok(self.groups.get(group).map(Group::described))
+        Ok(self.groups.get(group).filter(|group| group.consumer.is_none()).map(Group::described))
     }
 }
 
@@ -78,7 +78,12 @@ impl Group {
             group: self.id.clone(),
             protocol_type: self.protocol_type.clone().unwrap_or_else(|| "".into()),
             state: self.state_name(),
+            group_type: self.type_name(),
         }
+    }
+
+    fn type_name(&self) -> &'static str {
+        if self.consumer.is_some() { TYPE } else { CLASSIC }
     }
 
     fn described(&self) -> DescribedGroup {

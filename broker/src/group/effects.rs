@@ -2,6 +2,10 @@
 //! timer and no output of their own.
 
 use super::commit::{CommitReply, Written};
+use super::consumer::heartbeat::HeartbeatReply;
+use super::consumer::settings::GroupConfig;
+use super::consumer::state::Refused;
+use super::consumer::store::Held;
 use super::delete::OffsetDeleteReply;
 use super::ids::{AppendToken, GroupId, Incarnation, MemberId, MemberIds, Ticket};
 use super::join::{JoinReply, Replaced};
@@ -11,6 +15,7 @@ use super::settings::GroupSettings;
 use super::sync::SyncReply;
 use super::timers::{Timer, Timers};
 use crate::Now;
+use crate::image::MetadataImage;
 use protocol::ErrorCode;
 use protocol::batch::HEADER_LEN;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -51,6 +56,8 @@ pub(crate) enum Reply {
     Deleted(ErrorCode),
     /// To OffsetDelete.
     OffsetsDeleted(OffsetDeleteReply),
+    /// To ConsumerGroupHeartbeat.
+    ConsumerHeartbeat(Result<HeartbeatReply, Refused>),
 }
 
 /// What happens when records are durable, or refused.
@@ -80,6 +87,11 @@ pub(crate) enum Then {
     Forget {
         /// The waiting DeleteGroups; none for expiry.
         ticket: Option<Ticket>,
+    },
+    /// Members of a consumer group learn what was written.
+    Consumer {
+        /// Answers that wait for it.
+        held: Vec<Held>,
     },
     /// Offsets disappear.
     Remove {
@@ -112,6 +124,10 @@ pub(crate) struct Effects {
     pub(crate) timers: Timers,
     /// Source of member ids.
     pub(crate) ids: MemberIds,
+    /// Topics, and configurations of groups.
+    pub(crate) image: Arc<MetadataImage>,
+    /// Grows whenever topics change.
+    pub(crate) topics_changes: u64,
     out: VecDeque<Output>,
     pending: HashMap<AppendToken, Pending>,
     /// Appends whose records are larger than a batch may be.
@@ -127,6 +143,8 @@ impl Effects {
             now: Now::default(),
             timers: Timers::default(),
             ids: MemberIds::new(seed),
+            image: Arc::default(),
+            topics_changes: 0,
             out: VecDeque::new(),
             pending: HashMap::new(),
             oversized: VecDeque::new(),
@@ -140,7 +158,7 @@ impl Effects {
     }
 
     /// Appends records of a group and remembers what follows. Records that no batch can hold fail at once.
-    pub(crate) fn append(&mut self, partition: i32, records: Vec<Record>, pending: Pending) {
+    pub(crate) fn append(&mut self, partition: i32, records: Vec<Record>, pending: Pending) -> AppendToken {
         assert!(!records.is_empty(), "an append has records");
         let token = AppendToken(self.next_token);
         self.next_token += 1;
@@ -150,6 +168,21 @@ impl Effects {
         } else {
             self.out.push_back(Output::Append { partition, records, token });
         }
+        token
+    }
+
+    /// The answers that wait for an append of a consumer group; none once that has ended.
+    pub(crate) fn held_by(&mut self, token: AppendToken) -> Option<&mut Vec<Held>> {
+        match self.pending.get_mut(&token).map(|pending| &mut pending.then) {
+            Some(Then::Consumer { held }) => Some(held),
+            Some(_) | None => None,
+        }
+    }
+
+    /// What a group has of its own, over what the broker says.
+    pub(crate) fn group_config(&self, group: &GroupId) -> GroupConfig {
+        let own = self.image.group_configs(group.as_str());
+        self.settings.consumer.group_config(|key| own?.get(key)?.trim().parse().ok())
     }
 
     /// Takes an append that failed at once.

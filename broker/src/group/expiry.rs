@@ -58,7 +58,8 @@ impl Group {
     /// Offsets whose time is over.
     fn expired(&self, retention_ms: i64, wall_ms: i64) -> Vec<TopicPartition> {
         let is_consumer = self.protocol_type.as_deref() == Some(CONSUMER);
-        let is_simple = self.protocol_type.is_none();
+        // A group of the new protocol keeps what it reads, and drops the rest by its age.
+        let is_simple = self.protocol_type.is_none() || self.consumer.is_some();
         let counts_from = |committed: &Committed| match &self.state {
             _ if is_simple => Some(committed.committed_ms),
             State::Empty => Some(self.since_wall_ms.unwrap_or(committed.committed_ms)),

@@ -1,8 +1,9 @@
 //! Requests about several groups: each group is asked on the shard that owns it, and the answers are put together on the
 //! shard of the connection. Requests about one group are forwarded whole instead; see `wiring`.
 
+use super::consumer::describe::DescribedConsumerGroup;
 use super::describe::{DescribedGroup, ListedGroup};
-use super::ids::GroupId;
+use super::ids::{GroupId, MemberId};
 use super::offsets::Committed;
 use super::wiring::Waiting;
 
@@ -34,6 +35,13 @@ pub(crate) enum Ask {
         /// What the client may do with it, passed through.
         operations: i32,
     },
+    /// What it looks like as a group of the new protocol.
+    DescribeConsumer {
+        /// Which group.
+        group: GroupId,
+        /// What the client may do with it, passed through.
+        operations: i32,
+    },
     /// Delete it.
     Delete(GroupId),
     /// All groups here.
@@ -59,6 +67,15 @@ pub(crate) enum Tell {
         /// `None` when there is no such group.
         described: Result<Option<DescribedGroup>, ErrorCode>,
     },
+    /// To [`Ask::DescribeConsumer`].
+    DescribedConsumer {
+        /// Which group.
+        group: GroupId,
+        /// As in the question.
+        operations: i32,
+        /// `None` when there is no such group.
+        described: Result<Option<DescribedConsumerGroup>, ErrorCode>,
+    },
     /// To [`Ask::Delete`].
     Deleted(GroupId, ErrorCode),
     /// To [`Ask::List`].
@@ -70,6 +87,8 @@ pub(crate) enum Tell {
 pub(crate) struct FetchAsk {
     /// Which group.
     pub(crate) group: GroupId,
+    /// Who asks, where it says so (KIP-848).
+    pub(crate) reader: Option<(MemberId, i32)>,
     /// Which offsets; all without it.
     pub(crate) topics: Option<Vec<FetchTopic>>,
 }
@@ -135,6 +154,10 @@ impl<S: Store> Broker<S> {
                 let described = self.groups.coordinator.describe(&group);
                 Tell::Described { group, operations, described }
             }
+            Ask::DescribeConsumer { group, operations } => {
+                let described = self.groups.coordinator.describe_consumer(&group);
+                Tell::DescribedConsumer { group, operations, described }
+            }
             Ask::Delete(group) => {
                 let waits = self.groups.wait(Waiting::Delete(ticket, group.clone()));
                 self.groups.coordinator.delete_group(self.now, waits, &group);
@@ -150,9 +173,9 @@ impl<S: Store> Broker<S> {
     }
 
     fn fetch_offsets(&self, ask: FetchAsk) -> FetchTell {
-        let FetchAsk { group, topics } = ask;
+        let FetchAsk { group, reader, topics } = ask;
         let coordinator = &self.groups.coordinator;
-        if let Err(error) = coordinator.check_active(&group) {
+        if let Err(error) = coordinator.check_active(&group).and_then(|()| coordinator.check_reader(&group, reader)) {
             let nothing = |topic: FetchTopic| {
                 let none = vec![None; topic.partitions.len()];
                 (topic, none)

@@ -100,6 +100,14 @@ impl MemberIds {
         MemberId::from(format!("{prefix}-{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}"))
     }
 
+    /// A bare UUID in Kafka's own spelling, for a member of the new protocol that did not choose one.
+    pub(crate) fn next_bare(&mut self) -> MemberId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.word().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.word().to_be_bytes());
+        MemberId::from(protocol::Uuid(bytes).to_string())
+    }
+
     /// The next 64 bits: a Weyl sequence over 128 bits through the finaliser of splitmix64.
     fn word(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);

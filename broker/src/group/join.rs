@@ -17,7 +17,7 @@ use protocol::ErrorCode;
 use std::sync::Arc;
 
 /// First version that answers MEMBER_ID_REQUIRED (KIP-394).
-const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
+pub(crate) const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
 /// First version with `skip_assignment` (KIP-814).
 const SKIP_ASSIGNMENT_SINCE: i16 = 9;
 
@@ -111,6 +111,9 @@ impl Coordinator {
         self.fx.now = now;
         if let Err(error) = self.check_join(&request) {
             return self.fx.reply(to, Reply::Join(JoinReply::error(request.member.as_str(), error)));
+        }
+        if self.join_consumer_group(to, &request) {
+            return;
         }
         let is_unnamed = request.member.as_str().is_empty();
         if let Some(group) = self.groups.get_mut(&request.group) {

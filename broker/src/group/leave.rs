@@ -40,6 +40,9 @@ impl Coordinator {
 
 impl Group {
     fn leave(&mut self, fx: &mut Effects, leaving: &[Leaving]) -> Vec<Result<(), ErrorCode>> {
+        if self.consumer.is_some() {
+            return self.leave_consumer(fx, leaving);
+        }
         let outcomes: Vec<_> = leaving.iter().map(|leaving| self.let_go(fx, leaving)).collect();
         if outcomes.iter().any(Result::is_ok) && !self.is_empty() {
             self.rebalance(fx, "a member left");

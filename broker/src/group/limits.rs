@@ -23,3 +23,24 @@ pub(crate) const REJOIN_WAIT_MS_MIN: u64 = 1_000;
 /// Milliseconds that a new member's JoinGroup may wait before the member is taken for gone: it cannot send heartbeats
 /// before it knows its id. Kafka's `classicGroupNewMemberJoinTimeoutMs`.
 pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;
+
+/// Bytes of a consumer group member's subscription and of everything else that its record tells. One record must fit into a batch of
+/// `__consumer_offsets` with room to spare.
+pub(crate) const SUBSCRIPTION_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of a subscription's regular expression.
+pub(crate) const PATTERN_BYTES_MAX: usize = 4_096;
+
+/// Bytes of the program that a regular expression over ASCII compiles to. With it the time for a topic's name is bounded too.
+pub(crate) const PATTERN_PROGRAM_BYTES_MAX: usize = 64 << 10;
+
+/// The same, for a regular expression that names classes of Unicode.
+pub(crate) const PATTERN_UNICODE_PROGRAM_BYTES_MAX: usize = 256 << 10;
+
+/// Different regular expressions in one group; each is matched against all topics.
+pub(crate) const PATTERNS_MAX: usize = 100;
+
+/// Least milliseconds between two times that a group's regular expressions are matched against all topics because topics changed.
+pub(crate) const PATTERN_REFRESH_MS_MIN: u64 = 1_000;
+
+const _: () = assert!(PATTERN_BYTES_MAX < SUBSCRIPTION_BYTES_MAX);

@@ -1,5 +1,6 @@
 //! Partitions of `__consumer_offsets` come and go, and what their records say becomes groups again.
 
+use super::consumer::membership::cancel_timers;
 use super::coordinator::Coordinator;
 use super::ids::{GroupId, InstanceId, MemberId};
 use super::member::{Awaiting, Member, Protocol};
@@ -57,6 +58,12 @@ impl Coordinator {
                 self.replayed_group(&group, partition).restore(&value);
             }
             Fact::Group { group, value: None } => self.replay_tombstone(&group, partition),
+            Fact::Consumer { group, fact } if fact.is_tombstone() => {
+                if let Some(group) = self.groups.get_mut(&group) {
+                    group.replay_consumer(fact);
+                }
+            }
+            Fact::Consumer { group, fact } => self.replayed_group(&group, partition).replay_consumer(fact),
             Fact::Foreign { kind } => tracing::debug!(kind, "record of another kind of group passed over"),
         }
         Ok(())
@@ -80,6 +87,10 @@ impl Coordinator {
         self.fx.now = now;
         self.partitions.insert(partition, Load::Done);
         for group in self.groups.values_mut().filter(|g| g.partition == partition) {
+            if let Some(consumer) = group.consumer.as_mut() {
+                consumer.finish_replay(&mut self.fx, &group.id);
+                continue;
+            }
             for id in group.members.keys().cloned().collect::<Vec<_>>() {
                 group.restart_session(&mut self.fx, &id);
             }
@@ -95,11 +106,14 @@ impl Coordinator {
         self.partitions.remove(&partition);
         let gone = self.groups.extract_if(|_, group| group.partition == partition);
         for (id, group) in gone.collect::<Vec<_>>() {
-            for timer in [Timer::Join(id.clone()), Timer::Sync(id.clone())] {
+            for timer in [Timer::Join(id.clone()), Timer::Sync(id.clone()), Timer::Assign(id.clone())] {
                 self.fx.timers.cancel(timer);
             }
             for member in group.members.keys().chain(&group.expected) {
                 self.fx.timers.cancel(Timer::Session(id.clone(), member.clone()));
+            }
+            for member in group.consumer.iter().flat_map(|consumer| consumer.members.keys()) {
+                cancel_timers(&mut self.fx, &id, member);
             }
             for (member, state) in &group.members {
                 refuse_awaiting(&mut self.fx, state.awaiting, member.as_str(), ErrorCode::NotCoordinator);

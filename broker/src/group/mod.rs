@@ -1,8 +1,9 @@
-//! Consumer groups, the classic protocol: a pure coordinator machine, its record formats, and how the broker wires it. The APIs'
+//! Consumer groups of both protocols: a pure coordinator machine, its record formats, and how the broker wires it. The APIs'
 //! requests are decoded and their answers encoded in `api`.
 
 pub(crate) mod answers;
 pub(crate) mod commit;
+pub(crate) mod consumer;
 mod coordinator;
 pub(crate) mod delete;
 pub(crate) mod describe;

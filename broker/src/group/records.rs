@@ -1,13 +1,14 @@
 //! Records of `__consumer_offsets`, byte for byte Kafka's, because Burrow, kminion and Kafka's own tools read them.
 //!
 //! ```text
-//! key    kind i16 │ body v0            kind 0, 1: an offset   2: a group   3…: KIP-848 and later, not ours
+//! key    kind i16 │ body v0            kind 0, 1: an offset   2: a group   3 to 8, 16: a group of KIP-848, see `consumer::records`
 //! value  version i16 │ body, or no value at all: a tombstone
 //! ```
 //! Values are read in every version and written in version 3: Burrow in the field does not read group values of
 //! version 4, and misreads offset values of version 4 that carry 127 bytes of metadata or more. Offsets with a retention of their
 //! own are written in version 1, the only one that can say so (Kafka does the same).
 
+use super::consumer::records::{self as consumer, ConsumerFact};
 use super::ids::{GroupId, MemberId};
 use super::limits::{RECORD_OVERHEAD_BYTES_MAX, RECORD_TEXT_BYTES_MAX};
 use super::offsets::{Committed, TopicPartition};
@@ -59,6 +60,13 @@ pub(crate) enum Fact<'a> {
         group: GroupId,
         /// Its new shape.
         value: Option<GroupMetadataValue<'a>>,
+    },
+    /// A group of the new protocol changed.
+    Consumer {
+        /// Which.
+        group: GroupId,
+        /// What about it.
+        fact: ConsumerFact,
     },
     /// A kind that other coordinators write.
     Foreign {
@@ -148,7 +156,10 @@ pub(crate) fn decode<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Result<Fact<
             };
             Ok(Fact::Group { group, value: value.map(decode).transpose()? })
         }
-        kind => Ok(Fact::Foreign { kind }),
+        kind => Ok(match consumer::decode(kind, &mut r, value)? {
+            Some((group, fact)) => Fact::Consumer { group, fact },
+            None => Fact::Foreign { kind },
+        }),
     }
 }
 
@@ -185,7 +196,7 @@ fn texts<'a>(value: &'a GroupMetadataValue<'_>) -> impl Iterator<Item = &'a str>
 }
 
 /// Refuses a text that only version 4 can carry: the group is written again in version 3.
-fn check_text(text: &str) -> Result<(), DecodeError> {
+pub(crate) fn check_text(text: &str) -> Result<(), DecodeError> {
     match text.len() {
         0..=RECORD_TEXT_BYTES_MAX => Ok(()),
         len => Err(DecodeError::Length { at: 0, got: len as i64 }),
@@ -210,7 +221,7 @@ fn group_key(group: &GroupId) -> Vec<u8> {
     clippy::expect_used,
     reason = "every text was held against RECORD_TEXT_BYTES_MAX where it came in, and nothing is external"
 )]
-fn prefixed(number: i16, encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Vec<u8> {
+pub(crate) fn prefixed(number: i16, encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Vec<u8> {
     let mut writer = Writer::from_vec(number.to_be_bytes().to_vec());
     encode(&mut writer).expect("every text fits a classic string");
     writer.into_bytes().expect("no external bytes")

@@ -1,5 +1,6 @@
 //! What an operator can set about groups, under Kafka's names and defaults.
 
+use super::consumer::settings::ConsumerSettings;
 use crate::settings::BrokerSettings;
 
 /// Settings of the coordinator.
@@ -21,6 +22,8 @@ pub(crate) struct GroupSettings {
     pub(crate) retention_check_interval_ms: u64,
     /// Largest batch that `__consumer_offsets` takes (`max.message.bytes` of the topic).
     pub(crate) batch_bytes_max: usize,
+    /// `group.consumer.*`.
+    pub(crate) consumer: ConsumerSettings,
 }
 
 impl From<&BrokerSettings> for GroupSettings {
@@ -36,6 +39,7 @@ impl From<&BrokerSettings> for GroupSettings {
             retention_check_interval_ms: u64::try_from(settings.offsets_retention_check_interval_ms)
                 .unwrap_or(0)
                 .max(1),
+            consumer: ConsumerSettings::from(settings),
             ..Self::default()
         }
     }
@@ -52,6 +56,7 @@ impl Default for GroupSettings {
             offsets_retention_ms: 10_080 * 60 * 1_000,
             retention_check_interval_ms: 600_000,
             batch_bytes_max: 1_048_588,
+            consumer: ConsumerSettings::from(&BrokerSettings::default()),
         }
     }
 }

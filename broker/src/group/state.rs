@@ -10,6 +10,7 @@
 //! ```
 //! *Dead* is the state of a group that is not there; no value stands for it.
 
+use super::consumer::state::ConsumerGroup;
 use super::ids::{GroupId, Incarnation, InstanceId, MemberId};
 use super::member::{Member, Protocol};
 use super::offsets::Offsets;
@@ -62,7 +63,7 @@ pub(crate) struct Formed {
     pub(crate) unsynced: BTreeSet<MemberId>,
 }
 
-/// One classic group.
+/// One group: a classic one, unless it has `consumer`.
 #[derive(Debug)]
 pub(crate) struct Group {
     /// Its name.
@@ -89,6 +90,8 @@ pub(crate) struct Group {
     pub(crate) since_wall_ms: Option<i64>,
     /// What it committed.
     pub(crate) offsets: Offsets,
+    /// Its state while it has the new protocol. Invariant: then the classic part is Empty.
+    pub(crate) consumer: Option<Box<ConsumerGroup>>,
 }
 
 impl Group {
@@ -107,6 +110,7 @@ impl Group {
             state: State::Empty,
             since_wall_ms,
             offsets: Offsets::default(),
+            consumer: None,
         }
     }
 
@@ -118,11 +122,17 @@ impl Group {
 
     /// Whether it is Empty.
     pub(crate) fn is_empty(&self) -> bool {
-        self.state == State::Empty
+        match &self.consumer {
+            Some(consumer) => consumer.members.is_empty(),
+            None => self.state == State::Empty,
+        }
     }
 
     /// Kafka's name of its state.
     pub(crate) fn state_name(&self) -> &'static str {
+        if let Some(consumer) = &self.consumer {
+            return consumer.state_name();
+        }
         match self.state {
             State::Empty => "Empty",
             State::PreparingRebalance { .. } => "PreparingRebalance",
@@ -241,6 +251,9 @@ impl Group {
     /// Whether a member of the group reads the topic. A consumer group whose subscriptions cannot be read counts as
     /// reading every topic.
     pub(crate) fn reads(&self, topic: &str) -> bool {
+        if let Some(consumer) = &self.consumer {
+            return consumer.reads(topic);
+        }
         if self.protocol_type.as_deref() != Some(CONSUMER) {
             return false;
         }

@@ -66,6 +66,7 @@ impl Coordinator {
         match (refusal, group) {
             (Some(error), _) => self.fx.reply(to, Reply::Sync(SyncReply::error(error))),
             (None, None) => self.fx.reply(to, Reply::Sync(SyncReply::error(ErrorCode::UnknownMemberId))),
+            (None, Some(group)) if group.consumer.is_some() => group.sync_in_consumer(&mut self.fx, to, &request),
             (None, Some(group)) => match group.check_sync(&request) {
                 Ok(()) => group.sync(&mut self.fx, to, request),
                 Err(error) => self.fx.reply(to, Reply::Sync(SyncReply::error(error))),

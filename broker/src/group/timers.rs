@@ -8,6 +8,12 @@ use std::collections::{BTreeSet, HashMap};
 pub(crate) enum Timer {
     /// A member, or one that was only given an id, was silent for its session timeout.
     Session(GroupId, MemberId),
+    /// A member of a consumer group was to give partitions up, or, of the classic protocol, to join again.
+    Rebalance(GroupId, MemberId),
+    /// A member of the classic protocol in a consumer group was to send SyncGroup.
+    MemberSync(GroupId, MemberId),
+    /// Targets of a consumer group are to be computed.
+    Assign(GroupId),
     /// The join phase of a rebalance ends.
     Join(GroupId),
     /// The members' time to send SyncGroup ends.
@@ -31,6 +37,11 @@ impl Timers {
             self.queue.remove(&(old, timer.clone()));
         }
         self.queue.insert((at_ms, timer));
+    }
+
+    /// Whether a timer is set.
+    pub(crate) fn is_set(&self, timer: &Timer) -> bool {
+        self.due_at.contains_key(timer)
     }
 
     /// Forgets a timer, set or not.

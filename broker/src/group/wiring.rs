@@ -161,6 +161,7 @@ impl<S: Store> Broker<S> {
     /// A partition of `__consumer_offsets` of this shard is about to be replayed.
     pub(crate) fn group_load_begins(&mut self, partition: i32) {
         let count = self.image.topic(OFFSETS_TOPIC).map_or(0, |topic| partition_count(topic));
+        self.groups.coordinator.follow(Arc::clone(&self.image));
         self.groups.coordinator.set_partition_count(count);
         self.groups.coordinator.begin_load(partition);
     }
@@ -182,6 +183,7 @@ impl<S: Store> Broker<S> {
     pub(crate) fn groups_follow_image(&mut self, old: &MetadataImage) {
         let new = Arc::clone(&self.image);
         let count = new.topic(OFFSETS_TOPIC).map_or(0, |topic| partition_count(topic));
+        self.groups.coordinator.follow(Arc::clone(&new));
         self.groups.coordinator.set_partition_count(count);
         let gone: BTreeSet<Arc<str>> =
             old.topics().filter(|topic| new.topic_by_id(topic.id).is_none()).map(|topic| topic.name.clone()).collect();

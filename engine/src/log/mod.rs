@@ -25,6 +25,8 @@ mod check;
 
 mod journal;
 
+mod compact;
+
 mod chunk;
 #[cfg(test)]
 mod chunk_oracle;
@@ -66,6 +68,6 @@ pub use recovery::{
     settle_moves,
 };
 pub use scan::{Damage, Stop};
-pub use set::{FutureLog, LogSet, RelocateError, ShardDir, Shutdown, ShutdownError};
+pub use set::{CompactionTerms, FutureLog, LogSet, RelocateError, ShardDir, Shutdown, ShutdownError};
 pub use tasks::{read_whole, replace, unlink};
 pub use verify::{Advice, Finding, Verified, verify};

@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 
 /// Small files that say whose log it is, and what another broker knew of it.
 const SMALL_FILES: [&str; 4] = [names::ORIGIN, names::ADOPTED, names::PARTITION_METADATA, names::KAFKA_EPOCHS];
+/// As [`SMALL_FILES`], but it may change until the log stands still.
+const CHANGING: &str = names::COMPACTED;
 
 /// Makes an empty folder for the copy, with the files that say whose log it is. `from` is the log's folder, if it has one.
 pub(super) async fn begin(io: &Io, from: Option<&Path>, to: &Path, uid: &[u8; 16], partition: i32) -> io::Result<()> {
@@ -146,6 +148,7 @@ impl ReadyJob {
         for &(base, bytes) in &self.open {
             cut(io, &names::segment(&self.future, base), bytes).await?;
         }
+        copy_small(io, &self.from.join(CHANGING), &self.future.join(CHANGING), STATE_BYTES_MAX).await?;
         for &upto in &self.snapshots {
             let name = |dir: &Path| names::snapshot(dir, upto);
             copy_small(io, &name(&self.from), &name(&self.future), STATE_BYTES_MAX).await?;

@@ -1,5 +1,6 @@
 //! What must be true of consumer groups, from what their members were told.
 
+use super::holders::Holder;
 use super::truth::Part;
 use super::violation::{Place, Violation};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub(crate) struct Group {
     /// Who owns a partition in which generation.
     owners: BTreeMap<(i32, Part), String>,
     offsets: BTreeMap<Part, Register>,
+    /// Of a group of the consumer protocol.
+    pub(super) holders: BTreeMap<Part, Holder>,
 }
 
 impl Group {

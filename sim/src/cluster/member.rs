@@ -1,6 +1,9 @@
 //! A member of a consumer group by the classic protocol: joins, takes its share, reads, commits, beats, leaves. Now and
 //! then it vanishes, or sleeps for longer than its session and goes on as if nothing had happened.
 
+mod modern;
+
+use self::modern::Modern;
 use super::groups::Group;
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
@@ -61,6 +64,8 @@ pub(crate) struct Member {
     high: BTreeMap<i32, i64>,
     polls: u64,
     is_gone: bool,
+    /// Set for one of the consumer protocol.
+    modern: Option<Modern>,
 }
 
 impl Member {
@@ -81,6 +86,7 @@ impl Member {
             high: BTreeMap::new(),
             polls: 0,
             is_gone: false,
+            modern: None,
         }
     }
 
@@ -104,7 +110,13 @@ impl Member {
             let committed = *committed >= *next || *next == 0;
             partition.is_damaged || (committed && *next >= partition.promised)
         };
-        self.is_gone || (self.state == State::Working && self.share.iter().all(read))
+        // Of a group of the consumer protocol each member also sees to it that every partition has somebody.
+        let group = ctx.truth.groups.get(&self.group);
+        let topic = self.topic;
+        let mut parts = (0..ctx.truth.topics[topic].partitions.len()).map(|index| Part { topic, index: index as i32 });
+        let is_shared =
+            self.modern.is_none() || parts.all(|part| group.is_some_and(|group| group.is_held(part, ctx.now)));
+        self.is_gone || (self.state == State::Working && is_shared && self.share.iter().all(read))
     }
 
     /// How far it is.
@@ -132,6 +144,7 @@ impl Member {
         self.remember(ctx);
         match self.state.clone() {
             State::Seeking => self.ask_coordinator(ctx),
+            State::Outside if self.modern.is_some() => self.ask_beat(ctx, 0),
             State::Outside => self.ask_join(ctx),
             State::Joined { leads } => self.ask_sync(ctx, leads.as_deref()),
             State::Beginning => self.ask_offsets(ctx),
@@ -148,9 +161,12 @@ impl Member {
     }
 
     /// Sometimes leaves, vanishes, or oversleeps.
-    fn misbehaves(&mut self, ctx: &Ctx<'_>) -> bool {
+    fn misbehaves(&mut self, ctx: &mut Ctx<'_>) -> bool {
         if self.state != State::Working {
             return false;
+        }
+        if self.modern.is_some() {
+            return self.misbehaves_modern(ctx);
         }
         match self.remote.rng.below(400) {
             0 => {
@@ -237,6 +253,9 @@ impl Member {
         let uncommitted = self.share.values().any(|(next, committed)| next > committed);
         if ctx.now >= self.beat_at {
             self.beat_at = ctx.now.plus_millis(SESSION_MS as u64 / 3);
+            if self.modern.is_some() {
+                return self.ask_beat(ctx, 0);
+            }
             let request = HeartbeatRequest {
                 group_id: self.group.clone().into(),
                 generation_id: self.generation,
@@ -283,8 +302,9 @@ impl Member {
             topics,
             ..Default::default()
         };
+        let version = if self.modern.is_some() { 9 } else { 7 };
         if let Some(link) = self.remote.link() {
-            link.ask(ctx.now, ApiKey::OffsetCommit, 7, |writer| request.encode(writer, 7));
+            link.ask(ctx.now, ApiKey::OffsetCommit, version, |writer| request.encode(writer, version));
         }
     }
 
@@ -343,6 +363,7 @@ impl Member {
                 })?;
                 if code == 0 { Ok(()) } else { self.refused(ctx, "Heartbeat", code) }
             }
+            ApiKey::ConsumerGroupHeartbeat => self.beaten(ctx, answer),
             ApiKey::OffsetCommit => self.committed(ctx, answer),
             ApiKey::Fetch => self.fetched(ctx, answer),
             _ => Ok(()),
@@ -350,9 +371,12 @@ impl Member {
     }
 
     /// An error of the group: what it means for this member, or that it has no reason.
-    fn refused(&mut self, ctx: &Ctx<'_>, what: &'static str, code: i16) -> Result<(), Violation> {
+    fn refused(&mut self, ctx: &mut Ctx<'_>, what: &'static str, code: i16) -> Result<(), Violation> {
         self.next_at = ctx.now.plus_millis(50 + self.remote.rng.below(100));
         match ErrorCode::try_from(code) {
+            Ok(ErrorCode::UnknownMemberId) if self.modern.is_some() => self.give_up_all(ctx),
+            // The epoch rose while the commit was under way; the next heartbeat tells what that means.
+            Ok(ErrorCode::StaleMemberEpoch) if self.modern.is_some() => self.beat_at = ctx.now,
             Ok(ErrorCode::RebalanceInProgress) => self.state = State::Outside,
             Ok(ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration) => {
                 self.state = State::Outside;
@@ -439,13 +463,14 @@ impl Member {
         })?;
         let (topic, current) = (self.topic, self.known.0);
         for (index, code) in codes {
-            if self.is_late && code == ErrorCode::IllegalGeneration.code() {
+            if self.is_late && self.is_rightly_late(code) {
                 return Ok(());
             }
             if code != 0 {
                 return self.refused(ctx, "OffsetCommit", code);
             }
-            if self.generation < current || self.is_late {
+            let is_old = self.generation < current && self.modern.is_none();
+            if is_old || self.is_late {
                 let (group, old) = (self.group.clone(), self.generation - i32::from(self.is_late));
                 return Err(Violation::Zombie { group, old, current });
             }
@@ -494,7 +519,12 @@ impl Member {
                 }
             }
             for view in iter_batches(&records).flatten() {
-                *next = (ctx.truth.reads(part, &view)? + 1).max(*next);
+                let last = match ctx.truth.topics[part.topic].compacts {
+                    // The position may have moved since it asked, so what lies between two batches says nothing.
+                    Some(_) => ctx.truth.reads_compacted(part, view.base_offset(), &view, 0)?,
+                    None => ctx.truth.reads(part, &view)?,
+                };
+                *next = (last + 1).max(*next);
             }
         }
         Ok(())

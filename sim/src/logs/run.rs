@@ -178,6 +178,7 @@ impl Run {
             | LogEvent::Fenced { id, .. }
             | LogEvent::StartMoved { id, .. }
             | LogEvent::Sealed { id, .. }
+            | LogEvent::Uncompacted { id }
             | LogEvent::Damaged { id, .. }
             | LogEvent::Truncated { id, .. }
             | LogEvent::Relocated { id, .. }
@@ -209,7 +210,7 @@ impl Run {
                 self.summary.moves += 1;
                 Ok(())
             }
-            LogEvent::Sealed { .. } | LogEvent::Healed { .. } => Ok(()),
+            LogEvent::Sealed { .. } | LogEvent::Healed { .. } | LogEvent::Uncompacted { .. } => Ok(()),
         }
     }
 

@@ -26,16 +26,16 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(0),
         Some("1000"),
-        Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Scope::Cluster,
+        Class::Used("Least time between two assignments of a consumer group, so that changes are collected."),
     ),
     row(
         "group.consumer.assignors",
         Kind::List,
-        Rule::Any,
+        Rule::AnyOf(&["uniform", "range"]),
         Some("uniform,range"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Assignors that consumer groups may use, the default first."),
     ),
     row(
         "group.consumer.heartbeat.interval.ms",
@@ -43,7 +43,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(1),
         Some("5000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("How often a member of a consumer group is to be heard of."),
     ),
     row(
         "group.consumer.max.assignment.interval.ms",
@@ -51,7 +51,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(0),
         Some("15000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Largest assignment interval of a group's own."),
     ),
     row(
         "group.consumer.max.heartbeat.interval.ms",
@@ -59,7 +59,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(1),
         Some("15000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Largest heartbeat interval of a group's own."),
     ),
     row(
         "group.consumer.max.session.timeout.ms",
@@ -67,7 +67,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(1),
         Some("60000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Largest session timeout of a group's own."),
     ),
     row(
         "group.consumer.max.size",
@@ -75,15 +75,15 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(1),
         Some("2147483647"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Most members of a consumer group."),
     ),
     row(
         "group.consumer.migration.policy",
         Kind::String,
-        Rule::Any,
+        Rule::OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]),
         Some("bidirectional"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Which way a group may change between the classic and the consumer protocol while it has members."),
     ),
     row(
         "group.consumer.min.assignment.interval.ms",
@@ -91,7 +91,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(0),
         Some("0"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Smallest assignment interval of a group's own."),
     ),
     row(
         "group.consumer.min.heartbeat.interval.ms",
@@ -99,7 +99,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(1),
         Some("5000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Smallest heartbeat interval of a group's own."),
     ),
     row(
         "group.consumer.min.session.timeout.ms",
@@ -107,7 +107,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(1),
         Some("45000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Smallest session timeout of a group's own."),
     ),
     row(
         "group.consumer.regex.refresh.interval.ms",
@@ -115,7 +115,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(10000),
         Some("600000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("How often subscriptions by regular expression are matched again though no topic changed."),
     ),
     row(
         "group.consumer.session.timeout.ms",
@@ -123,7 +123,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(1),
         Some("45000"),
         Scope::Fixed,
-        Class::Notice(NEW_GROUPS),
+        Class::Used("Silence after which a member of a consumer group is removed."),
     ),
     row(
         "group.coordinator.append.linger.ms",
@@ -146,7 +146,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(524_288),
         Some("1048588"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(BUFFERS),
     ),
     row(
@@ -195,7 +195,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(0),
         Some("1000"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(SHARE),
     ),
     row("group.share.assignors", Kind::List, Rule::Any, Some("simple"), Scope::Fixed, Class::Notice(SHARE)),
@@ -328,7 +328,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(0),
         Some("1000"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(STREAMS),
     ),
     row(
@@ -479,7 +479,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(524_288),
         Some("1048588"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(SHARE),
     ),
     row(

@@ -2,12 +2,13 @@
 //! ask for documentation.
 
 pub(super) const BUFFERS: &str = "buffers come out of one memory budget per core";
-pub(super) const COMPACTION: &str = "takes effect with compaction";
+pub(super) const COMPACTION: &str =
+    "compaction reads and writes in steps of its own size, and fills its memory for keys to three quarters";
 pub(super) const CONTROLLED: &str = "a stopping node always hands over what it can";
 pub(super) const EARLY: &str = "all listeners open together, once the node can answer";
 pub(super) const METADATA: &str = "the metadata log has its own sizes";
 pub(super) const METRICS: &str = "metrics are built in and need no Java classes";
-pub(super) const NEW_GROUPS: &str = "takes effect with the consumer group protocol of KIP-848";
+pub(super) const NEW_GROUPS: &str = "the classic and the consumer protocol are always there, and clients choose";
 pub(super) const NO_ACL: &str = "authorization is not there yet, and going on without it would let anyone do anything";
 pub(super) const NO_POLICY: &str =
     "policies in Java classes cannot run here, and going on without one would allow what it forbids";

@@ -98,7 +98,7 @@ fn a_partition_that_is_elsewhere() {
 #[test]
 fn records_that_are_none_of_ours_do_no_harm() {
     let mut s = Scene::new();
-    s.coordinator.replay(0, b"\0\x03\0\x01g", Some(b"\0\0")).unwrap();
+    s.coordinator.replay(0, b"\0\x0b\0\x01g", Some(b"\0\0")).unwrap();
     s.coordinator.replay(0, b"\0\x02\0\x01x", None).unwrap();
     for (key, value) in
         [(&b""[..], None), (b"\0", None), (b"\0\x01\0\x09g", None), (b"\0\x02\0\x01g", Some(&b"\0\x09"[..]))]

@@ -1,11 +1,15 @@
 //! The coordinator under a virtual clock, with a disk that can be stalled or refuse. [`Scene`] is the one door: members are
 //! what they sent and what they were told.
 
+mod assignors;
 mod commits;
+mod consumers;
 mod deletion;
 mod joining;
 mod loading;
+mod migration;
 mod model;
+mod reconciling;
 mod statics;
 mod syncing;
 
@@ -140,7 +144,9 @@ impl Scene {
     /// As [`Scene::restart`], with only the first records durable.
     fn restart_from(&mut self, records: usize) {
         let settings = self.coordinator.fx.settings.clone();
+        let image = Arc::clone(&self.coordinator.fx.image);
         self.coordinator = Coordinator::new(settings, 43 + records as u128, self.now);
+        self.coordinator.follow(image);
         self.coordinator.set_partition_count(1);
         self.coordinator.begin_load(0);
         self.log.truncate(records);

@@ -10,17 +10,21 @@ const STEPS: usize = 300;
 const PATIENCE_MS: u64 = 3 * REBALANCE_MS as u64 + 300_000;
 
 /// xorshift64*: reproducible, and good enough to pick from a few choices.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn of(seed: u64) -> Self {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
     }
 
-    fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+    pub(super) fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         if all.is_empty() { None } else { all.get(self.below(all.len() as u64) as usize) }
     }
 }
@@ -53,7 +57,7 @@ impl Model {
     fn new(seed: u64) -> Self {
         Model {
             scene: Scene::with(|settings| settings.members_max = 5),
-            dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            dice: Dice::of(seed),
             actors: Vec::new(),
             joins: Vec::new(),
             open: BTreeMap::new(),

@@ -6,6 +6,7 @@
 
 mod append;
 mod checkpoint;
+mod compact;
 mod drive;
 mod health;
 mod journal;
@@ -20,6 +21,7 @@ mod shutdown;
 mod snapshot;
 mod truncate;
 
+pub use compact::CompactionTerms;
 pub(super) use journal::LogJournal;
 pub(super) use relocate::Relocation;
 pub use relocate::{FutureLog, RelocateError};
@@ -92,6 +94,7 @@ pub struct LogSet {
     closing: Rc<Cell<bool>>,
     scrub: scrub::Scrub,
     relocations: relocate::Pace,
+    compacting: compact::Compacting,
 }
 
 /// What the set knows of a data folder.
@@ -158,6 +161,7 @@ impl LogSet {
         let closing = Rc::new(Cell::new(false));
         let scrub = scrub::Scrub::new(&io, &limits, background.clone(), Rc::clone(&closing));
         let relocations = relocate::Pace::new(&io, limits.relocate_bytes_per_s);
+        let compacting = compact::Compacting::new(now, limits.clean_backoff_ms);
         let dirs = dirs.into_iter().map(|dir| (dir.path, DirState::new(&io, dir.incarnation))).collect();
         LogSet {
             retention_at: now.plus_millis(limits.retention_check_ms),
@@ -189,6 +193,7 @@ impl LogSet {
             closing,
             scrub,
             relocations,
+            compacting,
         }
     }
 
@@ -306,11 +311,12 @@ impl LogSet {
         }
         let logs = self.logs.iter().any(Option::is_some);
         let scrub = self.scrub.deadline(self.now).filter(|_| logs && !self.closing.get());
+        let compacting = self.compacting.deadline().filter(|_| logs && !self.closing.get());
         let logs = logs.then_some(self.retention_at);
         let timer = self.timers.first().map(|&(at, _)| at);
         let checkpoint =
             self.dirs.values().filter(|dir| !dir.checkpointing.get()).filter_map(|dir| dir.checkpoint_at).min();
-        [logs, scrub, timer, checkpoint, self.idle_at].into_iter().flatten().min()
+        [logs, scrub, compacting, timer, checkpoint, self.idle_at].into_iter().flatten().min()
     }
 
     fn log(&self, id: LogId) -> Option<&Log> {
@@ -408,6 +414,7 @@ impl LogSet {
         self.pump_journals();
         self.give_back_idle();
         self.scrub();
+        self.look_for_compaction();
         self.write_checkpoints();
     }
 }

@@ -192,6 +192,8 @@ impl LogSet {
             Work::Nothing if matches!(log.health, Health::Switching { .. }) => self.switch(id, log),
             Work::Nothing if log.is_nearly_copied() => {
                 log.health = Health::Switching { started: false };
+                // A pass of compaction would be in the way for long; it begins again where the log is then.
+                log.compaction.stop.iter().for_each(|stop| stop.set(true));
                 log.writers.iter_mut().for_each(Writer::fill);
                 // Nothing may be on its way into the journal when the log leaves it.
                 self.mark_dirty_held(id, log);
@@ -504,6 +506,10 @@ impl Log {
         }
         for segment in &self.segments {
             let base = segment.base;
+            // One that compaction has just replaced has no name yet.
+            if segment.unsettled.is_some() {
+                continue;
+            }
             let Some((limit, end)) = self.on_device(base) else { continue };
             let copy = moving.copies.get(&base);
             if copy.map_or(0, |copy| copy.position) < limit {

@@ -24,7 +24,7 @@ use broker::io::{ReadFault, ReplyPart};
 use broker::store::{LogId, Store};
 use broker::{Baggage, Broker, Effect, Input, Now, ShardId};
 use engine::io::{Done, ListenerId, Op, Owner};
-use engine::log::{LogEvent, Read, Shutdown, ShutdownError};
+use engine::log::{LogEvent, Read, ReadError, Shutdown, ShutdownError};
 use engine::mailbox::Parking;
 use engine::mem::Slice;
 use engine::shard::Io;
@@ -75,6 +75,8 @@ pub struct Shard {
     found: Rc<RefCell<VecDeque<Input<Mem>>>>,
     /// Reads that wait for memory.
     cold: Rc<RefCell<ColdReads>>,
+    /// Searches by time that met a segment which left service meanwhile: ticket, log, timestamp.
+    searches: Rc<RefCell<Vec<(u64, LogId, i64)>>>,
     /// What this shard last said that it waits for, in bytes.
     wanted_bytes: usize,
     peer_log: PeerLog,
@@ -117,6 +119,7 @@ impl Shard {
             phase,
             found,
             cold,
+            searches: Rc::default(),
             wanted_bytes,
             peer_log,
             fetched,
@@ -489,6 +492,8 @@ impl Shard {
 
     /// Begins the reads for which there is memory, and says what the others wait for.
     fn begin_reads(&mut self) {
+        let again = self.searches.take();
+        again.into_iter().for_each(|(ticket, log, timestamp)| self.find_time(ticket, log, timestamp));
         loop {
             let held_bytes = self.broker.store().logs.read_held_bytes();
             let Some(read) = self.cold.borrow_mut().next(held_bytes) else { break };
@@ -503,7 +508,8 @@ impl Shard {
         self.transport.set_wanted(self.stages.wanted_bytes());
     }
 
-    fn read_disk(&mut self, ColdRead { ticket, log, range, cost_bytes, .. }: ColdRead) {
+    fn read_disk(&mut self, cold_read: ColdRead) {
+        let ColdRead { ticket, log, range, cost_bytes, .. } = cold_read;
         let store = self.broker.store_mut();
         let result = match store.look(log, range) {
             Read::Bytes(slices) => Ok(store::chunks(slices)),
@@ -513,8 +519,13 @@ impl Shard {
                 let read = store.logs.read_disk(plan);
                 let (found, cold) = (Rc::clone(&self.found), Rc::clone(&self.cold));
                 return self.io.spawn(async move {
-                    let result = read.await.map(store::chunks).map_err(store::fault);
+                    let result = read.await;
                     cold.borrow_mut().done(cost_bytes);
+                    if let Err(ReadError::Gone) = result {
+                        marks::reached!("node: a read met a segment that was replaced");
+                        return cold.borrow_mut().ask_again(cold_read);
+                    }
+                    let result = result.map(store::chunks).map_err(store::fault);
                     found.borrow_mut().push_back(Input::ReadDone { ticket, result });
                 });
             }
@@ -525,9 +536,13 @@ impl Shard {
 
     fn find_time(&mut self, ticket: u64, log: LogId, timestamp: i64) {
         let search = self.broker.store_mut().logs.lookup_time(store::engine_id(log), timestamp);
-        let found = Rc::clone(&self.found);
+        let (found, searches) = (Rc::clone(&self.found), Rc::clone(&self.searches));
         self.io.spawn(async move {
-            let result = search.await.map(|hit| hit.map(|hit| Mem::Slice(hit.bytes))).map_err(store::fault);
+            let result = search.await;
+            if let Err(ReadError::Gone) = result {
+                return searches.borrow_mut().push((ticket, log, timestamp));
+            }
+            let result = result.map(|hit| hit.map(|hit| Mem::Slice(hit.bytes))).map_err(store::fault);
             found.borrow_mut().push_back(Input::TimeFound { ticket, result });
         });
     }

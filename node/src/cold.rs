@@ -74,6 +74,14 @@ impl ColdReads {
         self.waiting.push_back(read);
     }
 
+    /// Takes a read in again that met a segment which left service meanwhile: its records are somewhere else now (compaction), or
+    /// the next look says that they are gone. It was the first once, and is again.
+    pub fn ask_again(&mut self, read: ColdRead) {
+        let cost_bytes = read.cost_bytes - ROUNDING_BYTES;
+        self.waiting_bytes += cost_bytes;
+        self.waiting.push_front(ColdRead { cost_bytes, ..read });
+    }
+
     /// The next read that may begin while `held_bytes` of earlier ones are still held. One may always be under way.
     pub fn next(&mut self, held_bytes: usize) -> Option<ColdRead> {
         let spent_bytes = held_bytes + self.granted_bytes;
@@ -172,6 +180,19 @@ mod tests {
         assert_eq!((reads.give_up(end), reads.give_up(end)), (Some(1), None));
         assert_eq!(reads.waiting_bytes(), 2 << 20);
         assert_eq!(begun(&mut reads, 0), [(0, 1 << 20), (2, 1 << 20)]);
+    }
+
+    #[test]
+    fn a_read_that_is_asked_again_is_the_next_and_is_charged_as_before() {
+        let mut reads = ColdReads::new(BUDGET);
+        (0..2).for_each(|ticket| reads.ask(read(ticket, 1 << 20), 1 << 30));
+        let first = reads.next(0).unwrap();
+        reads.done(first.cost_bytes);
+        reads.ask_again(first);
+        assert_eq!(reads.waiting_bytes(), 2 << 20);
+        assert_eq!(reads.next(0), Some(first));
+        assert_eq!(begun(&mut reads, 0), [(1, 1 << 20)]);
+        assert_eq!(reads.waiting_bytes(), 0);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use broker::log_dirs::Volume;
 use broker::store::{LogId, Store};
 use broker::{Baggage, Broker, Effect, Input, Now, ShardId};
 use engine::io::{Done, ListenerId, Op, Owner};
-use engine::log::{LogEvent, Read, Shutdown, ShutdownError};
+use engine::log::{LogEvent, Read, ReadError, Shutdown, ShutdownError};
 use engine::mailbox::Parking;
 use engine::mem::Slice;
 use engine::shard::Io;
@@ -74,10 +74,10 @@ pub struct Shard {
     phase: Phase,
     /// What tasks found, for the broker.
     found: Rc<RefCell<VecDeque<Input<Mem>>>>,
-    /// Searches whose files left service meanwhile, to be begun again: ticket, log and timestamp.
-    searches: Rc<RefCell<Vec<(u64, LogId, i64)>>>,
     /// Reads that wait for memory.
     cold: Rc<RefCell<ColdReads>>,
+    /// Searches by time that met a segment which left service meanwhile: ticket, log, timestamp.
+    searches: Rc<RefCell<Vec<(u64, LogId, i64)>>>,
     /// What this shard last said that it waits for, in bytes.
     wanted_bytes: usize,
     peer_log: PeerLog,
@@ -119,8 +119,8 @@ impl Shard {
             stages,
             phase,
             found,
-            searches: Rc::default(),
             cold,
+            searches: Rc::default(),
             wanted_bytes,
             peer_log,
             fetched,
@@ -497,10 +497,8 @@ impl Shard {
 
     /// Begins the reads for which there is memory, and says what the others wait for.
     fn begin_reads(&mut self) {
-        let searches = std::mem::take(&mut *self.searches.borrow_mut());
-        for (ticket, log, timestamp) in searches {
-            self.find_time(ticket, log, timestamp);
-        }
+        let again = self.searches.take();
+        again.into_iter().for_each(|(ticket, log, timestamp)| self.find_time(ticket, log, timestamp));
         loop {
             let held_bytes = self.broker.store().logs.read_held_bytes();
             let Some(read) = self.cold.borrow_mut().next(held_bytes) else { break };
@@ -515,7 +513,8 @@ impl Shard {
         self.transport.set_wanted(self.stages.wanted_bytes());
     }
 
-    fn read_disk(&mut self, ColdRead { ticket, log, range, cost_bytes, patience }: ColdRead) {
+    fn read_disk(&mut self, cold_read: ColdRead) {
+        let ColdRead { ticket, log, range, cost_bytes, .. } = cold_read;
         let store = self.broker.store_mut();
         let result = match store.look(log, range) {
             Read::Bytes(slices) => Ok(store::chunks(slices)),
@@ -524,14 +523,14 @@ impl Shard {
             Read::Disk(plan) => {
                 let read = store.logs.read_disk(plan);
                 let (found, cold) = (Rc::clone(&self.found), Rc::clone(&self.cold));
-                let log_bytes = store.size_bytes(log);
                 return self.io.spawn(async move {
-                    let result = read.await.map(store::chunks).map_err(store::fault);
+                    let result = read.await;
                     cold.borrow_mut().done(cost_bytes);
-                    if matches!(result, Err(ReadFault::Gone)) {
-                        // Its file left service meanwhile: the log has moved, or has no such offset, which the next look says.
-                        return cold.borrow_mut().ask(ColdRead { ticket, log, range, patience, cost_bytes }, log_bytes);
+                    if let Err(ReadError::Gone) = result {
+                        marks::reached!("node: a read met a segment that was replaced");
+                        return cold.borrow_mut().ask_again(cold_read);
                     }
+                    let result = result.map(store::chunks).map_err(store::fault);
                     found.borrow_mut().push_back(Input::ReadDone { ticket, result });
                 });
             }
@@ -559,10 +558,11 @@ impl Shard {
         let search = self.broker.store_mut().logs.lookup_time(store::engine_id(log), timestamp);
         let (found, searches) = (Rc::clone(&self.found), Rc::clone(&self.searches));
         self.io.spawn(async move {
-            let result = search.await.map(|hit| hit.map(|hit| Mem::Slice(hit.bytes))).map_err(store::fault);
-            if matches!(result, Err(ReadFault::Gone)) {
+            let result = search.await;
+            if let Err(ReadError::Gone) = result {
                 return searches.borrow_mut().push((ticket, log, timestamp));
             }
+            let result = result.map(|hit| hit.map(|hit| Mem::Slice(hit.bytes))).map_err(store::fault);
             found.borrow_mut().push_back(Input::TimeFound { ticket, result });
         });
     }

@@ -37,6 +37,11 @@ pub const RESIDENT: Metric = Metric { key: "resident_mb", title: "resident", uni
 /// Resident memory for each idle connection.
 pub const PER_CONNECTION: Metric = Metric { key: "kib_per_connection", title: "per connection", unit: "KiB" };
 
+/// From a change of membership until a group is at rest.
+pub const SETTLES: Metric = Metric { key: "settle_ms", title: "settled", unit: "ms" };
+/// The part of it that begins when the last member has learned of it.
+pub const BROKER_SETTLES: Metric = Metric { key: "broker_ms", title: "settled once all know", unit: "ms" };
+
 /// What is asked of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {

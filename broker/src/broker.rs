@@ -87,7 +87,7 @@ impl<S: Store> Broker<S> {
             outbox: BTreeMap::new(),
             groups: Groups::new(&settings, me),
             producers_checked_ms: 0,
-            seat: Seat::new(),
+            seat: Seat::new(settings.loggers.clone()),
             effects: VecDeque::new(),
             settings,
         }
@@ -241,7 +241,7 @@ impl<S: Store> Broker<S> {
     fn dispatch(&mut self, request: &Request<S::Chunk>) -> Result<(), Refusal> {
         let (key, version) = (request.header.key, request.header.version);
         if !api::SERVED.contains(&key) {
-            return Err(Refusal::Key { key: key as i16 });
+            return api::unserved::handle(self, request);
         }
         if key != ApiKey::ApiVersions && !self.settings.legacy_clients.serves(key, version) {
             return Err(Refusal::Version { key, version });
@@ -273,6 +273,8 @@ impl<S: Store> Broker<S> {
             ApiKey::IncrementalAlterConfigs => api::k44_incremental_alter_configs::handle(self, request),
             ApiKey::CreatePartitions => api::k37_create_partitions::handle(self, request),
             ApiKey::DescribeCluster => api::k60_describe_cluster::handle(self, request),
+            ApiKey::UnregisterBroker => api::k64_unregister_broker::handle(self, request),
+            ApiKey::ListConfigResources => api::k74_list_config_resources::handle(self, request),
             ApiKey::ConsumerGroupHeartbeat => api::k68_consumer_group_heartbeat::handle(self, request),
             ApiKey::ConsumerGroupDescribe => api::k69_consumer_group_describe::handle(self, request),
             ApiKey::DescribeTopicPartitions => api::k75_describe_topic_partitions::handle(self, request),

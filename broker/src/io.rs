@@ -161,6 +161,10 @@ pub enum Effect<C: Chunk> {
         /// Where to.
         to: ShardId,
     },
+    /// Broker configuration that others than the broker act on is another now; the image has it. On shard 0.
+    Reconfigured,
+    /// Our loggers have these levels from now on. On shard 0.
+    Loggers(crate::loggers::Loggers),
     /// A message for another shard's broker.
     Send {
         /// To whom.

@@ -21,6 +21,7 @@ pub mod front;
 pub mod group;
 pub mod image;
 pub mod legacy;
+pub mod loggers;
 pub mod partition;
 pub mod replay;
 pub mod request;

@@ -5,6 +5,7 @@
 use crate::config::Values;
 use crate::config::value::boolean;
 use crate::legacy::LegacyClients;
+use crate::loggers::Loggers;
 use std::net::{IpAddr, SocketAddr};
 
 /// One listener that clients can reach.
@@ -70,8 +71,6 @@ pub struct BrokerSettings {
     /// `max.incremental.fetch.session.cache.slots`, for all shards together.
     pub fetch_session_slots: usize,
     pub max_request_partition_size_limit: i32,
-    /// `producer.id.expiration.ms`: an idempotent producer that was silent for so long is forgotten.
-    pub producer_expiration_ms: i64,
     pub transaction_max_timeout_ms: i32,
     pub request_timeout_ms: i32,
     /// `core.connection.moves`: a connection goes to the shard that does nearly all of its work.
@@ -82,6 +81,8 @@ pub struct BrokerSettings {
     pub legacy_clients: LegacyClients,
     /// Memory of a shard for converting their message sets, in bytes; the `node` crate knows how much there is.
     pub legacy_bytes_max: usize,
+    /// The levels that our loggers start with.
+    pub loggers: Loggers,
 }
 
 impl BrokerSettings {
@@ -111,7 +112,6 @@ impl BrokerSettings {
             fetch_max_bytes: at.number("fetch.max.bytes", 57_671_680),
             fetch_session_slots: at.number("max.incremental.fetch.session.cache.slots", 1_000),
             max_request_partition_size_limit: at.number("max.request.partition.size.limit", 2_000),
-            producer_expiration_ms: at.number("producer.id.expiration.ms", 86_400_000),
             transaction_max_timeout_ms: at.number("transaction.max.timeout.ms", 900_000),
             request_timeout_ms: at.number("request.timeout.ms", 30_000),
             core_connection_moves: at.flag("core.connection.moves", false),
@@ -123,6 +123,7 @@ impl BrokerSettings {
             legacy_bytes_max: 32 << 20,
             listeners,
             core_ports: Vec::new(),
+            loggers: Loggers::default(),
             statics,
         }
     }

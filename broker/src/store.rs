@@ -44,6 +44,16 @@ pub struct LogSettings {
     pub retention_bytes: i64,
     /// Whether retention deletes at all (`cleanup.policy` contains `delete`).
     pub delete_policy: bool,
+    /// Whether of all records with one key only the newest is kept (`cleanup.policy` contains `compact`).
+    pub compact_policy: bool,
+    /// How long a tombstone stays after the pass that first met it, in milliseconds.
+    pub delete_retention_ms: i64,
+    /// What is younger is not compacted yet, in milliseconds.
+    pub min_compaction_lag_ms: i64,
+    /// What waits longer for its first pass is compacted whatever the ratio says, in milliseconds.
+    pub max_compaction_lag_ms: i64,
+    /// The part of a log that compaction has never seen and that makes a pass worth it, in millionths.
+    pub min_cleanable_ppm: u32,
     /// Bytes between two index entries.
     pub index_interval_bytes: u32,
     /// Delay between taking a file out of service and removing it, in milliseconds.
@@ -186,6 +196,11 @@ pub enum StoreEvent {
         /// Which log.
         log: LogId,
     },
+    /// A log is due for compaction; [`Store::compact`] begins it.
+    Uncompacted {
+        /// Which log.
+        log: LogId,
+    },
 }
 
 /// Storage of one shard.
@@ -224,6 +239,9 @@ pub trait Store {
     fn hold_rebuilt(&mut self, bytes: Vec<u8>) -> Self::Chunk;
     /// What was rebuilt and somebody still holds, in bytes.
     fn rebuilt_bytes(&self) -> usize;
+    /// Compacts the log below `upto` in the background, the answer to [`StoreEvent::Uncompacted`]. The batches whose last
+    /// offsets are `last_batches` stay even without records.
+    fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>);
     /// Keeps the owner's opaque state as of offset `upto`; recovery hands the newest usable one back.
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>);
 }

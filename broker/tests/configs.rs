@@ -14,9 +14,15 @@ use protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 use protocol::messages::keys::ApiKey;
+use protocol::messages::list_config_resources::{ListConfigResourcesRequest, ListConfigResourcesResponse};
+use protocol::messages::unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
 use protocol::{ErrorCode, Reader, Uuid};
 
 const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -120,6 +126,14 @@ impl Cluster {
         let configs = self.described(kind, name);
         let config = configs.iter().find(|config| config.name == key).unwrap_or_else(|| panic!("{key} of {name}"));
         (config.value.as_deref().unwrap_or("null").to_owned(), config.config_source)
+    }
+
+    /// Names and types of resources that have a configuration.
+    fn listed(&mut self, version: i16, kinds: &[i8]) -> Vec<(String, i8)> {
+        let request = ListConfigResourcesRequest { resource_types: kinds.to_vec() };
+        let answer = ask!(self, version, request, ListConfigResourcesResponse);
+        let resources = answer.config_resources.iter();
+        resources.map(|resource| (resource.resource_name.to_string(), resource.resource_type)).collect()
     }
 
     /// What was set on a topic itself.
@@ -383,4 +397,194 @@ fn the_legacy_request_replaces_everything() {
     assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "9")]));
     assert_eq!(cluster.replace(TOPIC, "t", &[]), expect(OK));
     assert_eq!(cluster.overrides("t"), pairs([]));
+}
+
+#[test]
+fn brokers_are_configured_one_by_one_and_together() {
+    let mut cluster = Cluster::started(3, &[("log.retention.ms", "1")]);
+    let id = cluster.topic("t", 3);
+    let retention = |cluster: &Cluster| {
+        let (shard, log) = cluster.world.log_of(id, 2);
+        cluster.world.brokers[shard].store().settings_of(log).0.retention_ms
+    };
+    let key = "log.retention.ms";
+    for (name, operation, value, expected, acts) in [
+        ("1", SET, "2", ("2", 2), 2),
+        ("", SET, "3", ("2", 2), 2),
+        ("1", DELETE, "", ("3", 3), 3),
+        ("", DELETE, "", ("1", 4), 1),
+    ] {
+        assert_eq!(cluster.alter(BROKER, name, &[(key, operation, Some(value))]), expect(OK));
+        let (value, source) = cluster.value(BROKER, "1", key);
+        assert_eq!((value.as_str(), source), expected, "{name} {operation}");
+        assert_eq!(retention(&cluster), acts, "dynamic per broker, dynamic default, static");
+        let topic = cluster.value(TOPIC, "t", "retention.ms");
+        assert_eq!((topic.0.parse(), topic.1), (Ok(acts), expected.1));
+    }
+    assert_eq!(cluster.world.reconfigured, 4, "those outside were told each time");
+    let both = [(key, SET, Some("7")), ("max.connections", SET, Some("9"))];
+    assert_eq!(cluster.alter(BROKER, "", &both), expect(OK));
+    let set: Vec<String> = cluster.described(BROKER, "").iter().map(|config| config.name.to_string()).collect();
+    assert_eq!(set, ["max.connections", key]);
+    cluster.restart(2);
+    assert_eq!((retention(&cluster), cluster.value(BROKER, "1", key)), (7, ("7".to_owned(), 3)));
+    assert_eq!(cluster.replace(BROKER, "", &[("log.roll.ms", Some("8"))]), expect(OK));
+    assert_eq!((retention(&cluster), cluster.value(BROKER, "", "log.roll.ms")), (1, ("8".to_owned(), 3)));
+}
+
+#[test]
+fn what_brokers_refuse() {
+    let mut cluster = Cluster::started(2, &[]);
+    let request = |message| (ErrorCode::InvalidRequest, message);
+    let config = |message| (ErrorCode::InvalidConfig, message);
+    let good: Step<'_> = ("log.retention.ms", SET, Some("2"));
+    let table: [Case<'_>; 9] = [
+        (
+            BROKER,
+            "1",
+            &[good, ("num.partitions", SET, Some("2"))],
+            request("Cannot update these configs dynamically: [num.partitions]"),
+        ),
+        (BROKER, "1", &[("num.partitions", DELETE, None)], OK),
+        (
+            BROKER,
+            "",
+            &[("listeners", SET, Some("PLAINTEXT://:9"))],
+            request("Cannot update these configs at default cluster level, broker id must be specified: [listeners]"),
+        ),
+        (
+            BROKER,
+            "1",
+            &[("log.retention.ms", SET, Some("x"))],
+            request("Invalid value x for configuration log.retention.ms: Not a number of type LONG"),
+        ),
+        (
+            BROKER,
+            "1",
+            &[("log.retention.ms", APPEND, Some("1"))],
+            config("Config value append is not allowed for config key: log.retention.ms"),
+        ),
+        (BROKER, "2", &[good], request("Unexpected broker id, expected 1, but received 2")),
+        (BROKER, "x", &[good], request("Node id must be an integer, but it is: x")),
+        (
+            BROKER,
+            "1",
+            &[("log.retention.mss", SET, Some("1"))],
+            request("Unknown broker config name: log.retention.mss; did you mean log.retention.ms?"),
+        ),
+        (
+            BROKER,
+            "1",
+            &[("ssl.keystore.location", SET, Some("/k"))],
+            request(
+                "Configuration ssl.keystore.location cannot be changed at run time: TLS is not there yet, and going on without it would expose data",
+            ),
+        ),
+    ];
+    for (kind, name, steps, answer) in table {
+        assert_eq!(cluster.alter(kind, name, steps), expect(answer), "{name} {steps:?}");
+    }
+    assert_eq!(cluster.value(BROKER, "1", "log.retention.ms"), ("null".to_owned(), 5), "never half of it");
+    let secrets: Vec<_> = cluster.described(BROKER, "1").into_iter().filter(|config| config.is_sensitive).collect();
+    assert!(!secrets.is_empty() && secrets.iter().all(|config| config.value.is_none()));
+}
+
+#[test]
+fn a_set_value_of_a_secret_is_never_shown() {
+    let mut cluster = Cluster::started(1, &[("ssl.keystore.password", "hunter2")]);
+    let configs = cluster.described(BROKER, "1");
+    let secret = configs.iter().find(|config| config.name == "ssl.keystore.password").unwrap();
+    assert_eq!((secret.value.as_deref(), secret.config_source, secret.is_sensitive), (None, 4, true));
+    assert!(secret.synonyms.iter().all(|synonym| synonym.value.is_none()));
+    assert!(!format!("{configs:?}").contains("hunter2"));
+}
+
+#[test]
+fn groups_and_client_metrics_are_stored_described_and_listed() {
+    let mut cluster = Cluster::started(3, &[("group.consumer.heartbeat.interval.ms", "6000")]);
+    let session = "consumer.session.timeout.ms";
+    assert_eq!(cluster.alter(GROUP, "g", &[(session, SET, Some("50000"))]), expect(OK));
+    let low = "consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms";
+    let refused = (ErrorCode::InvalidConfig, low);
+    assert_eq!(cluster.alter(GROUP, "h", &[(session, SET, Some("1"))]), expect(refused));
+    assert_eq!(cluster.alter(CLIENT_METRICS, "m", &[("interval.ms", SET, Some("100"))]), expect(OK));
+    let bounds = "Invalid value 99 for interval.ms, interval must be between 100 and 3600000 (1 hour)";
+    let refused = cluster.alter(CLIENT_METRICS, "n", &[("interval.ms", SET, Some("99"))]);
+    assert_eq!(refused, expect((ErrorCode::InvalidRequest, bounds)));
+    for kind in [GROUP, CLIENT_METRICS] {
+        assert_eq!(cluster.alter(kind, "", &[]).0, ErrorCode::InvalidRequest, "neither has a default");
+    }
+    let look = |cluster: &mut Cluster| {
+        assert_eq!(cluster.value(GROUP, "g", session), ("50000".to_owned(), 8));
+        assert_eq!(cluster.value(GROUP, "g", "consumer.heartbeat.interval.ms"), ("6000".to_owned(), 4));
+        assert_eq!(cluster.value(GROUP, "other", session), ("45000".to_owned(), 5));
+        assert_eq!(cluster.value(CLIENT_METRICS, "m", "interval.ms"), ("100".to_owned(), 7));
+        assert_eq!(cluster.listed(1, &[GROUP, CLIENT_METRICS]), [("m".to_owned(), 16), ("g".to_owned(), 32)]);
+        let image = cluster.world.brokers.last().unwrap().image().clone();
+        assert_eq!(image.group_number("g", session), Some(50_000));
+        assert_eq!(image.group_number("other", session), Some(45_000));
+        assert_eq!(image.group_number("other", "consumer.heartbeat.interval.ms"), Some(6_000));
+        assert_eq!(image.group_number("g", "no.such.key"), None);
+    };
+    look(&mut cluster);
+    cluster.restart(2);
+    look(&mut cluster);
+    assert_eq!(cluster.listed(0, &[]), [("m".to_owned(), 16)]);
+    assert_eq!(cluster.listed(1, &[]).len(), 4, "the broker and its loggers, too");
+    assert_eq!(cluster.replace(GROUP, "g", &[]), expect(OK));
+    assert_eq!(cluster.alter(CLIENT_METRICS, "m", &[("interval.ms", DELETE, None)]), expect(OK));
+    assert_eq!(cluster.listed(1, &[GROUP, CLIENT_METRICS]), [], "without a value there is no resource");
+    let unknown = ListConfigResourcesRequest { resource_types: vec![77] };
+    let answer = ask!(cluster, 1, unknown, ListConfigResourcesResponse);
+    assert_eq!(answer.error_code, ErrorCode::UnsupportedVersion.code());
+}
+
+#[test]
+fn loggers_have_levels_until_the_process_ends() {
+    let mut cluster = Cluster::started(3, &[]);
+    assert_eq!(cluster.value(LOGGER, "1", "root"), ("INFO".to_owned(), 6));
+    let steps = [("root", SET, Some("WARN")), ("engine::log", SET, Some("DEBUG"))];
+    assert_eq!(cluster.alter_all(&[(LOGGER, "1", &steps)], true), [expect(OK)]);
+    assert_eq!(cluster.value(LOGGER, "1", "root").0, "INFO", "validate_only changes nothing");
+    assert_eq!(cluster.alter(LOGGER, "1", &steps), expect(OK));
+    assert_eq!(cluster.world.loggers.root().name(), "WARN", "those outside were told");
+    assert_eq!(cluster.value(LOGGER, "1", "engine::log").0, "DEBUG");
+    assert_eq!(cluster.value(LOGGER, "1", "engine").0, "WARN");
+    let request = |message| (ErrorCode::InvalidRequest, message);
+    let config = |message| (ErrorCode::InvalidConfig, message);
+    let level = "Cannot set the log level of root to OFF as it is not a supported log level. Valid log levels are DEBUG, \
+                 ERROR, FATAL, INFO, TRACE, WARN";
+    let table: [Case<'_>; 7] = [
+        (
+            LOGGER,
+            "1",
+            &[("broker", SET, Some("TRACE")), ("nologger", SET, Some("INFO"))],
+            config("Logger nologger does not exist!"),
+        ),
+        (LOGGER, "1", &[("root", SET, Some("OFF"))], config(level)),
+        (LOGGER, "1", &[("root", DELETE, None)], request("Removing the log level of the root logger is not allowed")),
+        (
+            LOGGER,
+            "1",
+            &[("root", APPEND, Some("INFO"))],
+            request("APPEND operation is not allowed for the BROKER_LOGGER resource"),
+        ),
+        (LOGGER, "2", &[("root", SET, Some("INFO"))], request("Unexpected node id. Expected 1, but received 2")),
+        (LOGGER, "", &[("root", SET, Some("INFO"))], request("Node id must be an integer, but it is: ")),
+        (LOGGER, "1", &[("engine::log", DELETE, None)], OK),
+    ];
+    for (kind, name, steps, answer) in table {
+        assert_eq!(cluster.alter(kind, name, steps), expect(answer), "{name} {steps:?}");
+    }
+    assert_eq!(cluster.value(LOGGER, "1", "broker").0, "WARN", "never half of it");
+    assert_eq!(cluster.replace(LOGGER, "1", &[("root", Some("INFO"))]), expect(request("Unknown resource type 8")));
+}
+
+#[test]
+fn brokers_are_unregistered_when_they_are_gone() {
+    let mut cluster = Cluster::started(2, &[]);
+    for (broker_id, code) in [(9, ErrorCode::BrokerIdNotRegistered), (1, ErrorCode::InvalidRequest)] {
+        let answer = ask!(cluster, 0, UnregisterBrokerRequest { broker_id }, UnregisterBrokerResponse);
+        assert_eq!(answer.error_code, code.code());
+    }
 }

@@ -1,5 +1,7 @@
 //! Producing: what is acknowledged, when, and with which error. If this breaks, clients lose records or retry for ever.
 
+use broker::BrokerSettings;
+use broker::legacy::LegacyClients;
 use broker::testing::{Call, Outcome, Produced, World, fetch, produce, produce_frame, produced, records};
 use protocol::messages::keys::ApiKey;
 use protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
@@ -42,8 +44,9 @@ fn every_version_by_name_and_by_id() {
 }
 
 #[test]
-fn old_versions_close_the_connection() {
-    let mut world = World::new(1, 1);
+fn old_versions_close_the_connection_where_they_are_off() {
+    let settings = BrokerSettings { legacy_clients: LegacyClients::Off, ..BrokerSettings::default() };
+    let mut world = World::with(1, 1, settings);
     let conn = world.connect(0);
     for version in 0..3 {
         let frame = Call::new(ApiKey::Produce, version).frame(|_, _| Ok(()));

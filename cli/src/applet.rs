@@ -5,7 +5,7 @@
 
 use crate::failure::Outcome;
 use crate::io::{self, Io};
-use crate::topics;
+use crate::{configs, console, groups, log_dirs, offsets, records, topics};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -20,6 +20,27 @@ pub enum Applet {
     /// Create, list, describe, alter and delete topics, as Kafka's tool does.
     #[command(name = "kafka-topics")]
     Topics(topics::kafka::TopicsArgs),
+    /// List, describe and delete consumer groups; set where they go on.
+    #[command(name = "kafka-consumer-groups")]
+    ConsumerGroups(groups::kafka::GroupsArgs),
+    /// Write lines of standard input to a topic.
+    #[command(name = "kafka-console-producer")]
+    ConsoleProducer(console::kafka_producer::ProducerArgs),
+    /// Print the records of topics.
+    #[command(name = "kafka-console-consumer")]
+    ConsoleConsumer(console::kafka_consumer::ConsumerArgs),
+    /// Show and change settings of topics, brokers, loggers, client metrics and groups, as Kafka's tool does.
+    #[command(name = "kafka-configs")]
+    Configs(configs::kafka::ConfigsArgs),
+    /// Print offsets of partitions, as Kafka's tool does.
+    #[command(name = "kafka-get-offsets")]
+    GetOffsets(offsets::kafka::GetOffsetsArgs),
+    /// Delete records from the front of partitions, as Kafka's tool does.
+    #[command(name = "kafka-delete-records")]
+    DeleteRecords(records::kafka::DeleteRecordsArgs),
+    /// Print brokers' folders and what is in them, as Kafka's tool does.
+    #[command(name = "kafka-log-dirs")]
+    LogDirs(log_dirs::kafka::LogDirsArgs),
 }
 
 impl Applet {
@@ -27,6 +48,13 @@ impl Applet {
     pub fn run(self, io: &mut Io<'_>) -> Outcome {
         match self {
             Applet::Topics(args) => topics::kafka::run(&args, io),
+            Applet::ConsumerGroups(args) => groups::kafka::run(&args, io),
+            Applet::ConsoleProducer(args) => console::kafka_producer::run(&args, io),
+            Applet::ConsoleConsumer(args) => console::kafka_consumer::run(&args, io),
+            Applet::Configs(args) => configs::kafka::run(&args, io),
+            Applet::GetOffsets(args) => offsets::kafka::run(&args, io),
+            Applet::DeleteRecords(args) => records::kafka::run(&args, io),
+            Applet::LogDirs(args) => log_dirs::kafka::run(&args, io),
         }
     }
 }
@@ -44,10 +72,18 @@ pub fn names() -> Vec<String> {
     Called::command().get_subcommands().map(|tool| tool.get_name().to_owned()).collect()
 }
 
+/// The options of a tool, under its own name.
+pub fn definition(name: &str) -> Option<clap::Command> {
+    Called::command().find_subcommand(name).cloned()
+}
+
 /// The tool that a program of this name is, whatever folder it lies in, with or without `.sh`.
 pub fn named(program: &OsStr) -> Option<String> {
     let name = Path::new(program).file_name()?.to_str()?;
     let name = name.strip_suffix(".sh").unwrap_or(name);
+    if !name.starts_with("kafka-") {
+        return None;
+    }
     names().into_iter().find(|known| known == name)
 }
 
@@ -64,7 +100,8 @@ pub fn run_as_called(args: &[OsString]) -> Option<ExitCode> {
 
 /// What `--version` prints: the Kafka that a script may count on, and who it is really.
 pub fn print_version(io: &mut Io<'_>) -> Outcome {
-    Ok(writeln!(io.out, "{KAFKA_VERSION} (ringlog {})", env!("CARGO_PKG_VERSION"))?)
+    io.notice(format!("this is ringlog {}", env!("CARGO_PKG_VERSION")));
+    Ok(writeln!(io.out, "{KAFKA_VERSION}")?)
 }
 
 /// Prints what clap has to say, help or a usage error, and ends with its code: 0 or 2.

@@ -1,6 +1,6 @@
 //! Why a command ended badly, in the words that its user reads: what happened, Kafka's name for it, what to do.
 
-use crate::client::{Error, SettingsError};
+use crate::client::{Error, SettingsError, Unreachable};
 use crate::exit::Exit;
 use std::io::{self, Write};
 
@@ -73,13 +73,16 @@ impl Failure {
     }
 }
 
-/// One outcome of several: every message, a line each, under the first one's exit code.
+/// One outcome of several: every message, a line each, under the exit code that they share; 1 if they differ.
 pub fn all(failures: Vec<Failure>) -> Outcome {
     let mut failures = failures.into_iter();
     let Some(mut first) = failures.next() else { return Ok(()) };
     for failure in failures {
         first.message = format!("{}\nerror: {}", first.message, failure.message);
         first.hints.extend(failure.hints);
+        if failure.exit != first.exit {
+            first.exit = Exit::Failed;
+        }
     }
     Err(first)
 }
@@ -95,6 +98,9 @@ impl From<Error> for Failure {
         };
         let failure = Failure::new(exit, error.to_string());
         match error {
+            Error::Unreachable(Unreachable { named_by_cluster: true, .. }) => failure.hint(
+                "the cluster says that a broker is there (its advertised.listeners): the address must work from this machine",
+            ),
             Error::Unreachable(_) => {
                 failure.hint("is the broker running, and is this its address? see --bootstrap-server")
             }
@@ -124,7 +130,7 @@ impl From<io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Address, Cause, Unreachable};
+    use crate::client::{Address, Cause};
 
     fn reported(failure: &Failure) -> String {
         let mut text = Vec::new();
@@ -141,10 +147,23 @@ mod tests {
 
     #[test]
     fn an_unreachable_cluster_has_its_own_code() {
-        let error = Error::from(Unreachable { attempts: vec![(Address::new("a", 1), Cause::RefusedConnection)] });
-        let failure = Failure::from(error);
-        assert_eq!(failure.exit, Exit::Unreachable);
-        assert!(reported(&failure).contains("\n  a:1: connection refused"));
+        let failure = |named_by_cluster| {
+            let attempts = vec![(Address::new("a", 1), Cause::RefusedConnection)];
+            Failure::from(Error::from(Unreachable { attempts, named_by_cluster }))
+        };
+        assert_eq!(failure(false).exit, Exit::Unreachable);
+        assert!(reported(&failure(false)).contains("\n  a:1: connection refused"));
+        assert!(!reported(&failure(false)).contains("advertised.listeners"));
+        assert!(reported(&failure(true)).contains("advertised.listeners"));
+    }
+
+    #[test]
+    fn several_failures_are_told_together() {
+        let failure = all(vec![Failure::not_found("a"), Failure::not_found("b")]).unwrap_err();
+        assert_eq!((failure.exit, reported(&failure).as_str()), (Exit::NotFound, "error: a\nerror: b\n"));
+        let mixed = all(vec![Failure::not_found("a"), Failure::new(Exit::TimedOut, "b")]).unwrap_err();
+        assert_eq!(mixed.exit, Exit::Failed);
+        assert!(all(Vec::new()).is_ok());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The order in which Java's `HashMap` gives its entries back, which is the order of lines in what several of Kafka's tools
-//! print. It follows from the hash code of the keys and the size of the table, both of which Java specifies.
+//! print. It follows from the hash code of the keys and the size of the table, both of which Java specifies. And the names of
+//! Kafka's exceptions, which they print as well.
+
+use protocol::ErrorCode;
 
 /// `String.hashCode`: over the UTF-16 units, 31 times the sum so far plus the unit.
 pub fn string_hash(text: &str) -> i32 {
@@ -27,6 +30,45 @@ pub fn hash_order<T>(items: &mut [T], capacity: usize, hash: impl Fn(&T) -> i32)
     items.sort_by_key(|item| bucket(hash(item)));
 }
 
+/// The class of the exception that Kafka's Java clients throw for an error, which its tools print.
+pub fn exception_class(code: ErrorCode) -> String {
+    use ErrorCode as E;
+    let name = match code {
+        E::UnknownServerError => "UnknownServerException",
+        E::CorruptMessage => "CorruptRecordException",
+        E::RequestTimedOut => "TimeoutException",
+        E::MessageTooLarge => "RecordTooLargeException",
+        E::StaleControllerEpoch => "ControllerMovedException",
+        E::OffsetMetadataTooLarge => "OffsetMetadataTooLarge",
+        E::NetworkException => "NetworkException",
+        E::InvalidTopicException => "InvalidTopicException",
+        E::RecordListTooLarge => "RecordBatchTooLargeException",
+        E::TopicAuthorizationFailed => "TopicAuthorizationException",
+        E::GroupAuthorizationFailed => "GroupAuthorizationException",
+        E::ClusterAuthorizationFailed => "ClusterAuthorizationException",
+        E::TopicAlreadyExists => "TopicExistsException",
+        E::InvalidConfig => "InvalidConfigurationException",
+        E::OutOfOrderSequenceNumber => "OutOfOrderSequenceException",
+        E::DuplicateSequenceNumber => "DuplicateSequenceException",
+        E::InvalidProducerIdMapping => "InvalidPidMappingException",
+        E::InvalidTransactionTimeout => "InvalidTxnTimeoutException",
+        E::TransactionalIdAuthorizationFailed => "TransactionalIdAuthorizationException",
+        E::KafkaStorageError => "KafkaStorageException",
+        E::SaslAuthenticationFailed => "SaslAuthenticationException",
+        E::DelegationTokenAuthDisabled => "DelegationTokenDisabledException",
+        E::DelegationTokenRequestNotAllowed => "UnsupportedByAuthenticationException",
+        E::DelegationTokenAuthorizationFailed => "DelegationTokenAuthorizationException",
+        E::NonEmptyGroup => "GroupNotEmptyException",
+        E::PrincipalDeserializationFailure => "PrincipalDeserializationException",
+        E::FetchSessionTopicIdError => "FetchSessionTopicIdException",
+        E::InvalidRegularExpression => "InvalidRegularExpression",
+        other => return format!("{PACKAGE}.{other:?}Exception"),
+    };
+    format!("{PACKAGE}.{name}")
+}
+
+const PACKAGE: &str = "org.apache.kafka.common.errors";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +93,16 @@ mod tests {
             ["topic-7", "topic-126", "topic-203", "topic-147", "topic-91", "topic-168", "topic-70", "topic-189"];
         assert_eq!(keys[..8], begins);
         assert_eq!(keys[28..], ["topic-35", "topic-14"]);
+    }
+
+    #[test]
+    fn exceptions_by_rule_and_by_exception() {
+        for (code, name) in [
+            (ErrorCode::OffsetOutOfRange, "OffsetOutOfRangeException"),
+            (ErrorCode::KafkaStorageError, "KafkaStorageException"),
+            (ErrorCode::UnknownServerError, "UnknownServerException"),
+        ] {
+            assert_eq!(exception_class(code), format!("org.apache.kafka.common.errors.{name}"));
+        }
     }
 }

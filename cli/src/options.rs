@@ -1,8 +1,9 @@
 //! Options that several commands have: where the cluster is, and how answers are printed.
 
 use crate::client::{Client, Settings, address, read_file};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::io::Io;
+use crate::progress::Signs;
 use crate::properties::Entry;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -57,6 +58,11 @@ pub enum Output {
     Json,
 }
 
+/// Prints one JSON document, a field a line.
+pub fn print_json(io: &mut Io<'_>, document: &serde_json::Value) -> Outcome {
+    Ok(writeln!(io.out, "{document:#}")?)
+}
+
 impl ClusterArgs {
     /// Connects, telling the user about settings without effect.
     pub fn connect(&self, io: &mut Io<'_>) -> Result<Client, Failure> {
@@ -66,7 +72,8 @@ impl ClusterArgs {
 
     /// What to connect with, and the entries of the properties file whose keys are in `also_known`.
     pub fn settings(&self, io: &mut Io<'_>, also_known: &[&str]) -> Result<(Settings, Vec<Entry>), Failure> {
-        let mut settings = Settings::default();
+        let signs = if io.watched { Signs::Terminal } else { Signs::Lines };
+        let mut settings = Settings { signs, ..Settings::default() };
         if let Ok(list) = std::env::var(BOOTSTRAP_VARIABLE) {
             settings.bootstrap =
                 address::parse_list(&list).map_err(|e| Failure::usage(format!("${BOOTSTRAP_VARIABLE}: {e}")))?;
@@ -89,6 +96,15 @@ impl ClusterArgs {
 }
 
 impl KafkaArgs {
+    /// The same, with an address that an older spelling of `--bootstrap-server` gave.
+    #[must_use]
+    pub fn or_older(&self, option: &str, given: Option<&str>, io: &mut Io<'_>) -> KafkaArgs {
+        let Some(given) = given else { return self.clone() };
+        io.notice(format!("{option} is now called --bootstrap-server"));
+        let bootstrap_server = self.bootstrap_server.clone().or_else(|| Some(given.to_owned()));
+        KafkaArgs { bootstrap_server, ..self.clone() }
+    }
+
     /// Connects, telling the user about settings without effect.
     pub fn connect(&self, io: &mut Io<'_>) -> Result<Client, Failure> {
         let (settings, _) = self.settings(io, &[])?;

@@ -13,6 +13,7 @@ pub mod mutate;
 pub mod cluster;
 pub mod disk;
 pub mod frames;
+pub mod message_sets;
 pub mod messages;
 pub mod recovery;
 pub mod requests;
@@ -77,6 +78,7 @@ impl Target {
 }
 
 const DECODER: Memory = Memory::Fixed(targets::DECODER_BYTES_MAX);
+const SETS: Memory = Memory::Fixed(message_sets::MEMORY_BYTES_MAX);
 const FRAMES: Memory = Memory::Fixed(frames::MEMORY_BYTES_MAX);
 const RECOVERY: Memory = Memory::Fixed(recovery::MEMORY_BYTES_MAX);
 const DUMP: Memory = Memory::Fixed(disk::DUMP_BYTES_MAX);
@@ -98,6 +100,9 @@ pub const TARGETS: &[Target] = &[
     Target::new("message", messages::message, messages::seeds, INPUT),
     Target::new("response_header", targets::response_header, seeds::response_headers, INPUT),
     Target::new("record_batch", targets::record_batch, seeds::batches, DECODER),
+    // A produced set is tried five times, three of them compressed.
+    Target::new("message_set", message_sets::produced, message_sets::sets, SETS).within(100),
+    Target::new("message_set_down", message_sets::fetched, message_sets::choices, SETS).within(50),
     Target::new("control_record", targets::control_record, seeds::control_records, INPUT),
     Target::new("crc", targets::crc, seeds::batches, INPUT),
     Target::new("compression", targets::compression, seeds::plains, DECODER),

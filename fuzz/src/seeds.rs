@@ -3,7 +3,7 @@
 use protocol::compress::{Codec, compress};
 use protocol::messages::ProduceRequest;
 use protocol::messages::produce::{PartitionProduceData, TopicProduceData};
-use protocol::{Records, RequestHeader, Str, Uuid, Writer, supported};
+use protocol::{Records, RequestHeader, Str, Uuid, Writer, legacy, supported};
 
 use crate::messages::sample;
 use crate::recovery;
@@ -17,7 +17,7 @@ pub fn requests() -> Vec<Vec<u8>> {
     let bodies: [&[u8]; 4] = [&[0], &[2], &[0, 0, 0, 1], &[0, 1]];
     let mut seeds = Vec::new();
     for key in KEYS {
-        for version in supported(*key).into_iter().flat_map(|range| range.iter()) {
+        for version in [legacy(*key), supported(*key)].into_iter().flatten().flat_map(|range| range.iter()) {
             for body in bodies {
                 let mut frame = header(*key as i16, version);
                 frame.extend(body.iter().cycle().take(120));

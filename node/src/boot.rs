@@ -9,6 +9,8 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::driver::{self, Choice, OpenError};
 use crate::endpoints::{self, Bound, EndpointError};
 use crate::identity::{self, Identity, IdentityError};
+use crate::live::Live;
+use crate::logging;
 use crate::machine::Machine;
 use crate::report::Report;
 use crate::sys::{self, Signals};
@@ -131,6 +133,7 @@ fn orders(
         broker.core_ports = sockets.iter().map(Bound::ports).collect();
     }
     broker.legacy_bytes_max = budget.legacy_bytes;
+    broker.loggers = logging::loggers();
     broker.cluster_id = Some(identity.cluster_id.clone());
     broker.incarnation = random_u64().map_err(system("read /dev/urandom"))?;
     Ok(Orders {
@@ -142,6 +145,9 @@ fn orders(
         log_limits: LogLimits {
             scrub_interval_ms: config.scrub_interval_ms,
             scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
+            clean_backoff_ms: config.clean_backoff_ms,
+            clean_keys_bytes: budget.keys_bytes(config.clean_keys_bytes, shards),
+            clean_bytes_per_s: (config.clean_bytes_per_s / shards as u64).max(1),
             ..budget.log_limits(config.retention_check_ms)
         },
         cold_bytes: budget.cold_bytes,
@@ -153,7 +159,7 @@ fn orders(
             is_brief,
             ..Limits::default()
         },
-        admission: Arc::new(admission(config)?),
+        live: live(config)?,
         share_connections: !config.core_endpoints,
         broker: Arc::new(broker),
     })
@@ -170,11 +176,12 @@ pub fn is_brief(frame: &[u8]) -> bool {
 }
 
 /// How many connections there may be.
-fn admission(config: &Config) -> Result<Admission, StartError> {
+fn live(config: &Config) -> Result<Live, StartError> {
     let descriptors = sys::raise_descriptors().map_err(system("ask how many descriptors there may be"))?;
     let share = ConnectionBudget::share(descriptors, config.connections_max, config.connections_per_ip_max);
     tracing::debug!(descriptors, connections = share.max, per_address = share.per_ip_max, "connections are limited");
-    Ok(Admission::new(share.max, share.per_ip_max, config.connections_per_ip_overrides.clone()))
+    let admission = Admission::new(share.max, share.per_ip_max, config.connections_per_ip_overrides.clone());
+    Ok(Live { admission: Arc::new(admission), descriptors })
 }
 
 /// The broker's default durability, for people.

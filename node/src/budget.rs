@@ -41,6 +41,12 @@ impl ShardBudget {
         }
     }
 
+    /// Memory for the keys of a compaction: the shard's share of what the operator allows, and no more than its tails may
+    /// hold.
+    pub fn keys_bytes(self, allowed: u64, shards: usize) -> usize {
+        usize::try_from(allowed / shards as u64).unwrap_or(usize::MAX).min(self.tail_bytes.max(SHARD_MIN as usize))
+    }
+
     /// The bounds of the shard's logs.
     pub fn log_limits(self, retention_check_ms: u64) -> LogLimits {
         LogLimits {

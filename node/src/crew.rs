@@ -10,6 +10,7 @@ use crate::cold::ColdReads;
 use crate::driver::{self, Kind, OpenError};
 use crate::endpoints::Bound;
 use crate::links::{self, Links};
+use crate::live::{Live, Outside};
 use crate::recover::{self, Found, RecoverError};
 use crate::shard::Shard;
 use crate::stages::{END_MS, Stages};
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use transport_tcp::{Admission, Limits, TcpTransport};
+use transport_tcp::{Limits, TcpTransport};
 
 /// What the shards are to be.
 #[derive(Clone, Debug)]
@@ -47,8 +48,8 @@ pub struct Orders {
     pub cold_bytes: usize,
     /// Bounds of each transport.
     pub limits: Limits,
-    /// Connections of all.
-    pub admission: Arc<Admission>,
+    /// What follows configuration at run time: connections of all, among others.
+    pub live: Live,
     /// Connections go to the shard with fewest, and may move; else each stays where its client put it.
     pub share_connections: bool,
     /// The broker's settings.
@@ -103,6 +104,8 @@ enum Report {
     Finished,
     Failed(CrewError),
     StopSignal,
+    /// Something to be done here, because it is nobody else's.
+    Outside(Outside),
 }
 
 /// From the main thread to one shard.
@@ -125,6 +128,7 @@ pub struct Crew {
     end: Option<Instant>,
     /// The highest producer id in any log.
     producer_id: Option<i64>,
+    live: Live,
     /// What the driver said of itself.
     pub caps: Caps,
 }
@@ -142,7 +146,14 @@ impl Crew {
     /// Starts the threads and opens all logs.
     pub fn assemble(orders: &Orders, sockets: &[Bound], signals: Signals) -> Result<Crew, CrewError> {
         let (to_main, reports) = channel();
-        let mut crew = Crew { orders: Vec::new(), reports, end: None, producer_id: None, caps: Caps::default() };
+        let mut crew = Crew {
+            orders: Vec::new(),
+            reports,
+            end: None,
+            producer_id: None,
+            live: orders.live.clone(),
+            caps: Caps::default(),
+        };
         for (shard, links) in links::mesh(orders.shards).into_iter().enumerate() {
             let listeners: io::Result<Vec<_>> =
                 sockets.iter().map(|bound| bound.socket_of(shard).try_clone()).collect();
@@ -210,7 +221,8 @@ impl Crew {
                 | Report::Scanned(_)
                 | Report::Adopted(_)
                 | Report::Serving(_)
-                | Report::StopSignal => {}
+                | Report::StopSignal
+                | Report::Outside(_) => {}
             }
         }
         tracing::info!("stopped cleanly");
@@ -226,8 +238,17 @@ impl Crew {
         }
     }
 
-    /// The next report, no later than the process must have ended.
+    /// The next report, no later than the process must have ended. What is to be done outside the shards is done meanwhile.
     fn receive(&mut self) -> Result<Report, CrewError> {
+        loop {
+            match self.receive_one()? {
+                Report::Outside(change) => self.live.apply(&change),
+                report => return Ok(report),
+            }
+        }
+    }
+
+    fn receive_one(&mut self) -> Result<Report, CrewError> {
         let report = match self.end {
             None => self.reports.recv().map_err(|_| CrewError::Gone)?,
             Some(end) => match self.reports.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -321,9 +342,12 @@ impl Member {
         let broker = io.block_on(async move { recover::open(&task_io, me, &task_orders, found).await }, |_| {})?;
         report(Report::Adopted(broker.highest_producer_id()))?;
         let Ok(Order::Serve(producer_id)) = inbox.recv() else { return Err(CrewError::Gone) };
-        let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.admission));
+        let transport = TcpTransport::new(orders.limits.clone(), Arc::clone(&orders.live.admission));
         let cold = ColdReads::new(orders.cold_bytes);
         let mut shard = Shard::new(io.clone(), transport, broker, links, Arc::clone(&stages), cold);
+        let outside = to_main.clone();
+        // Main is gone only when the process is.
+        shard.tell_outside(move |change| drop(outside.send(Report::Outside(change))));
         if orders.share_connections {
             shard.share_connections();
         }

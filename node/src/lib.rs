@@ -17,6 +17,7 @@ pub mod endpoints;
 pub mod identity;
 pub mod links;
 pub mod listen;
+pub mod live;
 pub mod logging;
 pub mod machine;
 pub mod peer_log;

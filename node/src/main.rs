@@ -1,6 +1,6 @@
 //! Entry point: one command, one exit code.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use node::args::{Cli, Command};
 use node::{boot, dump, logging, verify};
 use std::ffi::OsString;
@@ -16,6 +16,10 @@ fn main() -> ExitCode {
     if let Some(ended) = cli::applet::run_as_called(&args) {
         return ended;
     }
+    if let Some((word, meant)) = args.get(1).and_then(|word| Some((word, Cli::nearest_command(word)?))) {
+        eprintln!("error: there is no command `{}`\nhint: did you mean `{meant}`?", word.display());
+        return ExitCode::from(2);
+    }
     logging::init();
     match Cli::parse_from(cli::applet::normal(args)).into_command() {
         Command::Start(args) => match boot::start(&args) {
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
             }
         },
         Command::DumpLog { files } => ExitCode::from(dump::print_all(&files).exit_code()),
-        Command::Client(command) => command.main(),
+        Command::Client(command) => command.main(Cli::command()),
         Command::Verify { dirs } => ExitCode::from(verify::verify_all(&dirs).exit_code()),
     }
 }

@@ -14,6 +14,7 @@ use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS, Patience, WAIT_MS};
 use crate::counts::Counts;
 use crate::crew::Contents;
 use crate::links::{Arrival, Links, Mail};
+use crate::live::Outside;
 use crate::peer_log::PeerLog;
 use crate::place;
 use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
@@ -84,6 +85,8 @@ pub struct Shard {
     /// How often somebody had asked for the counts when they were last logged.
     counts_told: usize,
     dones: Vec<Done>,
+    /// Takes what is to be done outside the shards.
+    outside: Box<dyn FnMut(Outside)>,
 }
 
 /// Record bytes in answers, and those of them that had to be copied.
@@ -120,6 +123,7 @@ impl Shard {
             early: Vec::new(),
             counts_told,
             dones,
+            outside: Box::new(drop),
         };
         let now = shard.clock(shard.io.now());
         shard.broker.start(now);
@@ -131,6 +135,11 @@ impl Shard {
         if self.io.with_driver(|driver| driver.hands_over()) {
             self.transport.share(usize::from(self.links.me().0));
         }
+    }
+
+    /// Gives what is to be done outside the shards to `outside`, instead of dropping it.
+    pub fn tell_outside(&mut self, outside: impl FnMut(Outside) + 'static) {
+        self.outside = Box::new(outside);
     }
 
     /// Accepts connections of `listener`.
@@ -463,6 +472,8 @@ impl Shard {
                 self.cold.borrow_mut().ask(ColdRead { ticket, log, range, patience, cost_bytes: 0 }, log_bytes);
             }
             Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
+            Effect::Reconfigured => (self.outside)(Outside::Configs(Arc::clone(self.broker.image()))),
+            Effect::Loggers(loggers) => (self.outside)(Outside::Loggers(loggers)),
         }
     }
 
@@ -561,6 +572,7 @@ fn note(event: &LogEvent) {
         LogEvent::Durable { .. }
         | LogEvent::StartMoved { .. }
         | LogEvent::Sealed { .. }
+        | LogEvent::Uncompacted { .. }
         | LogEvent::Truncated { .. }
         | LogEvent::Deleted { .. } => {}
     }

@@ -6,7 +6,7 @@ use broker::store::{
     Append, AppendRefused, BatchFacts, Chunk, Durability, LogId, LogOffsets, LogSettings, LogSpec, ReadRange, Store,
     StoreEvent, StoreRead,
 };
-use engine::log::{self, AppendError, LeasedAppend, LogConfig, LogEvent, LogLimits, LogName, LogSet};
+use engine::log::{self, AppendError, CompactionTerms, LeasedAppend, LogConfig, LogEvent, LogLimits, LogName, LogSet};
 use engine::mem::{Buf, Gauge, Lease, Slice};
 use engine::shard::Io;
 use std::ops::{Deref, Range};
@@ -235,6 +235,10 @@ impl Store for EngineStore {
         self.rebuilt.bytes()
     }
 
+    fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>) {
+        self.logs.compact(engine_id(log), CompactionTerms { upto, last_batches });
+    }
+
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {
         self.logs.put_snapshot(engine_id(log), upto, state);
     }
@@ -272,6 +276,11 @@ pub fn config(settings: &LogSettings) -> LogConfig {
         retention_ms: settings.retention_ms,
         retention_bytes: settings.retention_bytes,
         delete_policy: settings.delete_policy,
+        compact_policy: settings.compact_policy,
+        delete_retention_ms: settings.delete_retention_ms,
+        min_compaction_lag_ms: settings.min_compaction_lag_ms,
+        max_compaction_lag_ms: settings.max_compaction_lag_ms,
+        min_cleanable_ppm: settings.min_cleanable_ppm,
         index_interval_bytes: settings.index_interval_bytes,
         durability: match settings.durability {
             Durability::Fsync => log::Durability::Fsync,
@@ -292,6 +301,7 @@ pub fn store_event(event: &LogEvent) -> Option<StoreEvent> {
         LogEvent::Fenced { id, .. } => Some(StoreEvent::Fenced { log: broker_id(id) }),
         LogEvent::StartMoved { id, start } => Some(StoreEvent::StartMoved { log: broker_id(id), start: *start }),
         LogEvent::Sealed { id, .. } => Some(StoreEvent::Sealed { log: broker_id(id) }),
+        LogEvent::Uncompacted { id } => Some(StoreEvent::Uncompacted { log: broker_id(id) }),
         LogEvent::Healed { .. } | LogEvent::Damaged { .. } | LogEvent::Truncated { .. } | LogEvent::Deleted { .. } => {
             None
         }

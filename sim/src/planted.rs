@@ -24,6 +24,12 @@ pub const PLANTED: &[&str] = &[
     "engine: forget what made the journal void",
     "engine: remove the journal before its segments are flushed",
     "engine: retention takes one segment more",
+    "engine: compaction takes the newest record of a key too",
+    "engine: compaction drops tombstones at once",
+    "engine: swap what compaction has not flushed",
+    "engine: remove what compaction read before its swap is durable",
+    "engine: forget where compaction leaves gaps",
+    "engine: put the journal over what was compacted",
     "engine: lose a wake-up",
     "engine: keep a snapshot above the end",
     "broker: publish the watermark early",
@@ -45,6 +51,10 @@ pub const PLANTED: &[&str] = &[
     "broker: listen to a member of an old epoch",
     "broker: forget who holds what at a start",
     "broker: take a commit of a former owner",
+    "broker: record half of an alteration",
+    "broker: record an alteration that is refused",
+    "broker: leave configurations out of snapshots",
+    "broker: keep the settings of logs as they were",
 ];
 
 /// How one bug was caught, or not.

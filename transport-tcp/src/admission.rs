@@ -10,27 +10,47 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Kafka leaves connections past `max.connections` in the backlog; we close them at once, so that the client hears of it.
 #[derive(Debug)]
 pub struct Admission {
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
     /// Most connections in all (`max.connections`).
     max: usize,
     /// Most connections from one address (`max.connections.per.ip`).
     per_ip_max: usize,
     /// Exceptions by address (`max.connections.per.ip.overrides`).
     overrides: HashMap<IpAddr, usize>,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
     total: usize,
     by_ip: HashMap<IpAddr, usize>,
     /// Of the shards among which connections are dealt out.
     by_shard: Vec<usize>,
 }
 
+impl Open {
+    fn per_ip_max(&self, ip: IpAddr) -> usize {
+        self.overrides.get(&ip).copied().unwrap_or(self.per_ip_max)
+    }
+}
+
 impl Admission {
     /// Nothing open yet.
     pub fn new(max: usize, per_ip_max: usize, overrides: HashMap<IpAddr, usize>) -> Admission {
-        Admission { max, per_ip_max, overrides, open: Mutex::default() }
+        Admission { open: Mutex::new(Open { max, per_ip_max, overrides, ..Open::default() }) }
+    }
+
+    /// These bounds from now on; says whether they are others than before. Connections that are open stay.
+    pub fn limit(&self, max: usize, per_ip_max: usize, overrides: HashMap<IpAddr, usize>) -> bool {
+        let mut open = self.lock();
+        let differ = (open.max, open.per_ip_max) != (max, per_ip_max) || open.overrides != overrides;
+        (open.max, open.per_ip_max, open.overrides) = (max, per_ip_max, overrides);
+        differ
+    }
+
+    /// Most connections in all, and from this address.
+    pub fn limits_of(&self, ip: IpAddr) -> (usize, usize) {
+        let open = self.lock();
+        (open.max, open.per_ip_max(ip))
     }
 
     /// No limit but the kernel's.
@@ -70,10 +90,10 @@ impl Admission {
 
     pub(crate) fn enter(&self, ip: IpAddr) -> Result<(), CloseReason> {
         let mut open = self.lock();
-        if open.total >= self.max {
-            return Err(CloseReason::TooMany { max: self.max });
+        if open.total >= open.max {
+            return Err(CloseReason::TooMany { max: open.max });
         }
-        let per_ip_max = self.overrides.get(&ip).copied().unwrap_or(self.per_ip_max);
+        let per_ip_max = open.per_ip_max(ip);
         let from_ip = open.by_ip.entry(ip).or_default();
         if *from_ip >= per_ip_max {
             return Err(CloseReason::TooManyFromIp { max: per_ip_max });
@@ -107,6 +127,20 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_change_while_connections_are_open() {
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        let admission = Admission::new(1, 9, HashMap::new());
+        assert!(admission.enter(ip).is_ok());
+        assert!(admission.enter(ip).is_err());
+        assert!(admission.limit(2, 9, HashMap::new()));
+        assert!(!admission.limit(2, 9, HashMap::new()), "nothing new");
+        assert!(admission.enter(ip).is_ok());
+        assert!(admission.limit(1, 9, HashMap::new()));
+        assert_eq!(admission.open(), 2, "what is open stays");
+        assert!(admission.enter(ip).is_err());
+    }
 
     #[test]
     fn counts_in_all_and_by_address() {

@@ -1,9 +1,11 @@
-//! The commands: [`drive`] is the load generator, [`comparison`] what compares and reports,
+//! The commands: [`drive`] is the load generator, [`groups`] its members of groups, [`comparison`] what compares and reports,
 //! [`drivers`] compares our own; [`host`] says where things are.
 
+mod compaction;
 mod comparison;
 mod drive;
 mod drivers;
+mod groups;
 mod host;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +23,10 @@ enum Cmd {
     Produce(drive::Produce),
     /// Commit offsets, each connection for a group of its own.
     Commit(drive::Commit),
+    /// One group: measure how long it takes to come to rest after a member joins or leaves.
+    Settle(groups::Groups),
+    /// Groups whose members only say that they live.
+    Live(groups::Groups),
     /// Read partitions from their start, again and again.
     Fetch(drive::Fetch),
     /// Produce at a fixed rate and measure until a long-polling consumer has each record. The topic must be empty.
@@ -29,6 +35,8 @@ enum Cmd {
     CatchUp(drive::CatchUp),
     /// Append to our engine in this process, without broker and network.
     Append(drive::Append),
+    /// Fill a compacted topic, and measure what compacting it costs, ours and Kafka's.
+    Compaction(compaction::Compaction),
     /// Run scenarios on Ringlog and its rivals in turn; print a table, write an HTML report. Goes on where it stopped.
     Compare(Box<comparison::Compare>),
     /// Run scenarios on each of our I/O drivers in turn and print the table of the four.
@@ -42,10 +50,13 @@ impl Cli {
         match self.command {
             Cmd::Produce(args) => args.produce(),
             Cmd::Commit(args) => args.run(),
+            Cmd::Settle(args) => args.settle(),
+            Cmd::Live(args) => args.live(),
             Cmd::Fetch(args) => args.run(),
             Cmd::EndToEnd(args) => args.end_to_end(),
             Cmd::CatchUp(args) => args.run(),
             Cmd::Append(args) => args.run(),
+            Cmd::Compaction(args) => args.run(),
             Cmd::Compare(args) => args.run(),
             Cmd::Drivers(args) => args.run(),
             Cmd::Report(args) => args.run(),

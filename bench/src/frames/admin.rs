@@ -3,11 +3,18 @@
 use super::{AnswerError, frame, i16_at};
 use protocol::messages::api_versions::ApiVersionsRequest;
 use protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use protocol::{ApiKey, EncodeError, Reader};
 
 const CREATE_VERSION: i16 = 4;
 const METADATA_VERSION: i16 = 8;
+const ALTER_VERSION: i16 = 0;
+/// Number of the resource type and of the operation.
+const TOPIC: i8 = 2;
+const SET: i8 = 0;
 
 /// A CreateTopics request for one topic.
 pub fn create_topic(topic: &str, partitions: i32, configs: &[(String, String)]) -> Result<Vec<u8>, EncodeError> {
@@ -32,6 +39,23 @@ pub fn create_topic(topic: &str, partitions: i32, configs: &[(String, String)]) 
 pub fn created(answer: &[u8]) -> Result<(), AnswerError> {
     let name = i16_at(answer, 12)?.max(0) as usize;
     match i16_at(answer, 14 + name)? {
+        0 => Ok(()),
+        code => Err(AnswerError::Code(code)),
+    }
+}
+
+/// An IncrementalAlterConfigs request that sets one key of a topic.
+pub fn set_topic_config(topic: &str, key: &str, value: &str) -> Result<Vec<u8>, EncodeError> {
+    let config = AlterableConfig { name: key.into(), config_operation: SET, value: Some(value.into()) };
+    let resource = AlterConfigsResource { resource_type: TOPIC, resource_name: topic.into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    frame(ApiKey::IncrementalAlterConfigs, ALTER_VERSION, |w| request.encode(w, ALTER_VERSION))
+}
+
+/// The error code of an IncrementalAlterConfigs answer (without its length prefix) about one resource.
+pub fn altered(answer: &[u8]) -> Result<(), AnswerError> {
+    // correlation, throttle time, count, code
+    match i16_at(answer, 12)? {
         0 => Ok(()),
         code => Err(AnswerError::Code(code)),
     }

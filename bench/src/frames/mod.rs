@@ -8,7 +8,7 @@ mod fetch;
 mod groups;
 mod produce;
 
-pub use admin::{create_topic, created, leaders, metadata, versions};
+pub use admin::{altered, create_topic, created, leaders, metadata, set_topic_config, versions};
 pub use fetch::{FetchHead, FetchTemplate, FirstBatch, fetch_head};
 pub use groups::{commit, committed, coordinator_found, find_coordinator};
 pub use produce::{batch, produce, produce_head, produced};
@@ -46,7 +46,7 @@ pub enum AnswerError {
 }
 
 /// A frame around a request body, length prefix included.
-fn frame(
+pub(crate) fn frame(
     key: ApiKey,
     version: i16,
     encode: impl Fn(&mut Writer) -> Result<(), EncodeError>,

@@ -5,6 +5,7 @@ mod append;
 mod cold;
 mod commits;
 mod drive;
+mod groups;
 mod idle;
 mod java;
 mod produce;
@@ -92,6 +93,8 @@ pub fn run(context: &Context, scenario: &Scenario, contender: Contender) -> Resu
         Work::Produce(work) => produce::produce(&job, work),
         Work::Fetch { max_bytes, consumers } => produce::fetch(&job, *max_bytes, *consumers),
         Work::Commits { connections, depth } => commits::run(&job, *connections, *depth),
+        Work::Settle { members, partitions, protocol } => groups::settle(&job, *members, *partitions, *protocol),
+        Work::Groups(count) => groups::live(&job, *count),
         Work::Cold => cold::run(&job),
         Work::Java => java::run(&job),
         Work::RestartLogs => restart::logs(&job),

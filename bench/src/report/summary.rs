@@ -65,6 +65,20 @@ pub(super) fn columns(work: &Work) -> Vec<(&'static str, &'static str)> {
             produce.iter().copied().filter(|(k, _)| !matches!(*k, "mb_per_s" | "cpu_s_per_gb")).collect()
         }
         Work::Fetch { .. } => produce.iter().copied().filter(|(k, _)| *k != "cpu_us_per_request").collect(),
+        Work::Settle { .. } => vec![
+            ("settle_ms", "settled ms"),
+            ("join_ms", "after a join ms"),
+            ("leave_ms", "after a leave ms"),
+            ("broker_ms", "once all know ms"),
+            ("rounds", "rounds"),
+            ("cpu_share", "CPU, of a core"),
+        ],
+        Work::Groups(_) => vec![
+            ("cpu_share", "CPU, of a core"),
+            ("requests_per_s", "requests/s"),
+            ("resident_mb", "resident MB"),
+            ("generator_busy", "generator busy"),
+        ],
         Work::Cold => vec![
             ("mb_per_s", "read MB/s"),
             ("cpu_s_per_gb", "CPU s/GB"),

@@ -5,6 +5,7 @@ pub mod table;
 
 use crate::goal::Goal;
 use crate::load::Pace;
+use crate::members::Protocol;
 use crate::peers::Contender;
 use std::time::Duration;
 
@@ -50,6 +51,17 @@ pub enum Work {
         /// Requests that each keeps outstanding.
         depth: usize,
     },
+    /// A group that a member joins and leaves.
+    Settle {
+        /// Members that stay.
+        members: usize,
+        /// Partitions that they share.
+        partitions: i32,
+        /// Which protocol they speak.
+        protocol: Protocol,
+    },
+    /// So many groups of one member each that only says that it lives.
+    Groups(usize),
     /// Read a log larger than the memory while others produce.
     Cold,
     /// Kafka's own Java producer at a fixed rate; then end to end at the same rate.
@@ -150,6 +162,7 @@ impl Timing {
             Work::Java => start + 2 * (warm + self.seconds) + 4,
             Work::RestartLogs => start + fill(self.restart_bytes) * 3 / 2 + if jvm { 12 } else { 2 },
             Work::RestartPartitions(_) => start + if jvm { 60 } else { 10 },
+            Work::Settle { .. } | Work::Groups(_) => start + 10 + warm + self.seconds,
             Work::Idle | Work::Connections(_) => start + 5,
             Work::Append { .. } => warm + self.seconds,
         };

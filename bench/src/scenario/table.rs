@@ -2,10 +2,11 @@
 
 use super::{Produce, Scenario, Work};
 use crate::goal::{
-    Bound, CPU_PER_GB, CPU_PER_REQUEST, CPU_SHARE, Goal, MB_PER_S, Metric, P50, P99, P999, PER_CONNECTION, READY,
-    REQUESTS_PER_S, RESIDENT,
+    BROKER_SETTLES, Bound, CPU_PER_GB, CPU_PER_REQUEST, CPU_SHARE, Goal, MB_PER_S, Metric, P50, P99, P999,
+    PER_CONNECTION, READY, REQUESTS_PER_S, RESIDENT, SETTLES,
 };
 use crate::load::Pace;
+use crate::members::Protocol;
 use crate::peers::contender::{ENGINE, FIO, KAFKA, KAFKA_FSYNC, NATS, RINGLOG, RINGLOG_NONE};
 
 /// The part of fio's throughput that also meets a throughput goal.
@@ -59,6 +60,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(append());
     all.push(tax());
     all.push(commits());
+    all.extend(groups());
     all
 }
 
@@ -236,6 +238,20 @@ fn commits() -> Scenario {
     quick(scenario(14, "commits", title, work, vec![goal(REQUESTS_PER_S, Bound::RatioMin(5.0))]))
 }
 
+/// Rows 15 and 16.
+fn groups() -> Vec<Scenario> {
+    let settle = |protocol: Protocol| {
+        let title = format!("100 members over 1,000 partitions, one joins or leaves, {} protocol", protocol.name());
+        let work = Work::Settle { members: 100, partitions: 1_000, protocol };
+        // In the classic protocol members learn of a rebalance by their next heartbeat, whatever the broker: that pause is theirs.
+        let metric = if protocol == Protocol::Classic { BROKER_SETTLES } else { SETTLES };
+        scenario(15, format!("group-settle-{}", protocol.name()), title, work, vec![goal(metric, Bound::RatioMax(0.5))])
+    };
+    let title = "1,000 groups of one member, a heartbeat every 3 s each";
+    let live = scenario(16, "groups-1000", title, Work::Groups(1_000), vec![goal(CPU_SHARE, Bound::AtMost(0.05))]);
+    vec![quick(settle(Protocol::Classic)), settle(Protocol::Consumer), quick(live)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,7 +261,7 @@ mod tests {
     fn every_row_has_a_goal_and_every_name_is_one() {
         let all = all();
         let rows: BTreeSet<u8> = all.iter().filter(|s| !s.goals.is_empty()).map(|s| s.row).collect();
-        assert_eq!(rows, (1..=14).collect());
+        assert_eq!(rows, (1..=16).collect());
         let names: BTreeSet<&str> = all.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
         assert!(names.iter().all(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')));
@@ -254,7 +270,7 @@ mod tests {
     #[test]
     fn a_quick_run_looks_at_every_row() {
         let rows: BTreeSet<u8> = all().iter().filter(|s| s.quick).map(|s| s.row).collect();
-        assert_eq!(rows, (1..=14).collect());
+        assert_eq!(rows, (1..=16).collect());
     }
 
     #[test]

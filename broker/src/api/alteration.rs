@@ -6,6 +6,7 @@ use crate::config::alter::{Operation, Step};
 use crate::config::resource::ResourceType;
 use crate::controller::Controller;
 use crate::controller::plan::{How, Plan, Rejection, Target};
+use crate::loggers::{LoggerError, Loggers};
 use crate::settings::BrokerSettings;
 use protocol::ErrorCode;
 use std::collections::BTreeMap;
@@ -53,20 +54,54 @@ pub(crate) enum Mode {
     Replace,
 }
 
+/// What a request comes to.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    pub(crate) loggers: Loggers,
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
 /// Plans all resources of a request. Those that are refused leave the others alone.
-pub(crate) fn plan(controller: &Controller, asked: &[Asked<'_>], mode: Mode) -> (Plan, Vec<Outcome>) {
-    let mut plan = controller.plan();
+pub(crate) fn plan(controller: &Controller, loggers: &Loggers, asked: &[Asked<'_>], mode: Mode) -> Planned {
+    let (mut plan, mut loggers) = (controller.plan(), loggers.clone());
     let mut times: BTreeMap<(i8, &str), usize> = BTreeMap::new();
     asked.iter().for_each(|resource| *times.entry((resource.kind, resource.name)).or_default() += 1);
     let outcomes = asked.iter().map(|resource| {
         let result = match times.get(&(resource.kind, resource.name)) {
+            Some(1) if resource.kind == ResourceType::BrokerLogger as i8 && mode == Mode::Incremental => {
+                alter_loggers(plan.image().settings(), &loggers, resource).map(|next| loggers = next)
+            }
             Some(1) => alter(&mut plan, resource, mode),
             _ => Err(invalid("Each resource must appear at most once.")),
         };
         Outcome { kind: resource.kind, name: resource.name.to_owned(), result }
     });
     let outcomes = outcomes.collect();
-    (plan, outcomes)
+    Planned { plan, loggers, outcomes }
+}
+
+/// All steps of a request for loggers, or none.
+fn alter_loggers(settings: &BrokerSettings, loggers: &Loggers, resource: &Asked<'_>) -> Result<Loggers, Rejection> {
+    let How::Steps(steps) = how(resource, Mode::Incremental)? else { unreachable!("it was asked for steps") };
+    own_number(settings, resource.name, |own, got| format!("Unexpected node id. Expected {own}, but received {got}"))?;
+    steps.iter().try_fold(loggers.clone(), |loggers, step| {
+        let done = match step.operation {
+            Operation::Set => loggers.with(&step.key, &step.value),
+            Operation::Delete => loggers.without(&step.key),
+            Operation::Append | Operation::Subtract => {
+                let operation = step.operation.name();
+                return Err(invalid(format!("{operation} operation is not allowed for the BROKER_LOGGER resource")));
+            }
+        };
+        done.map_err(|error| {
+            let code = match error {
+                LoggerError::Root => ErrorCode::InvalidRequest,
+                LoggerError::Unknown(_) | LoggerError::Level { .. } | LoggerError::TooMany => ErrorCode::InvalidConfig,
+            };
+            Rejection::new(code, error.to_string())
+        })
+    })
 }
 
 fn alter(plan: &mut Plan, resource: &Asked<'_>, mode: Mode) -> Result<(), Rejection> {
@@ -109,18 +144,23 @@ fn target(settings: &BrokerSettings, resource: &Asked<'_>) -> Result<Target, Rej
     match ResourceType::of(resource.kind) {
         Some(ResourceType::Topic) => Ok(Target::Topic(resource.name.to_owned())),
         Some(ResourceType::Broker) if resource.name.is_empty() => Ok(Target::AllBrokers),
-        Some(ResourceType::Broker) => own_number(settings, resource.name).map(|()| Target::Broker),
-        _ => Err(invalid(format!("Unknown resource type {}", resource.kind))),
+        Some(ResourceType::Broker) => {
+            let unexpected = |own, got| format!("Unexpected broker id, expected {own}, but received {got}");
+            own_number(settings, resource.name, unexpected).map(|()| Target::Broker)
+        }
+        Some(ResourceType::Group) => Ok(Target::Group(resource.name.to_owned())),
+        Some(ResourceType::ClientMetrics) => Ok(Target::ClientMetrics(resource.name.to_owned())),
+        Some(ResourceType::BrokerLogger) | None => Err(invalid(format!("Unknown resource type {}", resource.kind))),
     }
 }
 
 /// Brokers are named by their number, and change for themselves alone.
-fn own_number(settings: &BrokerSettings, name: &str) -> Result<(), Rejection> {
+fn own_number(settings: &BrokerSettings, name: &str, unexpected: impl Fn(i32, i32) -> String) -> Result<(), Rejection> {
     let own = settings.node_id;
     match name.parse::<i32>() {
         // Each of our cores may be a broker; their configuration is the node's.
         Ok(number) if settings.node_of(number) == own => Ok(()),
-        Ok(number) => Err(invalid(format!("Unexpected broker id, expected {own}, but received {number}"))),
+        Ok(number) => Err(invalid(unexpected(own, number))),
         Err(_) => Err(invalid(format!("Node id must be an integer, but it is: {name}"))),
     }
 }

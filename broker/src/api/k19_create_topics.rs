@@ -9,7 +9,8 @@
 //! Deviations: `remote.storage.enable=true` is refused until there is tiered storage.
 
 use super::answer::Answer;
-use super::k32_describe_configs::topic_entries;
+use super::description::topic_entries;
+use crate::config::Values;
 use crate::controller::Controller;
 use crate::controller::plan::{Layout, NewTopic, Plan, Rejection};
 use crate::image::{MetadataImage, TopicImage};
@@ -44,7 +45,7 @@ fn plan(controller: &mut Controller, body: &CreateTopicsRequest<'_>) -> (Plan, C
         // Answered once, at the first mention.
         let Some(times) = times.remove(&*topic.name) else { continue };
         let planned = if times > 1 {
-            Err(Rejection::new(ErrorCode::InvalidRequest, "The request names this topic more than once"))
+            Err(Rejection::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
         } else {
             new_topic(topic).and_then(|new| plan.create_topic(&new, controller.random()))
         };
@@ -69,15 +70,19 @@ fn new_topic(asked: &CreatableTopic<'_>) -> Result<NewTopic, Rejection> {
     } else {
         manual(&asked.assignments)?
     };
-    let mut configs: Vec<(String, String)> = Vec::with_capacity(asked.configs.len());
-    for config in &asked.configs {
-        let Some(value) = &config.value else {
-            let message = format!("A topic is made with a value for {}, or without the key", config.name);
-            return Err(Rejection::new(ErrorCode::InvalidConfig, message));
-        };
-        configs.push((config.name.to_string(), value.to_string()));
+    Ok(NewTopic { name: asked.name.to_string(), layout, configs: configs(asked)? })
+}
+
+/// The values that a topic begins with. Of a key that is named twice the last counts, as in Kafka.
+fn configs(asked: &CreatableTopic<'_>) -> Result<Values, Rejection> {
+    let nulls = asked.configs.iter().filter(|config| config.value.is_none()).map(|config| &*config.name);
+    let nulls: Vec<&str> = nulls.collect();
+    if !nulls.is_empty() {
+        let message = format!("Null value not supported for topic configs: {}", nulls.join(","));
+        return Err(Rejection::new(ErrorCode::InvalidConfig, message));
     }
-    Ok(NewTopic { name: asked.name.to_string(), layout, configs })
+    let pairs = asked.configs.iter().filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?)));
+    Ok(pairs.map(|(key, value)| (key, value.to_string())).collect())
 }
 
 fn manual(assignments: &[CreatableReplicaAssignment]) -> Result<Layout, Rejection> {

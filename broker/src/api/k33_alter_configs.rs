@@ -5,9 +5,10 @@
 //!
 //! KIPs: 133, 226. Deviations: none known.
 
-use super::alteration::{self, Asked, AskedConfig, Mode};
+use super::alteration::{self, Asked, AskedConfig, Mode, Planned};
 use super::answer::Answer;
 use crate::config::alter::Operation;
+use crate::loggers::Loggers;
 use crate::request::{Refusal, Request};
 use crate::{Broker, Store};
 use protocol::messages::alter_configs::{AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse};
@@ -36,7 +37,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
         })
         .collect();
     let Some(controller) = broker.seat.controller() else { return Ok(()) };
-    let (plan, outcomes) = alteration::plan(controller, &asked, Mode::Replace);
+    let Planned { plan, outcomes, .. } = alteration::plan(controller, &Loggers::default(), &asked, Mode::Replace);
     let ticket = if body.validate_only { None } else { controller.stage(plan) };
     let responses = outcomes
         .into_iter()

@@ -8,13 +8,25 @@
 //! KIPs: 339, 226 (brokers), 412 (loggers), 714 (client metrics), 848 (groups). Deviations: an operation that nobody knows is
 //! INVALID_REQUEST; Kafka answers UNKNOWN_SERVER_ERROR.
 
-use super::alteration::{self, Asked, AskedConfig, Mode};
+use super::alteration::{self, Asked, AskedConfig, Mode, Planned};
 use super::answer::Answer;
+use crate::io::Effect;
+use crate::loggers::Loggers;
 use crate::request::{Refusal, Request};
 use crate::{Broker, Store};
 use protocol::messages::incremental_alter_configs::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
+
+impl<S: Store> Broker<S> {
+    /// Gives our loggers other levels. On the controller's shard.
+    fn set_loggers(&mut self, loggers: Loggers) {
+        if loggers != self.seat.loggers {
+            self.seat.loggers = loggers.clone();
+            self.effects.push_back(Effect::Loggers(loggers));
+        }
+    }
+}
 
 /// Alters configurations.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
@@ -39,9 +51,14 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
                 .collect(),
         })
         .collect();
+    let loggers = broker.seat.loggers.clone();
     let Some(controller) = broker.seat.controller() else { return Ok(()) };
-    let (plan, outcomes) = alteration::plan(controller, &asked, Mode::Incremental);
+    let planned = alteration::plan(controller, &loggers, &asked, Mode::Incremental);
+    let Planned { plan, loggers, outcomes } = planned;
     let ticket = if body.validate_only { None } else { controller.stage(plan) };
+    if !body.validate_only {
+        broker.set_loggers(loggers);
+    }
     let responses = outcomes
         .into_iter()
         .map(|outcome| AlterConfigsResourceResponse {

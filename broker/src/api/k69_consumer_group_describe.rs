@@ -1,7 +1,7 @@
 //! ConsumerGroupDescribe, key 69, versions 0 and 1.
 //!
 //! Behaviour: each group of the new protocol with its epochs, and its members with what they have and what they are to have; a
-//! group that is not there, or is a classic one, is GROUP_ID_NOT_FOUND. Partitions of topics that are gone are left out.
+//! group that is not there, or is a classic one, is GROUP_ID_NOT_FOUND; the empty name is INVALID_GROUP_ID. Partitions of topics that are gone are left out.
 //!
 //! KIPs: 848, 1099 (type of a member, version 1). Deviations: there are no ACLs, so that every operation is authorized.
 
@@ -54,6 +54,11 @@ fn encode<'a>(
     let base = DescribedGroup { group_id: id.as_str().into(), ..DescribedGroup::default() };
     match described {
         Err(error) => DescribedGroup { error_code: error.code(), ..base },
+        Ok(None) if id.as_str().is_empty() => DescribedGroup {
+            error_code: ErrorCode::InvalidGroupId.code(),
+            error_message: Some("a group has a name".into()),
+            ..base
+        },
         Ok(None) => DescribedGroup {
             error_code: ErrorCode::GroupIdNotFound.code(),
             error_message: Some(format!("there is no consumer group {id}").into()),

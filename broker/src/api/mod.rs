@@ -26,13 +26,17 @@ pub mod k42_delete_groups;
 pub mod k44_incremental_alter_configs;
 pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
+pub mod k64_unregister_broker;
 pub mod k68_consumer_group_heartbeat;
 pub mod k69_consumer_group_describe;
+pub mod k74_list_config_resources;
 pub mod k75_describe_topic_partitions;
 
 pub(crate) mod alteration;
 pub(crate) mod answer;
+pub(crate) mod description;
 pub(crate) mod rights;
+pub(crate) mod unserved;
 
 use protocol::messages::keys::ApiKey;
 
@@ -64,6 +68,8 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::UnregisterBroker,
+    ApiKey::ListConfigResources,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
     ApiKey::DescribeTopicPartitions,

@@ -4,6 +4,9 @@ use super::topic::TopicKey;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// A value and the layer that it came from.
+pub type Said<'a> = (Cow<'a, str>, Source);
+
 /// Values by key.
 pub type Values = BTreeMap<String, String>;
 
@@ -21,6 +24,12 @@ pub enum Source {
     Static = 4,
     /// Set by nobody.
     Default = 5,
+    /// The level of a logger, set at run time or not.
+    Logger = 6,
+    /// Set on a subscription to metrics of clients.
+    ClientMetrics = 7,
+    /// Set on a group.
+    Group = 8,
 }
 
 /// The layers of a broker's configuration.
@@ -44,8 +53,19 @@ impl<'a> Layers<'a> {
             })
     }
 
+    /// The value that counts for one broker key, and where it came from; `None` where nobody set it and Kafka has no default.
+    pub fn broker_value(self, name: &'a str) -> Option<Said<'a>> {
+        let default = || Some((super::broker::find(name)?.default?.into(), Source::Default));
+        self.said([name].into_iter()).next().map(|(_, value, source)| (value.into(), source)).or_else(default)
+    }
+
+    /// A broker key as a number or word of type `T`.
+    pub fn broker_parsed<T: std::str::FromStr>(self, name: &'a str) -> Option<T> {
+        self.broker_value(name)?.0.trim().parse().ok()
+    }
+
     /// The value that counts for one topic key, and where it came from.
-    pub fn topic_value(self, key: &TopicKey, overrides: &'a Values) -> (Cow<'a, str>, Source) {
+    pub fn topic_value(self, key: &TopicKey, overrides: &'a Values) -> Said<'a> {
         if let Some(value) = overrides.get(key.name) {
             return (Cow::Borrowed(value), Source::Topic);
         }

@@ -5,7 +5,9 @@
 
 pub mod alter;
 pub mod broker;
+pub mod client_metrics;
 pub mod durability;
+pub mod group;
 pub mod layers;
 pub mod resource;
 pub mod topic;

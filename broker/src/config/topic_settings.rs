@@ -138,15 +138,27 @@ impl TopicSettings {
     pub fn log_settings(&self) -> LogSettings {
         LogSettings {
             segment_bytes: u64::from(self.segment_bytes.unsigned_abs()),
-            segment_ms: self.segment_ms,
+            segment_ms: self.roll_ms(),
             segment_jitter_ms: self.segment_jitter_ms,
             retention_ms: self.retention_ms,
             retention_bytes: self.retention_bytes,
             delete_policy: self.cleanup_policy.delete,
+            compact_policy: self.cleanup_policy.compact,
+            delete_retention_ms: self.delete_retention_ms,
+            min_compaction_lag_ms: self.min_compaction_lag_ms,
+            max_compaction_lag_ms: self.max_compaction_lag_ms,
+            min_cleanable_ppm: (self.min_cleanable_dirty_ratio * 1e6) as u32,
             index_interval_bytes: self.index_interval_bytes.unsigned_abs(),
             file_delete_delay_ms: self.file_delete_delay_ms.unsigned_abs(),
             durability: self.durability,
         }
+    }
+}
+
+impl TopicSettings {
+    /// What waits in the active segment cannot be compacted, so a compacted log rolls within its longest lag.
+    fn roll_ms(&self) -> i64 {
+        if self.cleanup_policy.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
     }
 }
 

@@ -9,19 +9,26 @@ pub const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing at all.
-    #[error("A topic name cannot be empty")]
+    #[error("Topic name is invalid: the empty string is not allowed")]
     Empty,
     /// Folders of the file system.
-    #[error("A topic cannot be named '.' or '..'")]
-    Dots,
+    #[error("Topic name is invalid: '{name}' is not allowed")]
+    Dots {
+        /// One or two of them.
+        name: String,
+    },
     /// It would not fit a file name.
-    #[error("The topic name has {got} characters, the most is {TOPIC_NAME_BYTES_MAX}")]
+    #[error(
+        "Topic name is invalid: the length of '{name}' is longer than the max allowed length {TOPIC_NAME_BYTES_MAX}"
+    )]
     Long {
-        /// Its length.
-        got: usize,
+        /// The name.
+        name: String,
     },
     /// A character that is not allowed.
-    #[error("The topic name '{name}' is invalid: only ASCII letters and digits, '.', '_' and '-' are allowed")]
+    #[error(
+        "Topic name is invalid: '{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+    )]
     Character {
         /// The name.
         name: String,
@@ -33,8 +40,8 @@ pub fn validate(name: &str) -> Result<(), NameError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     match name {
         "" => Err(NameError::Empty),
-        "." | ".." => Err(NameError::Dots),
-        _ if name.len() > TOPIC_NAME_BYTES_MAX => Err(NameError::Long { got: name.chars().count() }),
+        "." | ".." => Err(NameError::Dots { name: name.to_owned() }),
+        _ if name.len() > TOPIC_NAME_BYTES_MAX => Err(NameError::Long { name: name.to_owned() }),
         _ if !name.bytes().all(legal) => Err(NameError::Character { name: name.to_owned() }),
         _ => Ok(()),
     }
@@ -57,8 +64,8 @@ mod tests {
         }
         for (bad, expect) in [
             ("", NameError::Empty),
-            (".", NameError::Dots),
-            ("..", NameError::Dots),
+            (".", NameError::Dots { name: ".".to_owned() }),
+            ("..", NameError::Dots { name: "..".to_owned() }),
             ("a b", NameError::Character { name: "a b".to_owned() }),
             ("a/b", NameError::Character { name: "a/b".to_owned() }),
             ("ä", NameError::Character { name: "ä".to_owned() }),
@@ -66,7 +73,8 @@ mod tests {
         ] {
             assert_eq!(validate(bad), Err(expect));
         }
-        assert_eq!(validate(&"x".repeat(250)), Err(NameError::Long { got: 250 }));
+        let long = "x".repeat(250);
+        assert_eq!(validate(&long), Err(NameError::Long { name: long.clone() }));
     }
 
     #[test]

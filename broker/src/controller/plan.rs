@@ -12,7 +12,7 @@ use super::limits::PARTITIONS_PER_REQUEST_MAX;
 use super::names;
 use super::random::Random;
 use super::record::{PartitionRecord, Record, Resource};
-use crate::config::Refusal;
+use crate::config::{Refusal, Values};
 use crate::image::{INTERNAL_TOPICS, MetadataImage, TopicImage, random_uuid};
 use protocol::{ErrorCode, Uuid};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub struct NewTopic {
     /// Its partitions.
     pub layout: Layout,
     /// Its configuration.
-    pub configs: Vec<(String, String)>,
+    pub configs: Values,
 }
 
 /// Records in the making, and the metadata as it would be with them.
@@ -109,7 +109,8 @@ impl Plan {
     /// Plans a new topic.
     pub fn create_topic(&mut self, new: &NewTopic, random: &mut Random) -> Result<Arc<TopicImage>, Rejection> {
         self.check_new_name(&new.name)?;
-        configs::check_topic_configs(&self.image, &new.configs.iter().cloned().collect())?;
+        configs::check_sizes(&new.configs)?;
+        configs::check_topic_configs(&self.image, &new.configs)?;
         let assignments = self.assign(&new.layout)?;
         self.check_size(assignments.len())?;
         let id = self.fresh_id(random);
@@ -141,9 +142,13 @@ impl Plan {
         let have = topic.partitions.len();
         let invalid = |message: String| Err(Rejection::new(ErrorCode::InvalidPartitions, message));
         let more = match usize::try_from(count) {
-            Ok(count) if count == have => return invalid(format!("The topic has {have} partition(s) already")),
+            Ok(count) if count == have => return invalid(format!("Topic already has {have} partition(s).")),
             Ok(count) if count > have => count - have,
-            _ => return invalid(format!("The topic has {have} partition(s), and {count} would not be more")),
+            _ => {
+                return invalid(format!(
+                    "The topic {name} currently has {have} partition(s); {count} would not be an increase."
+                ));
+            }
         };
         self.check_size(more)?;
         let factor = topic.partitions.first().map_or(1, |partition| partition.replicas.len());
@@ -161,8 +166,8 @@ impl Plan {
 
     fn check_new_name(&self, name: &str) -> Result<(), Rejection> {
         if name == names::CLUSTER_METADATA_TOPIC {
-            let message = "This name belongs to the cluster's metadata";
-            return Err(Rejection::new(ErrorCode::TopicAuthorizationFailed, message));
+            let message = format!("Creation of internal topic {name} is prohibited.");
+            return Err(Rejection::new(ErrorCode::InvalidRequest, message));
         }
         names::validate(name)?;
         if self.image.topic(name).is_some() {
@@ -172,7 +177,7 @@ impl Plan {
         let may_collide = name.contains(['.', '_']);
         let other = self.image.topics().filter(|_| may_collide).find(|topic| names::collide(&topic.name, name));
         other.map_or(Ok(()), |other| {
-            let message = format!("Topic '{name}' would collide with '{}' in metric names", other.name);
+            let message = format!("Topic '{name}' collides with existing topic: {}", other.name);
             Err(Rejection::new(ErrorCode::InvalidTopicException, message))
         })
     }
@@ -198,14 +203,16 @@ impl Plan {
         let brokers = self.image.brokers().len();
         let bad_factor = |message: String| Err(Rejection::new(ErrorCode::InvalidReplicationFactor, message));
         match usize::try_from(factor) {
-            Err(_) | Ok(0) => bad_factor("The replication factor must be above 0, or -1 for the default".to_owned()),
+            Err(_) | Ok(0) => {
+                bad_factor("Replication factor must be larger than 0, or -1 to use the default value.".to_owned())
+            }
             Ok(factor) if factor > brokers => bad_factor(format!(
                 "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be \
                  reached because only {brokers} broker(s) are registered."
             )),
             Ok(factor) => match usize::try_from(partitions) {
                 Err(_) | Ok(0) => {
-                    let message = "The number of partitions must be above 0, or -1 for the default";
+                    let message = "Number of partitions was set to an invalid non-positive value.";
                     Err(Rejection::new(ErrorCode::InvalidPartitions, message))
                 }
                 Ok(partitions) if partitions > PARTITIONS_PER_REQUEST_MAX => {
@@ -285,15 +292,15 @@ pub fn auto_topic(image: &MetadataImage, name: &str) -> NewTopic {
     let settings = image.settings();
     let own = |key: &str, value: String| (key.to_owned(), value);
     let (partitions, configs) = if name == INTERNAL_TOPICS[0] {
-        let configs = vec![
+        let configs = Values::from([
             own("cleanup.policy", "compact".to_owned()),
             own("compression.type", "producer".to_owned()),
             own("segment.bytes", settings.offsets_topic_segment_bytes.max(1 << 20).to_string()),
-        ];
+        ]);
         (settings.offsets_topic_num_partitions, configs)
     } else {
         let layout = Layout::Count { partitions: None, replication_factor: None };
-        return NewTopic { name: name.to_owned(), layout, configs: Vec::new() };
+        return NewTopic { name: name.to_owned(), layout, configs: Values::new() };
     };
     // Kafka fails to make its internal topics where fewer brokers are registered than the factor asks for. Here the factor
     // is what the brokers allow.

@@ -10,6 +10,7 @@ use crate::api::{answer::Answer, k03_metadata, k22_init_producer_id};
 use crate::append_then::Then;
 use crate::front::Message;
 use crate::io::{Effect, ReadFault};
+use crate::loggers::Loggers;
 use crate::request::{Header, Request};
 use crate::{Broker, Origin, ShardId, Store};
 use protocol::ErrorCode;
@@ -57,10 +58,12 @@ pub(crate) struct Seat<C> {
     /// A block of ids is on its way.
     ids_asked: bool,
     want_ids: Vec<(Origin, Header)>,
+    /// The levels of our loggers. On shard 0.
+    pub(crate) loggers: Loggers,
 }
 
 impl<C> Seat<C> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(loggers: Loggers) -> Self {
         Self {
             controller: None,
             serving: false,
@@ -72,6 +75,7 @@ impl<C> Seat<C> {
             ids: Block::default(),
             ids_asked: false,
             want_ids: Vec::new(),
+            loggers,
         }
     }
 

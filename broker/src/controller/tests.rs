@@ -37,7 +37,7 @@ fn settle(controller: &mut Controller, shards: u16) -> (Vec<Ended>, Vec<Vec<u8>>
 
 fn counted(name: &str, partitions: Option<i32>, factor: Option<i16>) -> NewTopic {
     let layout = Layout::Count { partitions, replication_factor: factor };
-    NewTopic { name: name.to_owned(), layout, configs: Vec::new() }
+    NewTopic { name: name.to_owned(), layout, configs: Default::default() }
 }
 
 fn stage(controller: &mut Controller, new: &NewTopic) -> Ticket {
@@ -146,7 +146,7 @@ fn what_a_new_topic_may_not_be() {
         ..counted("t", None, None)
     };
     let configured = |key: &str, value: &str| NewTopic {
-        configs: vec![(key.to_owned(), value.to_owned())],
+        configs: [(key.to_owned(), value.to_owned())].into(),
         ..counted("t", None, None)
     };
     for (new, expect) in [
@@ -156,7 +156,7 @@ fn what_a_new_topic_may_not_be() {
         (counted("there_is", None, None), Some(ErrorCode::InvalidTopicException)),
         (counted("a b", None, None), Some(ErrorCode::InvalidTopicException)),
         (counted("", None, None), Some(ErrorCode::InvalidTopicException)),
-        (counted("__cluster_metadata", None, None), Some(ErrorCode::TopicAuthorizationFailed)),
+        (counted("__cluster_metadata", None, None), Some(ErrorCode::InvalidRequest)),
         (counted("t", Some(0), None), Some(ErrorCode::InvalidPartitions)),
         (counted("t", Some(-2), None), Some(ErrorCode::InvalidPartitions)),
         (counted("t", Some(i32::MAX), None), Some(ErrorCode::PolicyViolation)),

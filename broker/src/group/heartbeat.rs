@@ -29,7 +29,7 @@ impl Coordinator {
         }
         let group = self.groups.get_mut(&request.group).ok_or(ErrorCode::UnknownMemberId)?;
         if group.consumer.is_some() {
-            return group.heartbeat_in_consumer(&mut self.fx, &request);
+            return group.heartbeat_in_consumer(&mut self.fx, request);
         }
         group.check_member(&request.member, request.instance.as_ref())?;
         if request.generation != group.generation {

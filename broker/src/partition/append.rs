@@ -90,7 +90,8 @@ impl<S: Store> Broker<S> {
         };
         if ask.message_set {
             match raise(&mut self.store, &self.settings, &ask.records, &partition.rules) {
-                Raised::Batch(batch) => ask.records = batch,
+                // If it is zstd by now, that is the topic's choice and not the client's.
+                Raised::Batch(batch) => (ask.records, ask.zstd_allowed) = (batch, true),
                 Raised::AsItCame => {}
                 Raised::Later => return Outcome::Busy,
                 Raised::Refused(failure) => {

@@ -7,6 +7,7 @@ use crate::Broker;
 use crate::config::TopicSettings;
 use crate::config::topic_settings::{CompressionType, TimestampType};
 use crate::controller::limits::SEGMENT_BYTES;
+use crate::controller::seat::CONTROLLER;
 use crate::front::Message;
 use crate::front::message::{Fetched, Tell};
 use crate::group::wiring::OFFSETS_TOPIC;
@@ -90,6 +91,7 @@ impl<S: Store> Broker<S> {
         let settings = LogSettings {
             segment_bytes: SEGMENT_BYTES,
             delete_policy: false,
+            compact_policy: false,
             retention_ms: -1,
             retention_bytes: -1,
             ..settings.log_settings()
@@ -111,6 +113,9 @@ impl<S: Store> Broker<S> {
         let changes = diff(&self.image, &image);
         let old = std::mem::replace(&mut self.image, image);
         self.groups_follow_image(&old);
+        if self.me == CONTROLLER && !self.image.has_same_broker_configs(&old) {
+            self.effects.push_back(Effect::Reconfigured);
+        }
         for PartitionChange { topic, partition, what } in changes {
             if shard_of(topic.id, partition, self.shards) != self.me {
                 continue;
@@ -170,7 +175,9 @@ impl<S: Store> Broker<S> {
         if let Some(image) = topic.partition(key.index) {
             partition.leader_epoch = image.leader_epoch;
         }
-        self.store.configure(partition.log, &topic.settings.log_settings());
+        if !marks::planted!("broker: keep the settings of logs as they were") {
+            self.store.configure(partition.log, &topic.settings.log_settings());
+        }
     }
 
     fn remove_partition(&mut self, key: PartitionKey) {
@@ -196,7 +203,8 @@ impl<S: Store> Broker<S> {
         | StoreEvent::Fenced { log }
         | StoreEvent::Rejected { log, .. }
         | StoreEvent::StartMoved { log, .. }
-        | StoreEvent::Sealed { log }) = event;
+        | StoreEvent::Sealed { log }
+        | StoreEvent::Uncompacted { log }) = event;
         let Some(key) = self.by_log.get(&log).copied() else { return };
         match event {
             StoreEvent::Durable { upto, .. } => self.durable(key, upto),
@@ -204,6 +212,7 @@ impl<S: Store> Broker<S> {
             StoreEvent::Rejected { from, .. } => self.rejected(key, from),
             StoreEvent::StartMoved { start, .. } => self.start_moved(key, start),
             StoreEvent::Sealed { .. } => self.sealed(key),
+            StoreEvent::Uncompacted { .. } => self.compact(key),
         }
         self.retry_parked();
     }
@@ -230,6 +239,13 @@ impl<S: Store> Broker<S> {
         }
     }
 
+    /// What is below the high watermark may be compacted; a producer's last batch stays, for its sequence numbers.
+    fn compact(&mut self, key: PartitionKey) {
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let last_batches = partition.producers.last_offsets().collect();
+        self.store.compact(partition.log, partition.offsets.durable, last_batches);
+    }
+
     fn keep_snapshot(&mut self, key: PartitionKey) {
         let Some(partition) = self.partitions.get_mut(&key) else { return };
         if let Some((covers, state)) = partition.snapshots.taken.take() {
@@ -252,7 +268,7 @@ impl<S: Store> Broker<S> {
             return;
         }
         self.producers_checked_ms = self.now.mono_ms;
-        let expiration_ms = self.settings.producer_expiration_ms;
+        let Some(expiration_ms) = self.image.layers().broker_parsed("producer.id.expiration.ms") else { return };
         for partition in self.partitions.values_mut() {
             partition.producers.expire(self.now.wall_ms, expiration_ms);
         }

@@ -189,6 +189,11 @@ impl Producers {
         self.dropped.retain(|_, (seen_ms, ..)| now_ms.saturating_sub(*seen_ms) < expiration_ms);
     }
 
+    /// Last offset of each producer's last batch.
+    pub(super) fn last_offsets(&self) -> impl Iterator<Item = i64> + '_ {
+        self.by_id.values().filter_map(|producer| Some(producer.batches.back()?.last_offset))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
         self.by_id.iter().map(|(id, producer)| (*id, producer))
     }

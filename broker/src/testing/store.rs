@@ -57,6 +57,8 @@ pub(super) struct Log {
     cold_below: i64,
     fenced: bool,
     pub(super) snapshot: Option<(i64, Vec<u8>)>,
+    /// What the last compaction was told.
+    pub(super) compaction: Option<(i64, Vec<i64>)>,
     pub(super) deleted: bool,
 }
 
@@ -155,6 +157,11 @@ impl Memory {
         (&self.logs[&log].spec.settings, self.logs[&log].deleted)
     }
 
+    /// How far a log was to be compacted last, and which batches were to stay.
+    pub fn compaction_of(&self, log: LogId) -> Option<&(i64, Vec<i64>)> {
+        self.logs[&log].compaction.as_ref()
+    }
+
     /// The state that was kept for a log.
     pub fn snapshot_of(&self, log: LogId) -> Option<&(i64, Vec<u8>)> {
         self.logs[&log].snapshot.as_ref()
@@ -235,6 +242,7 @@ impl Store for Memory {
             cold_below: 0,
             fenced: false,
             snapshot: None,
+            compaction: None,
             deleted: false,
         };
         self.logs.insert(id, log);
@@ -332,6 +340,12 @@ impl Store for Memory {
 
     fn rebuilt_bytes(&self) -> usize {
         self.rebuilt_elsewhere + self.rebuilt.iter().filter_map(Weak::upgrade).map(|held| held.len()).sum::<usize>()
+    }
+
+    fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>) {
+        if let Some(log) = self.logs.get_mut(&log) {
+            log.compaction = Some((upto, last_batches));
+        }
     }
 
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {

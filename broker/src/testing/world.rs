@@ -5,11 +5,12 @@ use super::store::{Memory, MemoryChunk};
 use crate::controller::record::{PartitionRecord, Record, Resource};
 use crate::image::{MetadataImage, shard_of};
 use crate::io::{ConnId, Effect, Input, Now, ReadFault, ReplyPart, ShardId};
+use crate::loggers::Loggers;
 use crate::partition::METADATA_LOG;
 use crate::partition::lifecycle::RecoveredLog;
 use crate::settings::BrokerSettings;
 use crate::store::{Chunk, LogId, ReadRange, Store, StoreEvent};
-use crate::{Broker, Message};
+use crate::{Broker, Message, PartitionKey, Then};
 use protocol::Uuid;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -42,6 +43,10 @@ pub struct World {
     pub now: Now,
     /// Whether [`World::run`] flushes by itself.
     pub flushes: bool,
+    /// How often broker configuration changed for others than the broker.
+    pub reconfigured: usize,
+    /// The levels that our loggers were given last.
+    pub loggers: Loggers,
     settings: Arc<BrokerSettings>,
     image: Arc<MetadataImage>,
     mail: BTreeMap<(ShardId, ShardId), VecDeque<Message<MemoryChunk>>>,
@@ -75,6 +80,8 @@ impl World {
             brokers: Vec::new(),
             now: Now { mono_ms: 1_000, wall_ms: 1_700_000_000_000 },
             flushes: true,
+            reconfigured: 0,
+            loggers: Loggers::default(),
             settings,
             image,
             mail: BTreeMap::new(),
@@ -197,6 +204,15 @@ impl World {
         (shard, self.brokers[shard].store().log_of(topic.0, partition).expect("the partition exists"))
     }
 
+    /// Appends a batch of the broker's own, such as a marker, to a partition.
+    pub fn append_own(&mut self, topic: Uuid, partition: i32, batch: Vec<u8>) {
+        let (shard, _) = self.log_of(topic, partition);
+        // No coordinator waits under this number.
+        let then = Then::Group(u64::MAX);
+        self.brokers[shard].append_then(PartitionKey { topic, index: partition }, batch, then);
+        self.run();
+    }
+
     /// Loses power: what was not durable is gone, and the shards, as many as `shards` now, start from what storage has.
     pub fn restart(&mut self, shards: u16) {
         self.reboot(shards);
@@ -296,6 +312,8 @@ impl World {
                 Effect::NoReply { conn, seq } => self.end(conn, seq, Outcome::NoReply),
                 Effect::Close { conn, seq, reason } => self.end(conn, seq, Outcome::Close(reason)),
                 Effect::Move { .. } => {}
+                Effect::Reconfigured => self.reconfigured += 1,
+                Effect::Loggers(loggers) => self.loggers = loggers,
                 Effect::Send { to, msg } => {
                     let from = ShardId(shard as u16);
                     assert_ne!(from, to, "no shard writes to itself");

@@ -28,7 +28,7 @@ pub(super) fn first(addresses: &[Address], client_id: &str, within: Duration) ->
             Err(cause) => attempts.push((address.clone(), cause)),
         }
     }
-    Err(Unreachable { attempts })
+    Err(Unreachable { attempts, named_by_cluster: false })
 }
 
 /// Connects to one address and asks what it serves.

@@ -137,6 +137,8 @@ impl Error {
 pub struct Unreachable {
     /// In the order they were tried.
     pub attempts: Vec<(Address, Cause)>,
+    /// Whether the cluster gave the address, not the user: a broker answered, and said where others, or itself, are.
+    pub named_by_cluster: bool,
 }
 
 impl fmt::Display for Unreachable {
@@ -212,7 +214,7 @@ mod tests {
             (Address::new("a", 1), Cause::RefusedConnection),
             (Address::new("b", 2), Cause::Timeout(Duration::from_secs(3))),
         ];
-        let text = Unreachable { attempts }.to_string();
+        let text = Unreachable { attempts, named_by_cluster: false }.to_string();
         assert!(
             text.contains("\n  a:1: connection refused") && text.contains("\n  b:2: no answer within 3000 ms"),
             "{text}"

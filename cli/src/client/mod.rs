@@ -45,6 +45,7 @@ pub use produce::{ProduceTo, Produced};
 pub use settings::{Notice, Settings, SettingsError, read_file};
 pub use versions::Served;
 
+use crate::progress::Progress;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -80,15 +81,18 @@ impl Client {
     /// Asks whichever broker is connected. Requests for the controller go here too: brokers pass them on.
     pub fn any<Q: Api>(&mut self, request: &Q) -> Result<Answer<Q>, Error> {
         let home = self.home()?.address().clone();
+        let _progress = self.progress::<Q>(&home);
         self.ask(&home, request, self.settings.request_timeout)
     }
 
     /// Asks one broker by its id.
     pub fn broker<Q: Api>(&mut self, id: i32, request: &Q) -> Result<Answer<Q>, Error> {
-        self.broker_within(id, request, self.settings.request_timeout)
+        let address = self.address_of(id)?;
+        let _progress = self.progress::<Q>(&address);
+        self.ask(&address, request, self.settings.request_timeout)
     }
 
-    /// The same with a time of its own, for requests that the broker holds back: long polls, joins.
+    /// The same with a time of its own and without a sign of life, for requests that the broker holds back: long polls, joins.
     pub fn broker_within<Q: Api>(&mut self, id: i32, request: &Q, within: Duration) -> Result<Answer<Q>, Error> {
         let address = self.address_of(id)?;
         self.ask(&address, request, within)
@@ -122,6 +126,11 @@ impl Client {
         self.brokers.get(&id).cloned().ok_or_else(unknown)
     }
 
+    /// Tells the user who is waited for, should it take long.
+    fn progress<Q: Api>(&self, address: &Address) -> Progress {
+        Progress::begin(self.settings.signs, format!("waiting for {address} to answer {:?}", Q::KEY))
+    }
+
     fn ask<Q: Api>(&mut self, address: &Address, request: &Q, within: Duration) -> Result<Answer<Q>, Error> {
         let answer = self.connection(address)?.ask(request, within);
         // After an answer that did not come, the next bytes on the connection would belong to nobody knows what.
@@ -140,7 +149,7 @@ impl Client {
         if !self.connections.contains_key(address) {
             let Settings { client_id, connect_timeout, .. } = &self.settings;
             let made = connect::one(address, client_id, *connect_timeout)
-                .map_err(|cause| Unreachable { attempts: vec![(address.clone(), cause)] })?;
+                .map_err(|cause| Unreachable { attempts: vec![(address.clone(), cause)], named_by_cluster: true })?;
             self.connections.insert(address.clone(), made);
         }
         #[expect(clippy::expect_used, reason = "it was put there above if it was missing")]

@@ -1,6 +1,7 @@
 //! Where partitions begin, end and pass a moment: ListOffsets, sent to each partition's leader.
 
 use super::{Client, Cluster, Error};
+use protocol::VersionRange;
 use protocol::messages::ListOffsetsRequest;
 use protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsTopic};
 use std::collections::BTreeMap;
@@ -35,6 +36,17 @@ impl At {
             At::LatestTiered => -5,
             At::EarliestPendingUpload => -6,
             At::Time(ms) => ms,
+        }
+    }
+
+    /// The first version of ListOffsets that knows the point.
+    fn version_min(self) -> i16 {
+        match self {
+            At::Latest | At::Earliest | At::Time(_) => 1,
+            At::MaxTimestamp => 7,
+            At::EarliestLocal => 8,
+            At::LatestTiered => 9,
+            At::EarliestPendingUpload => 11,
         }
     }
 
@@ -84,6 +96,7 @@ impl Client {
         wanted: &[(&str, i32, At)],
         isolation: Isolation,
     ) -> Result<Vec<FoundOffset>, Error> {
+        self.check_points(wanted)?;
         let (by_leader, mut found) = route(cluster, wanted);
         for (leader, topics) in by_leader {
             let topics =
@@ -101,6 +114,20 @@ impl Client {
         }
         found.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         Ok(found)
+    }
+}
+
+impl Client {
+    /// An older broker would take the number of a point it does not know for a time.
+    fn check_points(&mut self, wanted: &[(&str, i32, At)]) -> Result<(), Error> {
+        let needed = wanted.iter().map(|(_, _, at)| at.version_min()).max().unwrap_or(1);
+        let home = self.home()?;
+        if home.version_for::<ListOffsetsRequest<'_>>()? >= needed {
+            return Ok(());
+        }
+        let ours = VersionRange::new(needed, ListOffsetsRequest::VERSIONS.max);
+        let theirs = home.served().range(ListOffsetsRequest::KEY);
+        Err(Error::NotServed { address: home.address().clone(), api: ListOffsetsRequest::KEY, ours, theirs })
     }
 }
 

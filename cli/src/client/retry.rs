@@ -1,6 +1,7 @@
 //! Trying again for a bounded time what may work a moment later: an election, a coordinator that still loads.
 
 use super::{Client, Error, Topics};
+use crate::progress::Progress;
 use std::time::{Duration, Instant};
 
 /// The first pause between two attempts; each is twice the one before, up to [`PAUSE_MAX`].
@@ -17,9 +18,13 @@ impl Client {
     pub fn retrying<T>(&mut self, mut attempt: impl FnMut(&mut Client) -> Result<T, Error>) -> Result<T, Error> {
         let end = Instant::now() + self.settings().request_timeout;
         let mut pause = PAUSE_MIN;
+        let mut progress = None;
         loop {
             match attempt(self) {
                 Err(error) if error.is_retriable() && Instant::now() + pause < end => {
+                    progress.get_or_insert_with(|| {
+                        Progress::begin(self.settings().signs, format!("{error}; trying again"))
+                    });
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                     // If this fails the next attempt says so better.

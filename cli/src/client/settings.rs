@@ -2,6 +2,7 @@
 //! `--command-config`.
 
 use super::address::{self, Address, AddressError};
+use crate::progress::Signs;
 use crate::properties::{self, Entry, SyntaxError};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long a request may take, retries included.
     pub request_timeout: Duration,
+    /// Who hears of requests that take longer than two seconds.
+    pub signs: Signs,
 }
 
 impl Default for Settings {
@@ -27,6 +30,7 @@ impl Default for Settings {
             client_id: "ringlog".to_owned(),
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(30),
+            signs: Signs::None,
         }
     }
 }

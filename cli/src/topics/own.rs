@@ -5,7 +5,7 @@ use super::read::{self, Described};
 use crate::client::{Client, Cluster, Error, Topics};
 use crate::failure::{Failure, Outcome};
 use crate::io::Io;
-use crate::options::{ClusterArgs, Output};
+use crate::options::{ClusterArgs, Output, print_json};
 use crate::table::Table;
 use crate::topic_filter::TopicFilter;
 use clap::{Args, Subcommand};
@@ -144,11 +144,6 @@ fn listed(cluster: &Cluster) -> Vec<Value> {
         })
     };
     cluster.topics.iter().map(row).collect()
-}
-
-/// One document, one line a field.
-fn print_json(io: &mut Io<'_>, document: &Value) -> Outcome {
-    Ok(writeln!(io.out, "{document:#}")?)
 }
 
 fn describe(client: &mut Client, names: &[String], output: Output, io: &mut Io<'_>) -> Outcome {

@@ -1,10 +1,15 @@
 //! What there is to know about topics: metadata, the settings that differ from the defaults, replicas on the move.
 
 use crate::client::{Client, Cluster, Error, Partition, Topic, Topics};
-use protocol::messages::describe_configs::DescribeConfigsResource;
+use protocol::messages::describe_configs::{DescribeConfigsResource, DescribeConfigsResourceResult};
 use protocol::messages::describe_topic_partitions::{Cursor, DescribeTopicPartitionsResponsePartition, TopicRequest};
+use protocol::messages::list_partition_reassignments::{
+    ListPartitionReassignmentsTopics, OngoingPartitionReassignment, OngoingTopicReassignment,
+};
 use protocol::messages::metadata::MetadataRequestTopic;
-use protocol::messages::{DescribeConfigsRequest, DescribeTopicPartitionsRequest, MetadataRequest};
+use protocol::messages::{
+    DescribeConfigsRequest, DescribeTopicPartitionsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
+};
 use protocol::{ErrorCode, Uuid};
 use std::collections::BTreeMap;
 
@@ -24,6 +29,19 @@ pub(crate) struct Described {
     pub elr: BTreeMap<i32, Elr>,
     /// Every setting with its value, in the broker's order.
     pub configs: Vec<Setting>,
+    /// Replicas on the move, by partition.
+    pub moving: BTreeMap<i32, Moving>,
+}
+
+/// A partition whose replicas are being moved (KIP-455).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moving {
+    /// All replicas, coming and going ones among them.
+    pub replicas: Vec<i32>,
+    /// Those that are coming.
+    pub adding: Vec<i32>,
+    /// Those that are going.
+    pub removing: Vec<i32>,
 }
 
 /// Replicas that may lead although they are not in sync (KIP-966).
@@ -50,6 +68,16 @@ pub(crate) struct Setting {
 }
 
 impl Described {
+    /// How many replicas a partition has when nothing moves.
+    pub(crate) fn replica_count(&self, partition: &Partition) -> usize {
+        let moves =
+            |moving: &&Moving| moving.adding.iter().chain(&moving.removing).any(|id| partition.replicas.contains(id));
+        match self.moving.get(&partition.index).filter(moves) {
+            Some(moving) => moving.replicas.len().saturating_sub(moving.adding.len()),
+            None => partition.replicas.len(),
+        }
+    }
+
     /// A setting's value.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.configs.iter().find(|setting| setting.name == name)?.value.as_deref()
@@ -76,10 +104,11 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     /// Whether a partition is in this kind of trouble.
-    pub(crate) fn is_that_of(self, partition: &Partition, min_isr: usize, cluster: &Cluster) -> bool {
+    pub(crate) fn is_that_of(self, topic: &Described, partition: &Partition, cluster: &Cluster) -> bool {
         let lives = |id: i32| cluster.brokers.iter().any(|broker| broker.id == id);
+        let min_isr = topic.min_isr();
         match self {
-            Trouble::UnderReplicated => partition.isr.len() < partition.replicas.len(),
+            Trouble::UnderReplicated => partition.isr.len() < topic.replica_count(partition),
             Trouble::UnderMinIsr => partition.leader.is_none() || partition.isr.len() < min_isr,
             Trouble::AtMinIsr => partition.isr.len() == min_isr,
             Trouble::Unavailable => !partition.leader.is_some_and(lives),
@@ -98,7 +127,7 @@ pub(crate) fn by_name(client: &mut Client, names: &[&str], per_answer: i32) -> R
             found.collect::<Result<_, Error>>()?
         }
     };
-    with_configs(client, topics)
+    complete(client, topics)
 }
 
 /// Describes a topic by its id; none if there is no such topic.
@@ -116,7 +145,7 @@ pub(crate) fn by_id(client: &mut Client, id: Uuid) -> Result<Option<Described>, 
     }
     Error::check(found.error_code, None, || format!("topic id {id}"))?;
     let topic = (Topic::new(found), BTreeMap::new());
-    Ok(with_configs(client, vec![topic])?.pop())
+    Ok(complete(client, vec![topic])?.pop())
 }
 
 /// Asks DescribeTopicPartitions until the last page.
@@ -182,8 +211,20 @@ fn eligible(row: &DescribeTopicPartitionsResponsePartition) -> Option<Elr> {
     Some(Elr { eligible: row.eligible_leader_replicas.clone()?, last_known })
 }
 
-/// Adds the settings, all in one request.
-fn with_configs(client: &mut Client, topics: Vec<WithElr>) -> Result<Vec<Described>, Error> {
+/// Adds settings and moves, each in one request.
+fn complete(client: &mut Client, topics: Vec<WithElr>) -> Result<Vec<Described>, Error> {
+    let mut configs = configs(client, &topics)?;
+    let mut moving = moves(client, &topics)?;
+    let described = topics.into_iter().map(|(topic, elr)| {
+        let configs = configs.remove(&topic.name).unwrap_or_default();
+        let moving = moving.remove(&topic.name).unwrap_or_default();
+        Described { topic, elr, configs, moving }
+    });
+    Ok(described.collect())
+}
+
+/// The settings by topic.
+fn configs(client: &mut Client, topics: &[WithElr]) -> Result<BTreeMap<String, Vec<Setting>>, Error> {
     let resource =
         |name| DescribeConfigsResource { resource_type: TOPIC, resource_name: name, configuration_keys: None };
     let request = DescribeConfigsRequest {
@@ -192,58 +233,109 @@ fn with_configs(client: &mut Client, topics: Vec<WithElr>) -> Result<Vec<Describ
         include_documentation: false,
     };
     let answer = client.any(&request)?;
-    let mut configs: BTreeMap<String, Vec<Setting>> = BTreeMap::new();
+    let mut configs = BTreeMap::new();
     for result in answer.read().results {
         let name = &result.resource_name;
         Error::check(result.error_code, result.error_message.as_deref(), || format!("the settings of topic `{name}`"))?;
-        let setting = |row: &protocol::messages::describe_configs::DescribeConfigsResourceResult<'_>| Setting {
+        let setting = |row: &DescribeConfigsResourceResult<'_>| Setting {
             name: row.name.to_string(),
             value: row.value.as_deref().map(str::to_owned),
             is_default: row.config_source == DEFAULT_CONFIG,
         };
         configs.insert(name.to_string(), result.configs.iter().map(setting).collect());
     }
-    let described = topics.into_iter().map(|(topic, elr)| {
-        let configs = configs.remove(&topic.name).unwrap_or_default();
-        Described { topic, elr, configs }
+    Ok(configs)
+}
+
+/// The moves by topic and partition; none where the broker cannot say, as Kafka's tool has it.
+fn moves(client: &mut Client, topics: &[WithElr]) -> Result<BTreeMap<String, BTreeMap<i32, Moving>>, Error> {
+    if !client.home()?.served().has(ListPartitionReassignmentsRequest::KEY) {
+        return Ok(BTreeMap::new());
+    }
+    let asked = topics.iter().map(|(topic, _)| ListPartitionReassignmentsTopics {
+        name: topic.name.as_str().into(),
+        partition_indexes: topic.partitions.iter().map(|partition| partition.index).collect(),
     });
-    Ok(described.collect())
+    let request = ListPartitionReassignmentsRequest {
+        timeout_ms: client.settings().request_timeout_ms(),
+        topics: Some(asked.collect()),
+    };
+    let answer = client.any(&request)?;
+    let response = answer.read();
+    match Error::check(response.error_code, response.error_message.as_deref(), || "reassignments".to_owned()) {
+        // Who may describe topics need not be one who may see moves.
+        Err(error) if error.code() == Some(ErrorCode::ClusterAuthorizationFailed) => return Ok(BTreeMap::new()),
+        outcome => outcome?,
+    }
+    let moving = |row: &OngoingPartitionReassignment| Moving {
+        replicas: row.replicas.clone(),
+        adding: row.adding_replicas.clone(),
+        removing: row.removing_replicas.clone(),
+    };
+    let of_topic = |topic: &OngoingTopicReassignment<'_>| {
+        let rows = topic.partitions.iter().map(|row| (row.partition_index, moving(row)));
+        (topic.name.to_string(), rows.collect())
+    };
+    Ok(response.topics.iter().map(of_topic).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn described(min_isr: &str) -> Described {
+        let setting = Setting { name: "min.insync.replicas".into(), value: Some(min_isr.into()), is_default: false };
+        Described {
+            topic: Topic { name: "t".into(), id: Uuid::default(), is_internal: false, partitions: Vec::new() },
+            elr: BTreeMap::new(),
+            configs: vec![setting],
+            moving: BTreeMap::from([(7, Moving { replicas: vec![1, 2, 3], adding: vec![3], removing: vec![1] })]),
+        }
+    }
+
+    fn partition(index: i32, replicas: &[i32], isr: &[i32]) -> Partition {
+        let (replicas, isr) = (replicas.to_vec(), isr.to_vec());
+        Partition { index, leader: Some(1), leader_epoch: 0, replicas, isr, offline: vec![] }
+    }
+
     #[test]
     fn kinds_of_trouble() {
+        let broker = crate::client::Broker { id: 1, address: "a:1".parse().unwrap(), rack: None };
         let cluster = Cluster {
             id: None,
             controller: 1,
-            brokers: vec![crate::client::Broker { id: 1, address: "a:1".parse().unwrap(), rack: None }],
+            brokers: vec![broker],
             topics: Vec::new(),
+            as_answered: Vec::new(),
             failed: Vec::new(),
         };
-        let whole = Partition {
-            index: 0,
-            leader: Some(1),
-            leader_epoch: 0,
-            replicas: vec![1, 2],
-            isr: vec![1, 2],
-            offline: vec![],
-        };
-        let thin = Partition { isr: vec![1], ..whole.clone() };
+        let whole = partition(0, &[1, 2], &[1, 2]);
+        let thin = partition(0, &[1, 2], &[1]);
         let orphan = Partition { leader: None, isr: vec![], ..whole.clone() };
         let strange = Partition { leader: Some(9), ..whole.clone() };
         for (trouble, min_isr, expect) in [
-            (Trouble::UnderReplicated, 1, [false, true, true, false]),
-            (Trouble::UnderMinIsr, 2, [false, true, true, false]),
-            (Trouble::UnderMinIsr, 1, [false, false, true, false]),
-            (Trouble::AtMinIsr, 2, [true, false, false, true]),
-            (Trouble::AtMinIsr, 1, [false, true, false, false]),
-            (Trouble::Unavailable, 1, [false, false, true, true]),
+            (Trouble::UnderReplicated, "1", [false, true, true, false]),
+            (Trouble::UnderMinIsr, "2", [false, true, true, false]),
+            (Trouble::UnderMinIsr, "1", [false, false, true, false]),
+            (Trouble::AtMinIsr, "2", [true, false, false, true]),
+            (Trouble::AtMinIsr, "1", [false, true, false, false]),
+            (Trouble::Unavailable, "1", [false, false, true, true]),
         ] {
-            let got = [&whole, &thin, &orphan, &strange].map(|p| trouble.is_that_of(p, min_isr, &cluster));
+            let topic = described(min_isr);
+            let got = [&whole, &thin, &orphan, &strange].map(|p| trouble.is_that_of(&topic, p, &cluster));
             assert_eq!(got, expect, "{trouble:?} with min.insync.replicas={min_isr}");
         }
+    }
+
+    #[test]
+    fn replicas_on_the_move_do_not_count_twice() {
+        let topic = described("1");
+        assert_eq!(topic.replica_count(&partition(7, &[1, 2, 3], &[1, 2])), 2, "while they move");
+        assert_eq!(
+            topic.replica_count(&partition(7, &[4, 5, 6], &[4])),
+            3,
+            "when the move is over and the list is old"
+        );
+        assert_eq!(topic.replica_count(&partition(0, &[1, 2, 3], &[1])), 3, "where nothing moves");
     }
 }

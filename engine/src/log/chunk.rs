@@ -293,6 +293,16 @@ impl TailMemory {
         self.chunks.pop_front().map(|chunk| chunk.tail.capacity())
     }
 
+    /// Gives back the chunks of the segments below `offset`, a border of segments, which are written; returns what was freed.
+    pub(super) fn forget_below(&mut self, offset: i64) -> usize {
+        let mut freed = 0;
+        while let Some(oldest) = self.chunks.front().filter(|chunk| chunk.segment < offset) {
+            freed += oldest.tail.capacity();
+            self.chunks.pop_front();
+        }
+        freed
+    }
+
     /// Gives back everything; the caller knows that all of it is written. The begun block stays. Returns what was freed.
     pub(super) fn evict_all(&mut self) -> usize {
         let Some(last) = self.chunks.back() else { return 0 };

@@ -49,6 +49,16 @@ pub struct LogConfig {
     pub retention_bytes: i64,
     /// Whether retention deletes at all (`cleanup.policy` contains `delete`). DeleteRecords works either way.
     pub delete_policy: bool,
+    /// Whether of all records with one key only the newest is kept (`cleanup.policy` contains `compact`).
+    pub compact_policy: bool,
+    /// How long a tombstone stays after the pass that first met it (`delete.retention.ms`), in milliseconds.
+    pub delete_retention_ms: i64,
+    /// Segments whose newest record is younger are not compacted yet, in milliseconds.
+    pub min_compaction_lag_ms: i64,
+    /// A log with a segment that waits longer for its first pass is compacted whatever the ratio says, in milliseconds.
+    pub max_compaction_lag_ms: i64,
+    /// A log is compacted once so much of it was never (`min.cleanable.dirty.ratio`), in millionths.
+    pub min_cleanable_ppm: u32,
     /// Bytes between two index entries.
     pub index_interval_bytes: u32,
     /// When an append counts as durable.
@@ -69,6 +79,11 @@ impl Default for LogConfig {
             retention_ms: 7 * 24 * 3_600_000,
             retention_bytes: -1,
             delete_policy: true,
+            compact_policy: false,
+            delete_retention_ms: 24 * 3_600_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_ppm: 500_000,
             index_interval_bytes: 4096,
             durability: Durability::Fsync,
             file_delete_delay_ms: 60_000,
@@ -124,6 +139,12 @@ pub struct LogLimits {
     pub scrub_interval_ms: u64,
     /// How fast that may be, in bytes a second.
     pub scrub_bytes_per_s: u64,
+    /// Between two looks for a log to compact (`log.cleaner.backoff.ms`); `None` compacts none (`log.cleaner.enable`).
+    pub clean_backoff_ms: Option<u64>,
+    /// Memory for the keys of one pass, in bytes (a shard's share of `log.cleaner.dedupe.buffer.size`).
+    pub clean_keys_bytes: usize,
+    /// Bytes a second that passes may read and write together (`log.cleaner.io.max.bytes.per.second`).
+    pub clean_bytes_per_s: u64,
 }
 
 impl LogLimits {
@@ -162,6 +183,9 @@ impl Default for LogLimits {
             segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,
             scrub_interval_ms: 7 * 24 * 3_600_000,
             scrub_bytes_per_s: 16 << 20,
+            clean_backoff_ms: Some(15_000),
+            clean_keys_bytes: 128 << 20,
+            clean_bytes_per_s: u64::MAX,
         }
     }
 }

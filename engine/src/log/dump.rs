@@ -1,6 +1,7 @@
 //! Showing what is in a file: for `ringlog dump-log` and for people with a broken disk. Plain blocking reads, because no
 //! shard is involved; nothing is changed and nothing is believed.
 
+use super::compact::mark::{FoundMark, Mark};
 use super::envelope::{self, Kind};
 use super::floor::FloorFile;
 use super::index::SegmentIndex;
@@ -15,7 +16,8 @@ use std::path::Path;
 const WINDOW: usize = 1 << 20;
 
 /// What can be shown, for people who name something else.
-pub const UNDERSTOOD: &str = "understood are segments (.log, .log.deleted), sealed indexes (.ridx), snapshots (.rsnap) and \
+pub const UNDERSTOOD: &str = "understood are segments (.log, .log.deleted, .log.cleaned, .log.swap), sealed indexes (.ridx), \
+                              snapshots (.rsnap), what is remembered of compaction (ringlog.compacted) and \
                               durable-offset checkpoints (.rckp)";
 
 /// How a dump ended.
@@ -55,6 +57,8 @@ pub fn dump(path: &Path, records: bool, out: &mut dyn Write) -> Result<DumpEnd, 
         FileKind::Segment(base) => dump_segment(path, base, records, &mut out)?,
         _ if name.ends_with(super::names::FLOOR) => dump_floor(&std::fs::read(path)?, &mut out)?,
         // A copy under another name, or a segment that waits for its removal.
+        FileKind::Swap(_) | FileKind::Cleaned(_) => dump_segment(path, i64::MIN, records, &mut out)?,
+        FileKind::Compacted => dump_mark(&std::fs::read(path)?, &mut out)?,
         _ if name.ends_with(".log") || name.ends_with(".log.deleted") => {
             dump_segment(path, i64::MIN, records, &mut out)?
         }
@@ -265,6 +269,19 @@ fn dump_snapshot(file: &[u8], out: &mut impl Write) -> io::Result<DumpEnd> {
             Ok(DumpEnd::Good)
         }
         Ok(None) => Ok(DumpEnd::Bad { position: 0, reason: "no offset in it".to_owned() }),
+        Err(error) => Ok(DumpEnd::Bad { position: 0, reason: error.to_string() }),
+    }
+}
+
+fn dump_mark(file: &[u8], out: &mut impl Write) -> io::Result<DumpEnd> {
+    match Mark::from_file(file) {
+        Ok(FoundMark { mark: Mark { gaps_below, first_dirty }, wrong }) => {
+            writeln!(out, "compacted below offset {first_dirty}; gaps between offsets only below {gaps_below}")?;
+            Ok(match wrong {
+                None => DumpEnd::Good,
+                Some((at, reason)) => DumpEnd::Bad { position: at as u64, reason },
+            })
+        }
         Err(error) => Ok(DumpEnd::Bad { position: 0, reason: error.to_string() }),
     }
 }

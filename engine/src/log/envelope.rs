@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Topic = 5,
     /// A copy of a small file of Kafka's.
     Copy = 6,
+    /// What is remembered of a log's compaction.
+    Compaction = 7,
 }
 
 impl Kind {
@@ -39,7 +41,7 @@ impl Kind {
     pub(super) fn version(self) -> u16 {
         match self {
             Kind::Index | Kind::Floor => 2,
-            Kind::Snapshot | Kind::Topic | Kind::Copy => 1,
+            Kind::Snapshot | Kind::Topic | Kind::Copy | Kind::Compaction => 1,
         }
     }
 }

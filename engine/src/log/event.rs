@@ -190,6 +190,11 @@ pub enum LogEvent {
         /// Exclusive end of the segment.
         end: i64,
     },
+    /// A log is due for compaction: its owner answers with [`compact`](super::LogSet::compact). Said again later if he does not.
+    Uncompacted {
+        /// Which log.
+        id: LogId,
+    },
     /// [`truncate_suffix`](super::LogSet::truncate_suffix) is done, durably. A start inside the batch that was cut came
     /// down to the new end.
     Truncated {

@@ -16,6 +16,12 @@ pub(super) struct OpenFile {
     pub(super) len: u64,
 }
 
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenFile").field("id", &self.id).field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
 impl OpenFile {
     pub(super) async fn open(io: &Io, path: &Path, mode: OpenMode) -> io::Result<Rc<OpenFile>> {
         let done = io.call(Op::Open { path: path.to_owned(), mode, len: 0 }).await;

@@ -86,6 +86,18 @@ pub(super) const FULL_RESERVE_BYTES: u64 = 1 << 20;
 /// From a start to the first look of the scrub, in milliseconds: a start has enough to do.
 pub(super) const SCRUB_FIRST_MS: u64 = 60_000;
 
+/// Bytes that compaction looks at before it lets everything else of its shard go first: a fraction of a millisecond.
+pub(super) const CLEAN_SLICE_BYTES: usize = 64 << 10;
+
+/// Segments that become one at most: what a pass has written of them is lost when it has to end in between.
+pub(super) const CLEAN_SEGMENTS_MAX: usize = 64;
+
+/// A pass that waits for its turn looks so often whether it is still wanted, in milliseconds.
+pub(super) const CLEAN_WAIT_MS: u64 = 100;
+
+/// Longest time to the next attempt at a log that could not be cleaned, in milliseconds.
+pub(super) const CLEAN_RETRY_MS_MAX: u64 = 3_600_000;
+
 /// Snapshots kept a log: the newest may lie above what a crash leaves.
 pub(super) const SNAPSHOTS_KEPT: usize = 2;
 

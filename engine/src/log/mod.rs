@@ -25,6 +25,8 @@ mod check;
 
 mod journal;
 
+mod compact;
+
 mod chunk;
 #[cfg(test)]
 mod chunk_oracle;
@@ -64,6 +66,6 @@ pub use recovery::{
     Action, DataDir, DataDirError, FoundLog, RecoverError, RecoverHints, RecoveredLog, Repair, recover, scan_data_dir,
 };
 pub use scan::{Damage, Stop};
-pub use set::{LogSet, ShardDir, Shutdown, ShutdownError};
+pub use set::{CompactionTerms, LogSet, ShardDir, Shutdown, ShutdownError};
 pub use tasks::{read_whole, replace, unlink};
 pub use verify::{Advice, Finding, Verified, verify};

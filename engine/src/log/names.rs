@@ -13,6 +13,10 @@ const INDEX: &str = ".ridx";
 const SNAPSHOT: &str = ".rsnap";
 /// A file of ours that is not complete; removed at start.
 const TEMPORARY: &str = ".rtmp";
+/// What ends the name of a file that compaction has not completed, as Kafka calls it; removed at start.
+const CLEANED: &str = ".cleaned";
+/// What ends the name of a file that compaction has completed and that is about to take its place, as Kafka calls it.
+const SWAP: &str = ".swap";
 /// A file that waits for its removal, as Kafka calls it.
 const DELETED: &str = ".deleted";
 /// What ends the name of a folder that waits for its removal, as Kafka calls it.
@@ -39,6 +43,10 @@ pub(super) const KAFKA_CLEAN: &str = ".kafka_cleanshutdown";
 pub(super) const ORIGIN: &str = "ringlog.origin";
 /// The same for a log that another broker began.
 pub(super) const ADOPTED: &str = "ringlog.adopted";
+/// A file in a log folder: what is remembered of its compaction.
+pub(super) const COMPACTED: &str = "ringlog.compacted";
+/// Kafka's list of the first offsets that were never cleaned, in the data folder.
+pub(super) const KAFKA_CLEANED: &str = "cleaner-offset-checkpoint";
 /// What ends the name of a copy of one of Kafka's small files, inside [`PRIVATE`].
 pub const COPY: &str = ".rcpy";
 
@@ -51,7 +59,13 @@ pub(super) enum FileKind {
     Index(i64),
     /// A snapshot of everything below this offset.
     Snapshot(i64),
-    /// Ours, abandoned half way or waiting for removal.
+    /// Segment that compaction has not completed.
+    Cleaned(i64),
+    /// Segment that compaction has completed.
+    Swap(i64),
+    /// [`COMPACTED`].
+    Compacted,
+    /// Abandoned half way or waiting for removal.
     Leftover,
     /// Kafka's leader epochs.
     KafkaEpochs,
@@ -71,8 +85,15 @@ impl FileKind {
             PARTITION_METADATA => return FileKind::Metadata,
             ORIGIN => return FileKind::Origin,
             ADOPTED => return FileKind::Adopted,
+            COMPACTED => return FileKind::Compacted,
             KAFKA_EPOCHS => return FileKind::KafkaEpochs,
             _ => {}
+        }
+        for (suffix, kind) in [(CLEANED, FileKind::Cleaned as fn(i64) -> FileKind), (SWAP, FileKind::Swap)] {
+            if let Some(name) = name.strip_suffix(suffix) {
+                // Kafka's indexes go through the same steps; they follow from their segments.
+                return name.strip_suffix(LOG).and_then(offset).map_or(FileKind::Leftover, kind);
+            }
         }
         if name.ends_with(TEMPORARY) || name.ends_with(DELETED) {
             return FileKind::Leftover;
@@ -94,6 +115,16 @@ fn offset(digits: &str) -> Option<i64> {
 
 pub(super) fn segment(dir: &Path, base: i64) -> PathBuf {
     dir.join(format!("{base:020}{LOG}"))
+}
+
+/// What compaction writes to take the place of the segment.
+pub(super) fn cleaned(dir: &Path, base: i64) -> PathBuf {
+    with_suffix(&segment(dir, base), CLEANED)
+}
+
+/// The same once it is complete.
+pub(super) fn swap(dir: &Path, base: i64) -> PathBuf {
+    with_suffix(&segment(dir, base), SWAP)
 }
 
 pub(super) fn index(dir: &Path, base: i64) -> PathBuf {
@@ -171,6 +202,11 @@ mod tests {
             ("00000000000000000042.rsnap", FileKind::Snapshot(42)),
             ("00000000000000000042.ridx.rtmp", FileKind::Leftover),
             ("00000000000000000042.log.deleted", FileKind::Leftover),
+            ("00000000000000000042.log.cleaned", FileKind::Cleaned(42)),
+            ("00000000000000000042.log.swap", FileKind::Swap(42)),
+            ("00000000000000000042.timeindex.swap", FileKind::Leftover),
+            ("00000000000000000042.index.cleaned", FileKind::Leftover),
+            ("ringlog.compacted", FileKind::Compacted),
             ("00000000000000000042.index", FileKind::Foreign),
             ("00000000000000000042.snapshot", FileKind::Foreign),
             ("42.log", FileKind::Foreign),

@@ -66,6 +66,8 @@ pub(super) struct PlanSegment {
     pub(super) alive: Rc<Cell<bool>>,
     /// Where to begin, where the index is in memory.
     pub(super) start: Option<Start>,
+    /// The file, while its name changes.
+    pub(super) open: Option<Rc<OpenFile>>,
     /// What the scrub found; nothing of it is handed out, whatever a second look at it says.
     pub(super) damage: Rc<RefCell<Vec<Damage>>>,
 }
@@ -198,7 +200,8 @@ impl Reader {
         while hit.is_none() {
             let Some(block) = self.next_block(id, &mut walk, READ_BYTES / 4).await? else { break };
             walk.each(&block, from, |view, range| {
-                if view.max_timestamp() >= timestamp {
+                // Compaction may have left a batch nothing but its header.
+                if view.max_timestamp() >= timestamp && view.record_count() > 0 {
                     hit = Some(TimeHit {
                         base_offset: view.base_offset(),
                         last_offset: view.last_offset(),
@@ -240,6 +243,9 @@ impl Reader {
     }
 
     async fn file(&self, id: LogId, segment: &PlanSegment) -> Result<Rc<OpenFile>, ReadError> {
+        if let Some(file) = &segment.open {
+            return Ok(Rc::clone(file));
+        }
         if let Some(file) = self.files.borrow_mut().find(id, segment.base) {
             return Ok(file);
         }

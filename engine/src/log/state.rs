@@ -1,8 +1,10 @@
 //! One log as the set holds it: its segments, writers, memory and health.
 
 use super::chunk::TailMemory;
+use super::compact::mark::Mark as CompactionMark;
 use super::config::{Durability, LogConfig, LogName};
 use super::epochs::Epochs;
+use super::files::OpenFile;
 use super::index::SegmentIndex;
 use super::names;
 use super::scan::Damage;
@@ -11,6 +13,7 @@ use super::writer::{Mark, Writer, WriterFile};
 use crate::time::{Mono, Wall};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -62,6 +65,22 @@ pub(super) struct Log {
     pub(super) journal: LogJournal,
     /// A truncation that was asked for and met a full disk.
     pub(super) truncate_to: Option<i64>,
+    pub(super) compaction: Compaction,
+}
+
+/// Where a log stands with its compaction.
+#[derive(Default)]
+pub(super) struct Compaction {
+    /// As on disk, but for a first dirty offset that came down since.
+    pub(super) mark: CompactionMark,
+    /// Not looked at before.
+    pub(super) retry_at: Mono,
+    /// Attempts in a row that failed.
+    pub(super) failures: u32,
+    /// Ends the pass that is under way.
+    pub(super) stop: Option<Rc<Cell<bool>>>,
+    /// Offsets of the segments whose files are being replaced: they cannot leave.
+    pub(super) swapping: Option<Range<i64>>,
 }
 
 /// What a log may do.
@@ -107,6 +126,8 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
     pub(super) max_timestamp: i64,
     pub(super) offset_of_max_timestamp: i64,
+    /// Timestamp of its first batch, in milliseconds; -1 where there is none or nobody looked.
+    pub(super) first_timestamp: i64,
     /// Wall clock at its creation, for batches without timestamps.
     pub(super) created: Wall,
     pub(super) path: PathBuf,
@@ -119,6 +140,8 @@ pub(super) struct Segment {
     pub(super) is_sealed: bool,
     /// What the scrub found in it; shared with reads that are under way.
     pub(super) damage: Rc<RefCell<Vec<Damage>>>,
+    /// The file, while its name changes.
+    pub(super) unsettled: Option<Rc<OpenFile>>,
 }
 
 pub(super) enum SegmentIndexState {
@@ -131,7 +154,7 @@ pub(super) enum SegmentIndexState {
 /// An open file under a private name.
 pub(super) struct Prepared {
     pub(super) path: PathBuf,
-    pub(super) file: Rc<super::files::OpenFile>,
+    pub(super) file: Rc<OpenFile>,
     pub(super) reserved: u64,
     pub(super) stale: bool,
 }
@@ -189,6 +212,7 @@ impl Log {
             jitter_ms: 0,
             journal: LogJournal::default(),
             truncate_to: None,
+            compaction: Compaction::default(),
         }
     }
 
@@ -209,8 +233,14 @@ impl Log {
         assert!(start <= durable && durable <= end, "{}: {start}..{durable}..{end}", self.name.dir.display());
     }
 
+    /// Ends a pass over the log, because its files are needed for something else.
+    pub(super) fn stop_compaction(&self) {
+        self.compaction.stop.iter().for_each(|stop| stop.set(true));
+    }
+
     /// The log ends here at the latest, and so do the other offsets.
     pub(super) fn lower_end(&mut self, end: i64) {
+        self.compaction.mark.first_dirty = self.compaction.mark.first_dirty.min(end);
         self.end = self.end.min(end);
         self.durable = self.durable.min(end);
         self.start = self.start.min(end);
@@ -272,6 +302,7 @@ impl Log {
             base,
             end: base,
             bytes: 0,
+            first_timestamp: -1,
             max_timestamp: -1,
             offset_of_max_timestamp: -1,
             created: wall,
@@ -281,6 +312,7 @@ impl Log {
             ours: true,
             is_sealed: false,
             damage: Rc::default(),
+            unsettled: None,
         });
         let mut writer = Writer::new(base, Mark { position: 0, offset: base, header_crc: 0 });
         writer.unnamed = true;

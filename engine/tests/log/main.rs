@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod catch_up;
+mod compaction;
 mod crash;
 mod ends;
 mod faults;

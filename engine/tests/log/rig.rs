@@ -7,8 +7,8 @@ use engine::io::tokio_uring::TokioUringDriver;
 use engine::io::uring::UringDriver;
 use engine::io::{Done, Driver, Owner};
 use engine::log::{
-    Append, AppendError, AppendInfo, LogConfig, LogEvent, LogId, LogLimits, LogName, LogSet, Read, ReadError,
-    RecoveredLog, ShardDir, recover, scan_data_dir,
+    Append, AppendError, AppendInfo, CompactionTerms, LogConfig, LogEvent, LogId, LogLimits, LogName, LogSet, Read,
+    ReadError, RecoveredLog, ShardDir, recover, scan_data_dir,
 };
 use engine::mem::Slice;
 use engine::shard::Io;
@@ -41,6 +41,8 @@ pub(crate) struct Rig {
     pub(crate) reports: Vec<String>,
     /// Topic ids, by folder name.
     pub(crate) uids: BTreeMap<String, [u8; 16]>,
+    /// Last offsets of batches that compaction leaves even without records.
+    pub(crate) last_batches: Vec<i64>,
     /// Snapshot and batches behind it that recovery handed back, by folder name.
     pub(crate) recovered: BTreeMap<String, Recovered>,
 }
@@ -97,6 +99,7 @@ impl Rig {
             tolerates_damage: false,
             reports: Vec::new(),
             uids: BTreeMap::new(),
+            last_batches: Vec::new(),
             recovered: BTreeMap::new(),
         };
         // A folder that a crash left before it said whose it is: the node makes such a log anew.
@@ -141,6 +144,10 @@ impl Rig {
         while let Some(event) = self.set().poll_event() {
             let is_damage = matches!(event, LogEvent::Damaged { .. });
             assert!(self.tolerates_damage || !is_damage, "nobody spoilt anything: {event:?}");
+            if let LogEvent::Uncompacted { id } = event {
+                let terms = CompactionTerms { upto: i64::MAX, last_batches: self.last_batches.clone() };
+                self.set().compact(id, terms);
+            }
             self.events.push(event);
         }
         let deadline = self.set().next_deadline();

@@ -11,6 +11,7 @@ mod tests;
 
 use crate::args::StartArgs;
 use broker::config::Values;
+use broker::config::broker::dynamic::{PER_IP_OVERRIDES, per_ip_overrides};
 use broker::config::broker::{self as table, Standing};
 use listeners::Listener;
 use std::collections::{BTreeMap, HashMap};
@@ -162,6 +163,12 @@ pub struct Config {
     pub scrub_interval_ms: u64,
     /// `log.scrub.bytes.per.second`, of all shards.
     pub scrub_bytes_per_s: u64,
+    /// `log.cleaner.backoff.ms`; `None` where `log.cleaner.enable` says no.
+    pub clean_backoff_ms: Option<u64>,
+    /// `log.cleaner.dedupe.buffer.size`, of all shards.
+    pub clean_keys_bytes: u64,
+    /// `log.cleaner.io.max.bytes.per.second`, of all shards.
+    pub clean_bytes_per_s: u64,
     /// Every key that was set and that the broker knows, for [`broker::BrokerSettings`].
     pub statics: Values,
     /// What the operator is told.
@@ -207,6 +214,9 @@ impl Config {
             retention_check_ms: from.number("log.retention.check.interval.ms", 300_000),
             scrub_interval_ms: from.number("log.scrub.interval.ms", 604_800_000),
             scrub_bytes_per_s: from.number("log.scrub.bytes.per.second", 16 << 20),
+            clean_backoff_ms: from.cleaner_backoff_ms(),
+            clean_keys_bytes: from.number("log.cleaner.dedupe.buffer.size", 128 << 20),
+            clean_bytes_per_s: from.number("log.cleaner.io.max.bytes.per.second", f64::MAX) as u64,
             statics: from.settings.into_iter().map(|(key, (value, _))| (key, value)).collect(),
             notices,
         })
@@ -305,6 +315,12 @@ impl Gathered {
         self.value(key).and_then(|text| text.parse().ok()).unwrap_or(default)
     }
 
+    /// Kafka's cleaner runs unless it is switched off.
+    fn cleaner_backoff_ms(&self) -> Option<u64> {
+        let is_off = self.value("log.cleaner.enable").is_some_and(|word| word.eq_ignore_ascii_case("false"));
+        (!is_off).then(|| self.number("log.cleaner.backoff.ms", 15_000))
+    }
+
     fn optional<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         self.value(key).and_then(|text| text.parse().ok())
     }
@@ -366,14 +382,6 @@ fn core_endpoints(from: &Gathered) -> Result<bool, ConfigError> {
 }
 
 fn per_ip(from: &Gathered) -> Result<HashMap<IpAddr, usize>, ConfigError> {
-    const KEY: &str = "max.connections.per.ip.overrides";
-    let text = from.value(KEY).unwrap_or_default();
-    let pair = |word: &str| {
-        let (address, most) = word.rsplit_once(':')?;
-        let address = address.trim().trim_start_matches('[').trim_end_matches(']');
-        Some((address.parse().ok()?, most.trim().parse().ok()?))
-    };
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    let pairs: Option<HashMap<IpAddr, usize>> = words.map(pair).collect();
-    pairs.ok_or_else(|| from.bad(KEY, "a list of ADDRESS:NUMBER is allowed"))
+    let text = from.value(PER_IP_OVERRIDES).unwrap_or_default();
+    per_ip_overrides(text).map_err(|refusal| from.bad(PER_IP_OVERRIDES, refusal.allowed))
 }

@@ -1,5 +1,6 @@
 // kafkajs for the client suite: `produce ADDRESS TOPIC CODEC` (records as JSON on stdin), `consume ADDRESS TOPIC COUNT
-// SECONDS`, `group ADDRESS TOPIC GROUP SECONDS`. The codecs that kafkajs does not bring come from packages.
+// SECONDS`, `group ADDRESS TOPIC GROUP SECONDS`, `fire ADDRESS TOPIC GROUP SESSION_MS`, `configure ADDRESS TOPIC JSON`.
+// The codecs that kafkajs does not bring come from packages.
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 const snappy = require('snappyjs')
 const lz4 = require('lz4-napi')
@@ -84,5 +85,44 @@ async function group(id, seconds) {
   console.log(JSON.stringify({ seen }))
 }
 
-const jobs = { produce: () => produce(rest[0]), consume: () => consume(+rest[0], +rest[1]), group: () => group(rest[0], +rest[1]) }
+// A member of a group that tells what it owns and what it has processed, in the lines that fire_member.py describes. kafkajs does
+// not tell when partitions are taken from it, but that a rebalance has begun.
+async function fire(id, session) {
+  const consumer = kafka.consumer({ groupId: id, sessionTimeout: session, heartbeatInterval: 500, rebalanceTimeout: 20000 })
+  const us = () => process.hrtime.bigint() / 1000n
+  const { GROUP_JOIN, REBALANCING, CRASH } = consumer.events
+  let owned = []
+  const gives = (how) => { if (owned.length) console.log(`${how} ${us()} ${owned.join(',')}`); owned = [] }
+  consumer.on(REBALANCING, () => gives('R'))
+  consumer.on(CRASH, () => gives('L'))
+  consumer.on(GROUP_JOIN, (e) => {
+    gives('R')
+    owned = e.payload.memberAssignment[topic] || []
+    console.log(`A ${us()} -1 ${owned.join(',') || '-'}`)
+  })
+  process.on('SIGTERM', async () => { await consumer.disconnect(); gives('R'); process.exit(0) })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await consumer.run({
+    autoCommitThreshold: 20,
+    eachMessage: async ({ partition, message }) => console.log(`P ${partition} ${message.offset} ${message.value}`),
+  })
+  await new Promise(() => {})
+}
+
+// Replaces the configuration of a topic (AlterConfigs, key 33) by `entries`, and prints what is described then.
+async function configure(entries) {
+  const admin = kafka.admin()
+  await admin.connect()
+  const configEntries = Object.entries(entries).map(([name, value]) => ({ name, value }))
+  await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] })
+  const described = await admin.describeConfigs({ includeSynonyms: true, resources: [{ type: 2, name: topic }] })
+  await admin.disconnect()
+  const own = described.resources[0].configEntries.filter((entry) => !entry.isDefault)
+  console.log(JSON.stringify(Object.fromEntries(own.map((entry) => [entry.configName, entry.configValue]))))
+}
+
+const jobs = { produce: () => produce(rest[0]), consume: () => consume(+rest[0], +rest[1]), group: () => group(rest[0], +rest[1]),
+  fire: () => fire(rest[0], +rest[1]),
+  configure: () => configure(JSON.parse(rest[0])) }
 jobs[command]().then(() => process.exit(0), (e) => { console.error(e); process.exit(1) })

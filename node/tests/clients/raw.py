@@ -146,3 +146,20 @@ def unregister(address, broker):
     reader = ask(address, 64, 0, struct.pack(">i", broker) + b"\0", flexible=True)
     reader.take("i")
     return reader.take("h"), reader.compact()
+
+
+def create(address, topics, validate_only=False):
+    """CreateTopics, version 4. topics: (name, partitions, replicas, [(key, value)]). Answers (name, code, message)."""
+    body = array([string(name) + struct.pack(">ih", partitions, replicas) + array([]) +
+                  array([string(k) + string(v) for k, v in configs]) for name, partitions, replicas, configs in topics])
+    reader = ask(address, 19, 4, body + struct.pack(">i?", 10_000, validate_only))
+    reader.take("i")
+    return reader.array(lambda: (reader.string(), reader.take("h"), reader.string()))
+
+
+def add_partitions(address, topic, count, validate_only=False):
+    """CreatePartitions, version 1: (code, message)."""
+    body = array([string(topic) + struct.pack(">ii", count, -1)])
+    reader = ask(address, 37, 1, body + struct.pack(">i?", 10_000, validate_only))
+    reader.take("i")
+    return reader.array(lambda: (reader.string(), reader.take("h"), reader.string()))[0][1:]

@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 CACHE = pathlib.Path(os.environ.get("RINGLOG_CACHE", ROOT / ".cache"))
 KAFKA_LIBS = CACHE / "kafka" / "libs"
+ECOSYSTEM_LIBS = CACHE / "ecosystem" / "libs"
 
 
 def free_port():
@@ -171,6 +172,8 @@ TOOLS = {
     "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
     "dump-log": "org.apache.kafka.tools.DumpLogSegments",
     "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+    "configs": "kafka.admin.ConfigCommand",
+    "client-metrics": "org.apache.kafka.tools.ClientMetricsCommand",
 }
 
 

@@ -11,6 +11,27 @@ import servers
 
 # (lines that it is about, reason). A line is known by what stands before its colon.
 DELIBERATE = [
+    (r"config of (topic|all brokers|the broker) min\.insync\.replicas",
+     "Kafka formats with eligible leader replicas, which write a default for the whole cluster; one node has no use for them"),
+    (r"config of the broker (core\..*|legacy\.clients|log\.scrub\..*)", "settings of ours"),
+    (r"config of the broker group\.initial\.rebalance\.delay\.ms", "0 without a properties file, so that a first consumer need not wait"),
+    (r"config of the broker (controller\.listener\.names|controller\.quorum\.voters|process\.roles|listener\.security\.protocol\.map"
+     r"|offsets\.topic\.replication\.factor|transaction\.state\.log\..*|share\.coordinator\.state\.topic\..*)",
+     "set in the properties file that Kafka does not start without; ours was started without one"),
+    (r"alter configs broker, unknown", "Kafka keeps keys that it does not know, for plug-ins; here there are none, and a typing error is told"),
+    (r"describe features", "only what is served: no share or streams groups, transactions, eligible leader replicas"),
+    (r"update a feature that is none|versions of UPDATE_FEATURES", "there is one version of the metadata"),
+    (r"describe the quorum|versions of (DESCRIBE_QUORUM|ADD_RAFT_VOTER|REMOVE_RAFT_VOTER)", "one node has no quorum"),
+    (r"elect preferred leaders|list reassignments|reassign to nobody known|cancel no reassignment"
+     r"|versions of (ELECT_LEADERS|ALTER_PARTITION_REASSIGNMENTS|LIST_PARTITION_REASSIGNMENTS)", "one node has nobody to elect or to move to"),
+    (r"describe ACLs|versions of (CREATE|DELETE|DESCRIBE)_ACLS", "there is no authorizer: refused by not being served, never ignored"),
+    (r"describe SCRAM users|versions of (ALTER|DESCRIBE)_USER_SCRAM_CREDENTIALS|versions of SASL_.*", "there are no users"),
+    (r"(describe|create a) delegation tokens?|versions of (CREATE|DESCRIBE|EXPIRE|RENEW)_DELEGATION_TOKEN", "there are no users"),
+    (r"describe quotas|versions of (ALTER|DESCRIBE)_CLIENT_QUOTAS", "there are no quotas"),
+    (r"list transactions|describe a transaction of nobody|versions of (ADD_OFFSETS_TO_TXN|ADD_PARTITIONS_TO_TXN|DESCRIBE_TRANSACTIONS|END_TXN"
+     r"|LIST_TRANSACTIONS|TXN_OFFSET_COMMIT|WRITE_TXN_MARKERS)", "transactions are not served"),
+    (r"describe a (share|streams) group of nobody \[nobody\]|versions of .*SHARE_.*|versions of STREAMS_GROUP_.*",
+     "share and streams groups are not served"),
 ]
 
 

@@ -26,6 +26,9 @@ pub struct Join<'a> {
     pub metadata: &'a [u8],
 }
 
+/// A group, its error code, and the topics it has offsets of.
+pub type GroupOffsets = (String, i16, Vec<(String, i64)>);
+
 impl<'a> Join<'a> {
     /// Of a consumer that has no id yet and reads nothing.
     pub fn of(group: &'a str) -> Join<'a> {
@@ -229,7 +232,7 @@ impl Client {
     }
 
     /// Everything that several groups committed to partition 0 of their topics, in one request: error code and offsets of each.
-    pub fn offsets_of(&mut self, groups: &[&str], require_stable: bool) -> Vec<(String, i16, Vec<(String, i64)>)> {
+    pub fn offsets_of(&mut self, groups: &[&str], require_stable: bool) -> Vec<GroupOffsets> {
         let version = 8;
         let groups = groups.iter().map(|group| offset_fetch::OffsetFetchRequestGroup {
             group_id: own(group),

@@ -1,6 +1,7 @@
 //! Whoever administers the cluster: makes topics, adds partitions, deletes records and topics, and looks whether what
 //! was answered is what is there. One thing at a time, each tried until it is answered.
 
+use super::configs::{self, Alteration, Known};
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
 use super::truth::{Part, Partition, Promise, Standing, Topic};
@@ -33,15 +34,21 @@ pub(crate) struct Duties {
     pub(crate) weak: bool,
     pub(crate) retention: bool,
     pub(crate) rewriting: bool,
+    /// Topics that keep the newest record of each key.
+    pub(crate) compacted: bool,
+    /// Alters configurations of topics, and looks at them.
+    pub(crate) configures: bool,
 }
 
 /// What is being done, until it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Deed {
     Create(usize),
     Delete(usize),
     Grow { topic: usize, to: usize },
     DeleteRecords { part: Part, upto: i64, known: i64 },
+    Configure(Alteration),
+    LookAtConfigs,
     Look,
 }
 
@@ -91,7 +98,7 @@ impl Admin {
         if self.deed.is_none() && !ctx.is_calm {
             self.deed = self.choose(ctx);
         }
-        match self.deed {
+        match self.deed.clone() {
             Some(deed) => self.ask(ctx, deed),
             None => self.next_at = ctx.now.plus_millis(self.duties.gap_ms),
         }
@@ -105,6 +112,13 @@ impl Admin {
         let existing: Vec<usize> =
             (0..ctx.truth.topics.len()).filter(|&topic| ctx.truth.topics[topic].standing == Standing::Exists).collect();
         let rng = &mut self.remote.rng;
+        if self.duties.configures && rng.below(3) == 0 {
+            let topic = existing.get(rng.below(existing.len().max(1) as u64) as usize).copied();
+            return Some(match topic.filter(|_| rng.below(3) > 0) {
+                Some(topic) => Deed::Configure(Alteration::draw(ctx.truth, topic, rng)),
+                None => Deed::LookAtConfigs,
+            });
+        }
         let dice = rng.below(10);
         let topic = existing.get(rng.below(existing.len().max(1) as u64) as usize).copied();
         match (dice, topic) {
@@ -116,7 +130,8 @@ impl Admin {
             (3, Some(topic)) if self.duties.adds_partitions && ctx.truth.topics[topic].partitions.len() < 6 => {
                 Some(Deed::Grow { topic, to: ctx.truth.topics[topic].partitions.len() + 1 })
             }
-            (4..6, Some(topic)) if self.duties.deletes_records => {
+            // As Kafka, the broker deletes no records of a compacted topic.
+            (4..6, Some(topic)) if self.duties.deletes_records && ctx.truth.topics[topic].compacts.is_none() => {
                 let index = rng.below(ctx.truth.topics[topic].partitions.len() as u64) as i32;
                 let part = Part { topic, index };
                 let partition = ctx.truth.partition(part);
@@ -149,7 +164,15 @@ impl Admin {
                 configs.push(("flush.ms", pick(rng, &[10, 1_000, 60_000]).to_string()));
             }
         }
-        let forgets = self.duties.retention && rng.below(3) == 0;
+        let compacts = (self.duties.compacted && rng.below(2) == 0).then(|| rng.coin());
+        if let Some(tombstones_stay) = compacts {
+            configs.push(("cleanup.policy", "compact".to_owned()));
+            configs.push(("min.cleanable.dirty.ratio", ["0.01", "0.5"][rng.below(2) as usize].to_owned()));
+            configs.push(("delete.retention.ms", if tombstones_stay { i64::MAX } else { 0 }.to_string()));
+            configs.retain(|(name, _)| *name != "segment.ms");
+            configs.push(("segment.ms", pick(rng, &[100, 500, 2_000]).to_string()));
+        }
+        let forgets = compacts.is_none() && self.duties.retention && rng.below(3) == 0;
         let (bytes, ms) = if forgets { (pick(rng, &[-1, 60_000]), pick(rng, &[-1, 20_000])) } else { (-1, -1) };
         configs.push(("retention.bytes", bytes.to_string()));
         configs.push(("retention.ms", ms.to_string()));
@@ -163,7 +186,18 @@ impl Admin {
         let number = ctx.truth.topics.len();
         let partitions = vec![Partition::default(); 1 + rng.below(3) as usize];
         let (name, id, standing) = (format!("t{number}"), None, Standing::Asked);
-        ctx.truth.topics.push(Topic { name, id, standing, promise, forgets, partitions });
+        let (was_weak, known) = (promise == Promise::Kill, Known::made(&configs));
+        ctx.truth.topics.push(Topic {
+            name,
+            id,
+            standing,
+            promise,
+            forgets,
+            was_weak,
+            compacts,
+            configs: known,
+            partitions,
+        });
         self.configs.push(configs);
         Deed::Create(number)
     }
@@ -209,6 +243,8 @@ impl Admin {
                 let request = DeleteRecordsRequest { topics, timeout_ms: 20_000 };
                 link.ask(now, ApiKey::DeleteRecords, 2, |writer| request.encode(writer, 2));
             }
+            Deed::Configure(alteration) => alteration.ask(ctx.truth, link, now),
+            Deed::LookAtConfigs => configs::describe(ctx.truth, link, now),
             Deed::Look => {
                 let request = MetadataRequest { topics: None, ..Default::default() };
                 link.ask(now, ApiKey::Metadata, 12, |writer| request.encode(writer, 12));
@@ -221,12 +257,24 @@ impl Admin {
         if ctx.truth.topics.len() < self.duties.topics {
             self.next_at = ctx.now;
         }
-        let Some(deed) = self.deed else { return Ok(()) };
+        let Some(deed) = self.deed.clone() else { return Ok(()) };
         let settled = match deed {
             Deed::Create(topic) => self.created(ctx, answer, topic)?,
             Deed::Delete(topic) => self.deleted(ctx, answer, topic)?,
             Deed::Grow { topic, to } => self.grew(ctx, answer, topic, to)?,
             Deed::DeleteRecords { part, known, .. } => self.records_deleted(ctx, answer, part, known)?,
+            Deed::Configure(alteration) => {
+                let again = alteration.answered(ctx.truth, &self.remote.who, answer)?;
+                if let Some(code) = again {
+                    self.next_at = ctx.now.plus_millis(200);
+                    self.remote.check_code(ctx, "IncrementalAlterConfigs", code)?;
+                }
+                again.is_none()
+            }
+            Deed::LookAtConfigs => {
+                configs::check(ctx.truth, &self.remote.who, answer)?;
+                true
+            }
             Deed::Look => {
                 check_metadata(&self.remote.who, ctx, answer)?;
                 true

@@ -2,6 +2,7 @@
 //! shows here, and what a later read could not tell from a fresh start.
 
 use super::admin::check_metadata;
+use super::configs;
 use super::consumer::Consumer;
 use super::remote::{Ctx, Heard, Remote};
 use super::truth::{Ended, Part};
@@ -18,6 +19,7 @@ use protocol::{ApiKey, ErrorCode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
     Topics,
+    Configs,
     End(Part),
     Start(Part),
     Done,
@@ -67,6 +69,7 @@ impl Auditor {
                 let request = MetadataRequest { topics: None, ..Default::default() };
                 return link.ask(ctx.now, ApiKey::Metadata, 12, |writer| request.encode(writer, 12));
             }
+            Question::Configs => return configs::describe(ctx.truth, link, ctx.now),
             Question::End(part) => (part, -1),
             Question::Start(part) => (part, -2),
             Question::Done => return,
@@ -86,6 +89,10 @@ impl Auditor {
         self.question = match self.question {
             Question::Topics => {
                 check_metadata(&self.remote.who, ctx, answer)?;
+                Question::Configs
+            }
+            Question::Configs => {
+                configs::check(ctx.truth, &self.remote.who, answer)?;
                 self.next_part()
             }
             Question::End(part) => match self.offset(ctx, answer, part)? {

@@ -2,7 +2,7 @@
 
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
-use super::truth::{Part, Standing};
+use super::truth::{Part, Standing, Truth};
 use super::violation::{Violation, name_of};
 use super::wire::Answer;
 use engine::time::Mono;
@@ -22,6 +22,8 @@ struct Reading {
     known: (i64, i64),
     /// The last watermark that was told to this consumer.
     high: i64,
+    /// Deletions that were seen to be over when the last request was sent.
+    buried: usize,
 }
 
 /// See the module.
@@ -54,7 +56,8 @@ impl Consumer {
         let version = 4 + rng.below(9) as i16;
         let (max_wait_ms, max_bytes) = (50 + rng.below(450) as i32, [2_000, 50_000, 1 << 20][rng.below(3) as usize]);
         let seeks = [0, 10, 60][rng.below(3) as usize];
-        let readings = parts.iter().map(|part| Reading { part: *part, position: None, known: (0, 0), high: -1 });
+        let readings =
+            parts.iter().map(|part| Reading { part: *part, position: None, known: (0, 0), high: -1, buried: 0 });
         Consumer {
             readings: readings.collect(),
             version,
@@ -87,12 +90,17 @@ impl Consumer {
 
     /// Everything there is was read.
     pub(crate) fn is_settled(&self, ctx: &Ctx<'_>) -> bool {
-        self.readings.iter().all(|reading| is_read(reading, ctx))
+        self.has_read_all(ctx.truth)
+    }
+
+    /// True when it is where everything ends that is known.
+    pub(crate) fn has_read_all(&self, truth: &Truth) -> bool {
+        self.readings.iter().all(|reading| is_read(reading, truth))
     }
 
     /// What it has not read, and the last refusal.
     pub(crate) fn plight(&self, ctx: &Ctx<'_>) -> String {
-        let behind = self.readings.iter().filter(|reading| !is_read(reading, ctx)).map(|reading| {
+        let behind = self.readings.iter().filter(|reading| !is_read(reading, ctx.truth)).map(|reading| {
             let promised = ctx.truth.look(reading.part).promised;
             let place = ctx.truth.place(reading.part);
             format!("{place} at {:?} of {} ({promised} promised)", reading.position, reading.high)
@@ -124,6 +132,7 @@ impl Consumer {
         for reading in &mut self.readings {
             let partition = ctx.truth.look(reading.part);
             reading.known = (partition.high, partition.start);
+            reading.buried = partition.keys.buried_count();
         }
         match self.readings.iter().position(|reading| reading.position.is_none()) {
             Some(lost) => self.ask_start(ctx, lost),
@@ -256,14 +265,24 @@ impl Consumer {
                 what: format!("bytes that are no batch: {error}"),
             })?;
             let (base, last) = (view.base_offset(), view.last_offset());
-            let follows = if is_first { base <= position && position <= last } else { base == position };
+            let compacts = ctx.truth.topics[part.topic].compacts.is_some();
+            let follows = match (is_first, compacts) {
+                (true, false) => base <= position && position <= last,
+                (true, true) => position <= last,
+                (false, false) => base == position,
+                (false, true) => base >= position,
+            };
             if !follows {
                 return Err(Violation::Skipped { at: place(), expected: position, got: base });
             }
             if last >= fetched.high {
                 return Err(Violation::PastWatermark { at: place(), last, high: fetched.high });
             }
-            position = ctx.truth.reads(part, &view)? + 1;
+            position = if compacts {
+                ctx.truth.reads_compacted(part, position, &view, self.readings[at].buried)? + 1
+            } else {
+                ctx.truth.reads(part, &view)? + 1
+            };
             is_first = false;
         }
         self.readings[at].position = Some(position);
@@ -295,8 +314,8 @@ impl Consumer {
     }
 }
 
-fn is_read(reading: &Reading, ctx: &Ctx<'_>) -> bool {
-    let partition = ctx.truth.look(reading.part);
+fn is_read(reading: &Reading, truth: &Truth) -> bool {
+    let partition = truth.look(reading.part);
     partition.is_damaged || (reading.position == Some(reading.high) && reading.high >= partition.promised)
 }
 

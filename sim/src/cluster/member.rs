@@ -519,7 +519,12 @@ impl Member {
                 }
             }
             for view in iter_batches(&records).flatten() {
-                *next = (ctx.truth.reads(part, &view)? + 1).max(*next);
+                let last = match ctx.truth.topics[part.topic].compacts {
+                    // The position may have moved since it asked, so what lies between two batches says nothing.
+                    Some(_) => ctx.truth.reads_compacted(part, view.base_offset(), &view, 0)?,
+                    None => ctx.truth.reads(part, &view)?,
+                };
+                *next = (last + 1).max(*next);
             }
         }
         Ok(())

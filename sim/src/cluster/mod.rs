@@ -11,9 +11,11 @@
 mod admin;
 mod auditor;
 mod client;
+mod configs;
 mod consumer;
 mod groups;
 mod holders;
+mod keyed;
 mod member;
 mod nemesis;
 mod plan;

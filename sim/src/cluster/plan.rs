@@ -36,6 +36,8 @@ pub enum Feature {
     Rewriting,
     /// Large batches.
     LargeBatches,
+    /// Configurations of topics are altered.
+    ConfigChanges,
     /// Connections move to the core that does their work.
     Moves,
     /// The process is killed, also while it starts.
@@ -68,11 +70,13 @@ pub enum Feature {
     ClockJumps,
     /// The wall clock runs fast or slow.
     ClockDrift,
+    /// Topics that keep the newest record of each key.
+    Compaction,
 }
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Feature; 26] = [
+    pub const ALL: [Feature; 28] = [
         Feature::Plain,
         Feature::Idempotent,
         Feature::Consumers,
@@ -99,6 +103,8 @@ impl Feature {
         Feature::ClockJumps,
         Feature::ClockDrift,
         Feature::Moves,
+        Feature::Compaction,
+        Feature::ConfigChanges,
     ];
 
     /// How many in a hundred seeds have it.
@@ -130,7 +136,7 @@ impl Feature {
     pub(crate) fn is_deed(self) -> bool {
         self >= Feature::Kill
             && !matches!(self, Feature::DiskErrors | Feature::DiskDamage | Feature::PacketLoss)
-            && self != Feature::Resets
+            && !matches!(self, Feature::Resets | Feature::Compaction)
     }
 }
 
@@ -179,10 +185,13 @@ impl Plan {
     pub fn draw(seed: u64) -> Plan {
         let mut rng = stream(seed, "plan");
         // Drawn apart: it came later, and the seeds before it are still about what they were about.
-        let drawn = Feature::ALL.into_iter().filter(|feature| *feature != Feature::Moves);
+        let later = [Feature::Moves, Feature::ConfigChanges, Feature::Compaction];
+        let drawn = Feature::ALL.into_iter().filter(|feature| !later.contains(feature));
         let mut features: BTreeSet<Feature> = drawn.filter(|feature| rng.below(100) < feature.odds()).collect();
-        if stream(seed, "moves").below(100) < Feature::Moves.odds() {
-            features.insert(Feature::Moves);
+        for (feature, name) in later.into_iter().zip(["moves", "config changes", "compaction"]) {
+            if stream(seed, name).below(100) < feature.odds() {
+                features.insert(feature);
+            }
         }
         if !features.contains(&Feature::Plain) {
             features.insert(Feature::Idempotent);
@@ -224,7 +233,7 @@ impl Plan {
             spares_max: pick(&mut rng, &[0, 2]) as usize,
             spare_rate_min: if has_spares { 1_000 } else { 8 << 20 },
             segment_bytes_max,
-            ..journal(self.seed)
+            ..compaction(self.seed, journal(self.seed))
         };
         let bind = SocketAddr::from(([127, 0, 0, 1], 9092));
         let listeners = vec![ListenerSettings { name: "PLAINTEXT".to_owned(), bind, advertised: None }];
@@ -272,6 +281,8 @@ impl Plan {
             weak: self.has(Feature::WeakDurability),
             retention: self.has(Feature::Retention),
             rewriting: self.has(Feature::Rewriting),
+            compacted: self.has(Feature::Compaction),
+            configures: self.has(Feature::ConfigChanges),
         }
     }
 
@@ -309,6 +320,16 @@ fn stream(seed: u64, part: &str) -> Rng {
     }
     Rng::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ hash)
 }
+/// Passes come often, and with memory for few keys.
+fn compaction(seed: u64, limits: LogLimits) -> LogLimits {
+    let mut rng = stream(seed, "passes");
+    LogLimits {
+        clean_backoff_ms: Some([20, 200, 2_000][rng.below(3) as usize]),
+        clean_keys_bytes: [0, 4 << 10, 1 << 20][rng.below(3) as usize],
+        ..limits
+    }
+}
+
 /// Most seeds have a journal, and most of these a small one that goes round all the time.
 fn journal(seed: u64) -> LogLimits {
     let mut rng = stream(seed, "journal");

@@ -17,6 +17,7 @@ use engine::time::Mono;
 use node::cold::ColdReads;
 use node::crew::Orders;
 use node::links::{self, Links};
+use node::live::Live;
 use node::recover::{self, Found};
 use node::shard::{Shard, Turn};
 use node::stages::Stages;
@@ -220,7 +221,7 @@ impl Process {
         };
         self.producer_id = brokers.iter().filter_map(Broker::highest_producer_id).max();
         for (member, broker) in self.members.iter_mut().zip(brokers) {
-            let transport = TcpTransport::new(self.orders.limits.clone(), Arc::clone(&self.orders.admission));
+            let transport = TcpTransport::new(self.orders.limits.clone(), Arc::clone(&self.orders.live.admission));
             let Some(links) = member.links.take() else { continue };
             let (io, cold) = (member.io.clone(), ColdReads::new(self.orders.cold_bytes));
             let mut shard = Shard::new(io, transport, broker, links, Arc::clone(&self.stages), cold);
@@ -328,7 +329,7 @@ fn orders(setup: &Setup, incarnation: u64) -> Orders {
             is_brief: node::boot::is_brief,
             ..Limits::default()
         },
-        admission: Arc::new(Admission::unlimited()),
+        live: Live { admission: Arc::new(Admission::unlimited()), descriptors: usize::MAX },
         share_connections: true,
         broker: Arc::new(broker),
     }

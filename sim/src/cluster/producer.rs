@@ -1,8 +1,9 @@
 //! A producer of one partition: plain or idempotent, several requests in flight, patient as Kafka's own.
 
+use super::keyed::keyed;
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
-use super::truth::{BatchKey, Part, Promise, Standing, record_key, record_value};
+use super::truth::{BatchKey, Part, Standing, record_key, record_value};
 use super::violation::Violation;
 use super::wire::Answer;
 use engine::time::Mono;
@@ -33,6 +34,8 @@ pub(crate) struct Habits {
     /// Bytes of a record, at most.
     pub(crate) record_bytes: u64,
     pub(crate) codec: Codec,
+    /// Few keys, again and again, some of them deleted.
+    pub(crate) compacts: bool,
 }
 
 struct Batch {
@@ -164,8 +167,15 @@ impl Producer {
             builder = builder.producer(id, epoch, self.sequence);
         }
         for index in 0..count {
-            let key = record_key(key, index, count);
-            builder.append(ctx.wall_ms, Some(&key), Some(&record_value(&key, bytes as usize)), &[]);
+            let id = record_key(key, index, count);
+            let value = record_value(&id, bytes as usize);
+            if self.habits.compacts {
+                let (key, is_tombstone) = keyed(&id);
+                let header = protocol::batch::Header { key: b"id", value: Some(&id) };
+                builder.append(ctx.wall_ms, Some(&[key]), Some(&value[..]).filter(|_| !is_tombstone), &[header]);
+            } else {
+                builder.append(ctx.wall_ms, Some(&id), Some(&value), &[]);
+            }
         }
         ctx.truth.sends(self.part, key, self.session, count, bytes);
         self.serial += 1;
@@ -282,7 +292,7 @@ impl Producer {
     /// The broker does not know the sequence before: where nothing may be lost, that is a loss.
     fn forgotten(&mut self, ctx: &mut Ctx<'_>, code: ErrorCode) -> Result<(), Violation> {
         let topic = &ctx.truth.topics[self.part.topic];
-        let is_excused = topic.promise != Promise::PowerCut || ctx.truth.look(self.part).is_damaged;
+        let is_excused = topic.was_weak || ctx.truth.look(self.part).is_damaged;
         if let Some(batch) = self.queue.front()
             && !is_excused
         {

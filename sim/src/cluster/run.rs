@@ -292,6 +292,7 @@ impl Run {
             gap_ms: 5 + rng.below(40),
             record_bytes: if large { 40_000 } else { [30, 300, 3_000][rng.below(3) as usize] },
             codec: if rng.below(4) == 0 { Codec::Lz4 } else { Codec::None },
+            compacts: self.truth.topics[part.topic].compacts.is_some(),
         };
         let number = self.made;
         self.hire(Client::Producer(Producer::new(remote, number, part, habits)));
@@ -384,7 +385,14 @@ impl Run {
             let parts: Vec<Part> = parts.into_iter().filter(whole).collect();
             let remote = self.remote("the reader");
             let mut reader = Client::Consumer(reader_of_all(remote, &parts));
-            return self.alone(&mut reader);
+            let lives = self.alone(&mut reader)?;
+            if let Client::Consumer(reader) = &reader
+                && lives
+                && reader.has_read_all(&self.truth)
+            {
+                self.truth.check_debts(&parts)?;
+            }
+            return Ok(lives);
         }
         Ok(true)
     }

@@ -3,6 +3,7 @@
 //! Everything is learned from outside: acknowledgements, fetched batches, watermarks. Two observations that cannot both
 //! hold are a violation. All of it is linear in the history: each batch has one place, found by its offset.
 
+use super::keyed::{self, Keys};
 use super::violation::{Place, Violation};
 use protocol::Uuid;
 use protocol::batch::{BatchView, Limits};
@@ -67,6 +68,8 @@ struct Sent {
     /// Order is promised among batches of one producer and session.
     session: u32,
     base: Option<i64>,
+    /// Its topic promised everything when it was sent first.
+    is_firm: bool,
 }
 
 /// One topic.
@@ -78,7 +81,24 @@ pub(crate) struct Topic {
     pub(crate) promise: Promise,
     /// Retention may delete its records.
     pub(crate) forgets: bool,
+    /// It keeps the newest record of each key; true when tombstones stay for ever.
+    pub(crate) compacts: Option<bool>,
+    /// It promised less at some time: only what each partition holds firmly must survive a power cut.
+    pub(crate) was_weak: bool,
+    pub(crate) configs: super::configs::Known,
     pub(crate) partitions: Vec<Partition>,
+}
+
+impl Topic {
+    /// From now on it may promise less.
+    pub(crate) fn weaken(&mut self) {
+        (self.promise, self.was_weak) = (Promise::Kill, true);
+        // Producers that try again do not know when the broker took it.
+        self.partitions
+            .iter_mut()
+            .flat_map(|partition| partition.sent.values_mut())
+            .for_each(|sent| sent.is_firm = false);
+    }
 }
 
 /// One partition.
@@ -95,10 +115,14 @@ pub(crate) struct Partition {
     pub(crate) start_asked: i64,
     /// One past the highest offset that was acknowledged or read.
     pub(crate) promised: i64,
+    /// One past the highest offset that was acknowledged and survives a power cut although the topic promised less once.
+    firm: i64,
     /// Highest watermark that was told.
     pub(crate) high: i64,
     /// The disk changed its files behind the node's back: errors are right, wrong records are not.
     pub(crate) is_damaged: bool,
+    /// Of a compacted topic.
+    pub(crate) keys: Keys,
 }
 
 /// Everything that is known.
@@ -138,7 +162,8 @@ impl Truth {
 
     /// A batch goes out for the first time.
     pub(crate) fn sends(&mut self, part: Part, key: BatchKey, session: u32, count: u32, record_bytes: u32) {
-        let sent = Sent { count, record_bytes, session, base: None };
+        let is_firm = self.topics[part.topic].promise == Promise::PowerCut;
+        let sent = Sent { count, record_bytes, session, base: None, is_firm };
         self.partition(part).sent.insert(key, sent);
     }
 
@@ -146,10 +171,21 @@ impl Truth {
     pub(crate) fn acknowledges(&mut self, part: Part, key: BatchKey, base: i64) -> Result<(), Violation> {
         self.acknowledged += 1;
         let place = self.place(part);
+        let compacts = self.topics[part.topic].compacts.is_some();
+        let promises_all = self.topics[part.topic].promise == Promise::PowerCut;
         let partition = self.partition(part);
-        let last = base + partition.sent.get(&key).map_or(0, |sent| i64::from(sent.count)) - 1;
+        let sent = partition.sent.get(&key);
+        let count = sent.map_or(0, |sent| sent.count);
+        let last = base + i64::from(count) - 1;
+        let is_firm = promises_all && sent.is_some_and(|sent| sent.is_firm);
         partition.put(&place, key, base, last)?;
+        if compacts {
+            partition.keys.placed(key, base, count);
+        }
         partition.promised = partition.promised.max(last + 1);
+        if is_firm {
+            partition.firm = partition.firm.max(last + 1);
+        }
         Ok(())
     }
 
@@ -169,6 +205,53 @@ impl Truth {
         partition.put(&place, key, base, last)?;
         partition.promised = partition.promised.max(last + 1);
         Ok(last)
+    }
+
+    /// A batch of a compacted topic was fetched by a request for `from`, or as what follows `from` there; its last offset.
+    pub(crate) fn reads_compacted(
+        &mut self,
+        part: Part,
+        from: i64,
+        view: &BatchView<'_>,
+        buried: usize,
+    ) -> Result<i64, Violation> {
+        self.read += 1;
+        let place = self.place(part);
+        let tombstones_stay = self.topics[part.topic].compacts == Some(true);
+        let partition = self.partition(part);
+        let (base, last) = (view.base_offset(), view.last_offset());
+        let phantom = |what: String| Violation::Phantom { at: place.clone(), offset: base, what };
+        let (records, found) = keyed::contents(view).map_err(phantom)?;
+        if let Some((key, count)) = found {
+            let Some(sent) = partition.sent.get(&key) else { return Err(phantom(format!("{key} was sent elsewhere"))) };
+            if sent.count != count || last - base + 1 != i64::from(count) {
+                return Err(phantom(format!("{key} as a batch of {base}..={last}, sent {sent:?}")));
+            }
+            partition.put(&place, key, base, last)?;
+            partition.keys.placed(key, base, count);
+        } else if let Some((offset, other)) = partition.covering(base, last) {
+            return Err(phantom(format!("an empty batch {base}..={last}, and at {offset} is {other}")));
+        }
+        partition.promised = partition.promised.max(last + 1);
+        if partition.is_damaged {
+            return Ok(last);
+        }
+        // What is known to be in between and did not come.
+        let range = from.min(base)..=last;
+        let known = partition.placed.range(..=last).rev().take_while(|(_, (end, _))| *end >= *range.start());
+        let known: Vec<_> = known.map(|(base, (end, key))| (*base, (end - base + 1) as u32, *key)).collect();
+        partition.keys.read(&place, from, &known, &records, tombstones_stay, buried)?;
+        Ok(last)
+    }
+
+    /// After everything was read: no key lacks its newest record.
+    pub(crate) fn check_debts(&self, parts: &[Part]) -> Result<(), Violation> {
+        for part in parts {
+            if let Some((key, offset)) = self.look(*part).keys.debt().filter(|_| !self.look(*part).is_damaged) {
+                return Err(Violation::ValueLost { at: self.place(*part), key, offset });
+            }
+        }
+        Ok(())
     }
 
     /// A watermark was told to somebody who asked when `known` was the highest that anybody knew.
@@ -198,10 +281,13 @@ impl Truth {
     /// The node came back after its end; `end` is where the partition ends now.
     pub(crate) fn came_back(&mut self, part: Part, end: i64, ended: Ended) -> Result<(), Violation> {
         let at = self.place(part);
-        let promise = self.topics[part.topic].promise;
+        let was_weak = self.topics[part.topic].was_weak;
         let partition = self.partition(part);
-        let may_lose = partition.is_damaged || (ended == Ended::PowerCut && promise == Promise::Kill);
-        let promised = partition.promised.max(partition.high);
+        let may_lose = partition.is_damaged;
+        let promised = match ended {
+            Ended::PowerCut if was_weak => partition.firm,
+            _ => partition.promised.max(partition.high),
+        };
         if end < promised && !may_lose {
             return Err(Violation::Lost { at, promised, end });
         }
@@ -247,6 +333,13 @@ impl Partition {
         (*other != key || *offset != base).then_some((*offset, *other))
     }
 
+    /// A batch that is known to lie across the borders of `base..=last`, or another one within them.
+    fn covering(&self, base: i64, last: i64) -> Option<(i64, BatchKey)> {
+        let (offset, (end, key)) = self.placed.range(..=last).next_back()?;
+        let same = *offset == base && *end == last;
+        (*end >= base && !same).then_some((*offset, *key))
+    }
+
     /// Forgets what lies at `end` and behind it: it is lost, and was allowed to be.
     fn forget_from(&mut self, end: i64) {
         let from =
@@ -259,7 +352,10 @@ impl Partition {
         for order in self.order.values_mut() {
             order.retain(|_, base| *base < from);
         }
+        let left = self.placed.iter().map(|(base, (last, key))| (*base, (last - base + 1) as u32, *key));
+        self.keys.settle(left);
         (self.promised, self.high) = (self.promised.min(end), self.high.min(end));
+        self.firm = self.firm.min(end);
         (self.start, self.start_asked) = (self.start.min(end), self.start_asked.min(end));
     }
 }
@@ -282,7 +378,7 @@ pub(crate) fn record_value(key: &[u8; 16], len: usize) -> Vec<u8> {
     value
 }
 
-fn is_record_value(key: &[u8; 16], value: &[u8]) -> bool {
+pub(crate) fn is_record_value(key: &[u8; 16], value: &[u8]) -> bool {
     let is_block = |(at, block): (usize, &[u8])| block.iter().zip(key).all(|(byte, key)| *byte == key ^ at as u8);
     value.chunks(16).enumerate().all(is_block)
 }

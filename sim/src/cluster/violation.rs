@@ -36,6 +36,12 @@ pub enum Violation {
     /// A poll left records out or gave some again.
     #[error("{at}: a poll from {expected} went on with {got}")]
     Skipped { at: Place, expected: i64, got: i64 },
+    /// The newest record of a key is gone from a compacted topic.
+    #[error("{at}: the newest record of key {key}, at {offset}, is gone")]
+    ValueLost { at: Place, key: u8, offset: i64 },
+    /// A key was deleted, its tombstone is gone by right, and an older record of it is there.
+    #[error("{at}: key {key} was deleted at {deleted}, and its record at {offset} is back")]
+    ValueBack { at: Place, key: u8, deleted: i64, offset: i64 },
     /// The high watermark went back.
     #[error("{at}: the high watermark went from {from} back to {to}")]
     WatermarkWentBack { at: Place, from: i64, to: i64 },
@@ -51,6 +57,9 @@ pub enum Violation {
     /// A topic that was deleted is there, or its records are.
     #[error("topic {0} was deleted and is back: {1}")]
     TopicBack(String, String),
+    /// A topic is configured as nobody acknowledged.
+    #[error("topic {topic} is configured as {got}, known is {known}")]
+    Config { topic: String, known: String, got: String },
     /// A committed offset went back.
     #[error("group {group}, {at}: {acknowledged} was committed, {got} came back (at most {issued} was asked for)")]
     OffsetWentBack { group: String, at: Place, acknowledged: i64, issued: i64, got: i64 },

@@ -151,6 +151,7 @@ impl Run {
             | LogEvent::Fenced { id, .. }
             | LogEvent::StartMoved { id, .. }
             | LogEvent::Sealed { id, .. }
+            | LogEvent::Uncompacted { id }
             | LogEvent::Damaged { id, .. }
             | LogEvent::Truncated { id, .. }
             | LogEvent::Deleted { id } => *id,
@@ -175,7 +176,7 @@ impl Run {
             LogEvent::Rejected { .. } | LogEvent::Fenced { .. } | LogEvent::Damaged { .. } => {
                 Err(Violation::OutOfService { log: name, reason: format!("{event:?}") })
             }
-            LogEvent::Sealed { .. } | LogEvent::Healed { .. } => Ok(()),
+            LogEvent::Sealed { .. } | LogEvent::Healed { .. } | LogEvent::Uncompacted { .. } => Ok(()),
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(0),
         Some("1000"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Used("Least time between two assignments of a consumer group, so that changes are collected."),
     ),
     row(
@@ -146,7 +146,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(524_288),
         Some("1048588"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(BUFFERS),
     ),
     row(
@@ -195,7 +195,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(0),
         Some("1000"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(SHARE),
     ),
     row("group.share.assignors", Kind::List, Rule::Any, Some("simple"), Scope::Fixed, Class::Notice(SHARE)),
@@ -328,7 +328,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(0),
         Some("1000"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(STREAMS),
     ),
     row(
@@ -479,7 +479,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Int,
         Rule::Min(524_288),
         Some("1048588"),
-        Scope::Fixed,
+        Scope::Cluster,
         Class::Notice(SHARE),
     ),
     row(

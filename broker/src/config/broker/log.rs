@@ -33,14 +33,24 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Scope::Fixed,
         Class::Used(OF_TOPICS),
     ),
-    row("log.cleaner.backoff.ms", Kind::Long, Rule::Min(0), Some("15000"), Scope::Cluster, Class::Notice(COMPACTION)),
+    row(
+        "log.cleaner.backoff.ms",
+        Kind::Long,
+        Rule::Min(0),
+        Some("15000"),
+        Scope::Cluster,
+        Class::Used("Time between two looks for a log to compact while there is none; from a start on."),
+    ),
     row(
         "log.cleaner.dedupe.buffer.size",
         Kind::Long,
         Rule::Any,
         Some("134217728"),
         Scope::Cluster,
-        Class::Notice(COMPACTION),
+        Class::Used(
+            "Memory for the keys of compactions, in bytes, shared by all cores and held only while one runs; what does not fit is \
+             left for the next pass. From a start on.",
+        ),
     ),
     row(
         "log.cleaner.delete.retention.ms",
@@ -50,7 +60,14 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Scope::Cluster,
         Class::Used(OF_TOPICS),
     ),
-    row("log.cleaner.enable", Kind::Boolean, Rule::Any, Some("true"), Scope::Fixed, Class::Notice(COMPACTION)),
+    row(
+        "log.cleaner.enable",
+        Kind::Boolean,
+        Rule::Any,
+        Some("true"),
+        Scope::Fixed,
+        Class::Used("Whether compacted topics are compacted; without it they keep everything."),
+    ),
     row(
         "log.cleaner.io.buffer.load.factor",
         Kind::Double,
@@ -73,7 +90,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Any,
         Some("1.7976931348623157E308"),
         Scope::Cluster,
-        Class::Notice(COMPACTION),
+        Class::Used("Bytes that compactions read and write together, a second, at most; from a start on."),
     ),
     row(
         "log.cleaner.max.compaction.lag.ms",
@@ -197,11 +214,11 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Scope::Fixed,
         Class::Used("Time between two looks for segments to be deleted."),
     ),
-    row("log.retention.hours", Kind::Int, Rule::Any, Some("168"), Scope::Cluster, Class::Used(OF_TOPICS)),
-    row("log.retention.minutes", Kind::Int, Rule::Any, None, Scope::Cluster, Class::Used(OF_TOPICS)),
+    row("log.retention.hours", Kind::Int, Rule::Any, Some("168"), Scope::Fixed, Class::Used(OF_TOPICS)),
+    row("log.retention.minutes", Kind::Int, Rule::Any, None, Scope::Fixed, Class::Used(OF_TOPICS)),
     row("log.retention.ms", Kind::Long, Rule::Any, None, Scope::Cluster, Class::Used(OF_TOPICS)),
-    row("log.roll.hours", Kind::Int, Rule::Min(1), Some("168"), Scope::Cluster, Class::Used(OF_TOPICS)),
-    row("log.roll.jitter.hours", Kind::Int, Rule::Min(0), Some("0"), Scope::Cluster, Class::Used(OF_TOPICS)),
+    row("log.roll.hours", Kind::Int, Rule::Min(1), Some("168"), Scope::Fixed, Class::Used(OF_TOPICS)),
+    row("log.roll.jitter.hours", Kind::Int, Rule::Min(0), Some("0"), Scope::Fixed, Class::Used(OF_TOPICS)),
     row("log.roll.jitter.ms", Kind::Long, Rule::Any, None, Scope::Cluster, Class::Used(OF_TOPICS)),
     row("log.roll.ms", Kind::Long, Rule::Any, None, Scope::Cluster, Class::Used(OF_TOPICS)),
     row(

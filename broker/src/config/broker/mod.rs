@@ -4,6 +4,7 @@
 //!
 //! Reading them from a file is the `node` crate's business.
 
+pub mod dynamic;
 mod groups;
 mod history;
 mod log;
@@ -86,6 +87,40 @@ pub fn keys() -> impl Iterator<Item = &'static BrokerKey> {
 /// The key of that name.
 pub fn find(name: &str) -> Option<&'static BrokerKey> {
     keys().find(|key| key.name == name)
+}
+
+/// Keys that Kafka has and does not list: they are described only where somebody set them.
+const UNLISTED: &[&str] = &[
+    "allow.everyone.if.no.acl.found",
+    "follower.replication.throttled.rate",
+    "group.consumer.regex.refresh.interval.ms",
+    "leader.replication.throttled.rate",
+    "log.initial.task.delay.ms",
+    "producer.id.expiration.check.interval.ms",
+    "remote.log.metadata.topic.min.isr",
+    "remote.log.metadata.topic.num.partitions",
+    "remote.log.metadata.topic.replication.factor",
+    "replica.alter.log.dirs.io.max.bytes.per.second",
+    "super.users",
+    "unclean.leader.election.interval.ms",
+    "unstable.api.versions.enable",
+    "unstable.feature.versions.enable",
+];
+
+/// Whether a key is described even where nobody set it.
+pub fn is_listed(name: &str) -> bool {
+    !UNLISTED.contains(&name)
+}
+
+/// The keys that supply the value of `name`, itself first: units, for the most part.
+pub fn synonyms(name: &'static str) -> &'static [&'static str] {
+    const OTHERS: &[&[&str]] = &[
+        &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
+        &["log.roll.ms", "log.roll.hours"],
+        &["log.roll.jitter.ms", "log.roll.jitter.hours"],
+        &["log.flush.interval.ms", "log.flush.scheduler.interval.ms"],
+    ];
+    OTHERS.iter().find(|keys| keys[0] == name).copied().unwrap_or(&[])
 }
 
 /// What becomes of one setting.

@@ -100,7 +100,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Short,
         Rule::Any,
         Some("300"),
-        Scope::Fixed,
+        Scope::Broker,
         Class::Refused(NO_SASL),
     ),
     row(
@@ -108,7 +108,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Short,
         Rule::Any,
         Some("60"),
-        Scope::Fixed,
+        Scope::Broker,
         Class::Refused(NO_SASL),
     ),
     row(
@@ -116,7 +116,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Double,
         Rule::Any,
         Some("0.8"),
-        Scope::Fixed,
+        Scope::Broker,
         Class::Refused(NO_SASL),
     ),
     row(
@@ -124,7 +124,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Kind::Double,
         Rule::Any,
         Some("0.05"),
-        Scope::Fixed,
+        Scope::Broker,
         Class::Refused(NO_SASL),
     ),
     row("sasl.login.retry.backoff.max.ms", Kind::Long, Rule::Any, Some("10000"), Scope::Fixed, Class::Refused(NO_SASL)),
@@ -276,7 +276,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
     ),
     row("sasl.oauthbearer.sub.claim.name", Kind::String, Rule::Any, Some("sub"), Scope::Fixed, Class::Refused(NO_SASL)),
     row("sasl.oauthbearer.token.endpoint.url", Kind::String, Rule::Any, None, Scope::Fixed, Class::Refused(NO_SASL)),
-    row("sasl.server.callback.handler.class", Kind::Class, Rule::Any, None, Scope::Broker, Class::Refused(NO_SASL)),
+    row("sasl.server.callback.handler.class", Kind::Class, Rule::Any, None, Scope::Fixed, Class::Refused(NO_SASL)),
     row("sasl.server.max.receive.size", Kind::Int, Rule::Any, Some("524288"), Scope::Fixed, Class::Refused(NO_SASL)),
     row(
         "security.inter.broker.protocol",
@@ -287,8 +287,8 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Class::Refused(NO_TLS),
     ),
     row("security.providers", Kind::String, Rule::Any, None, Scope::Fixed, Class::Refused(NO_TLS)),
-    row("ssl.allow.dn.changes", Kind::Boolean, Rule::Any, Some("false"), Scope::Broker, Class::Refused(NO_TLS)),
-    row("ssl.allow.san.changes", Kind::Boolean, Rule::Any, Some("false"), Scope::Broker, Class::Refused(NO_TLS)),
+    row("ssl.allow.dn.changes", Kind::Boolean, Rule::Any, Some("false"), Scope::Fixed, Class::Refused(NO_TLS)),
+    row("ssl.allow.san.changes", Kind::Boolean, Rule::Any, Some("false"), Scope::Fixed, Class::Refused(NO_TLS)),
     row("ssl.cipher.suites", Kind::List, Rule::Any, Some(""), Scope::Broker, Class::Refused(NO_TLS)),
     row(
         "ssl.client.auth",

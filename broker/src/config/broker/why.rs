@@ -2,7 +2,8 @@
 //! ask for documentation.
 
 pub(super) const BUFFERS: &str = "buffers come out of one memory budget per core";
-pub(super) const COMPACTION: &str = "takes effect with compaction";
+pub(super) const COMPACTION: &str =
+    "compaction reads and writes in steps of its own size, and fills its memory for keys to three quarters";
 pub(super) const CONTROLLED: &str = "a stopping node always hands over what it can";
 pub(super) const EARLY: &str = "all listeners open together, once the node can answer";
 pub(super) const METADATA: &str = "the metadata log has its own sizes";

@@ -9,6 +9,9 @@ use protocol::Uuid;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
+/// A partition.
+type At = (Uuid, i32);
+
 pub(super) fn assign(spec: &Spec) -> Vec<Partitions> {
     let Some(first) = spec.members.first() else { return Vec::new() };
     let is_same =
@@ -18,7 +21,7 @@ pub(super) fn assign(spec: &Spec) -> Vec<Partitions> {
 
 /// What each member had and may keep, as far as nobody before it has it: of damage, or of members that were made from classic ones,
 /// two may claim the same.
-fn kept(spec: &Spec) -> (Vec<Vec<(Uuid, i32)>>, HashSet<(Uuid, i32)>) {
+fn kept(spec: &Spec) -> (Vec<Vec<At>>, HashSet<At>) {
     let mut taken = HashSet::new();
     let of = |member: &super::assignor::SpecMember, taken: &mut HashSet<(Uuid, i32)>| -> Vec<(Uuid, i32)> {
         let there = |(topic, partition): &(Uuid, i32)| {
@@ -91,7 +94,13 @@ fn heterogeneous(spec: &Spec) -> Vec<Partitions> {
         spread(topic, &free_of.remove(&topic.id).unwrap_or_default(), &mut loads);
     }
     // Every move makes the sum of the squares of the loads smaller, so that this ends.
-    while topics.iter_mut().fold(false, |moved, topic| level(topic, &mut loads) || moved) {}
+    loop {
+        let mut moved = false;
+        topics.iter_mut().for_each(|topic| moved |= level(topic, &mut loads));
+        if !moved {
+            break;
+        }
+    }
     let mut all = vec![Partitions::new(); spec.members.len()];
     for topic in topics {
         for (member, share) in topic.shares.into_iter().filter(|(_, share)| !share.is_empty()) {

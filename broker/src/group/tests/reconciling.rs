@@ -8,11 +8,13 @@ use super::*;
 const STEPS: usize = 250;
 const ALL_TOPICS: [&[&str]; 3] = [&["t"], &["t", "u"], &["u"]];
 
+/// A client, when it asked what it was answered last, and the request that is under way with when it was sent.
+type Beating = (Client, u64, Option<(Ticket, u64)>);
+
 struct Model {
     scene: Scene,
     dice: Dice,
-    /// With when each asked what it was answered last, and the request that is under way with when it was sent.
-    clients: Vec<(Client, u64, Option<(Ticket, u64)>)>,
+    clients: Vec<Beating>,
     next: u32,
     partitions: [i32; 2],
 }

@@ -3,6 +3,7 @@
 
 use super::read::{JournalDamage, Journaled, read_journal};
 use crate::io::{Op, OpenMode};
+use crate::log::compact::mark;
 use crate::log::files::OpenFile;
 use crate::log::index::SegmentIndex;
 use crate::log::limits::{INDEX_BYTES_MAX, STATE_BYTES_MAX, ZERO_BYTES};
@@ -46,7 +47,10 @@ pub(in crate::log) async fn replay(
         let live = read_journal(file).map_err(|damage| ReplayError::Damage { path: path.clone(), damage })?;
         let (records, mut placed) = (live.len(), 0);
         for (dir, segments) in by_log(&live, logs) {
-            for (base, records) in segments {
+            let compacted = compacted_below(io, dir).await;
+            let compacted = compacted.map_err(|error| ReplayError::Io { path: dir.join(names::COMPACTED), error })?;
+            for (base, mut records) in segments {
+                records.retain(|(_, bytes)| !is_below(bytes, compacted));
                 let segment = names::segment(dir, base);
                 let filled = fill(io, dir, base, &segment, &records).await;
                 placed += filled.map_err(|error| ReplayError::Io { path: segment, error })?;
@@ -102,6 +106,20 @@ async fn fill(io: &Io, dir: &Path, base: i64, segment: &Path, records: &[(u64, &
         tasks::sync_data(io, &file).await?;
     }
     Ok(wanted.len())
+}
+
+/// Below this offset everything was sealed before it was compacted: its places hold other bytes now.
+async fn compacted_below(io: &Io, dir: &Path) -> io::Result<i64> {
+    let found = mark::load(io, dir).await?.and_then(Result::ok);
+    Ok(found.map_or(i64::MIN, |found| found.mark.gaps_below))
+}
+
+/// True when the batches of a record begin below `offset`.
+fn is_below(batches: &[u8], offset: i64) -> bool {
+    if marks::planted!("engine: put the journal over what was compacted") {
+        return false;
+    }
+    batches.first_chunk().is_some_and(|base| i64::from_be_bytes(*base) < offset)
 }
 
 async fn sealed_bytes(io: &Io, index: &Path) -> u64 {

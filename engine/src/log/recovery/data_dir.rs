@@ -94,7 +94,8 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     for spare in list(io, &names::spares(path)).await.map_err(failed)? {
         tasks::unlink(io, &names::spares(path).join(spare.name)).await.map_err(failed)?;
     }
-    let starts = kafka_starts(io, path).await;
+    let starts = kafka_offsets(io, &path.join(names::KAFKA_STARTS)).await;
+    let cleaned = kafka_offsets(io, &path.join(names::KAFKA_CLEANED)).await;
     let report = floors.report.clone();
     let incarnation = floors.incarnation + 1;
     let mut found = DataDir { path: path.to_owned(), incarnation, logs: Vec::new(), ignored: Vec::new(), report };
@@ -112,7 +113,9 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
         let uid = topic_file::look(io, &dir, partition).await;
         let uid = uid.map_err(|error| DataDirError::Io { path: dir.join(names::PARTITION_METADATA), error })?;
         let mut hints = floors.hints(uid.unwrap_or_default(), partition);
-        hints.start = hints.start.or_else(|| starts.get(&(topic.to_owned(), partition)).copied());
+        let place = (topic.to_owned(), partition);
+        hints.start = hints.start.or_else(|| starts.get(&place).copied());
+        hints.first_dirty = cleaned.get(&place).copied();
         found.logs.push(FoundLog { topic: topic.to_owned(), partition, uid, hints, name: LogName { dir } });
     }
     let logs = found.logs.iter().filter_map(|log| Some(((log.uid?, log.partition), log.name.dir.clone()))).collect();
@@ -121,7 +124,7 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     Ok(found)
 }
 
-async fn list(io: &Io, path: &Path) -> io::Result<Vec<DirEntry>> {
+pub(super) async fn list(io: &Io, path: &Path) -> io::Result<Vec<DirEntry>> {
     let done = io.call(Op::List { path: path.to_owned(), entries: Vec::new() }).await;
     done.result?;
     let Op::List { entries, .. } = done.op else { unreachable!("a completion returns its op") };
@@ -150,10 +153,11 @@ async fn unfinished_journals(io: &Io, data: &Path) -> io::Result<()> {
     Ok(())
 }
 
-async fn kafka_starts(io: &Io, data: &Path) -> BTreeMap<(String, i32), i64> {
-    let text = tasks::read_whole(io, &data.join(names::KAFKA_STARTS), STATE_BYTES_MAX).await;
+/// Offsets by topic and partition, as far as there is such a file.
+async fn kafka_offsets(io: &Io, path: &Path) -> BTreeMap<(String, i32), i64> {
+    let text = tasks::read_whole(io, path, STATE_BYTES_MAX).await;
     let offsets = text.ok().and_then(|text| kafka_files::offsets(&String::from_utf8(text).ok()?));
-    offsets.into_iter().flatten().map(|(topic, partition, start)| ((topic, partition), start)).collect()
+    offsets.into_iter().flatten().map(|(topic, partition, offset)| ((topic, partition), offset)).collect()
 }
 
 /// The checkpoints of all shards that ever wrote here, merged: the latest start of the folder wins.

@@ -2,6 +2,7 @@
 
 mod data_dir;
 mod segments;
+mod swaps;
 mod table;
 mod topic_file;
 
@@ -9,6 +10,7 @@ pub use data_dir::{DataDir, DataDirError, FoundLog, scan_data_dir};
 pub use table::Action;
 pub(super) use table::{Observed, decide};
 
+use super::compact::mark::Mark;
 use super::config::{LogConfig, LogName};
 use super::envelope::{self, Kind};
 use super::epochs::Epochs;
@@ -17,9 +19,9 @@ use super::limits::{BLOCK_BYTES, STATE_BYTES_MAX};
 use super::names::{self, FileKind};
 use super::scan::Damage;
 use super::state::{Health, Log, Segment, SegmentIndexState};
-use super::writer::{Mark, Writer};
+use super::writer::{Mark as End, Writer};
 use super::{kafka_files, tasks};
-use crate::io::{Op, OpenMode};
+use crate::io::OpenMode;
 use crate::shard::Io;
 use crate::time::Wall;
 use protocol::batch::BatchHeader;
@@ -29,6 +31,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::rc::Rc;
+use swaps::Settled;
 
 /// What is known of a log from elsewhere.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +44,22 @@ pub struct RecoverHints {
     pub start: Option<i64>,
     /// Base offset of the segment that ends at the floor, and the chained checksum of its headers up to there.
     pub header_proof: Option<(i64, u32)>,
+    /// What was never compacted begins here, as far as another broker says.
+    pub first_dirty: Option<i64>,
     /// Bytes between index entries.
     pub index_interval_bytes: u32,
 }
 
 impl Default for RecoverHints {
     fn default() -> RecoverHints {
-        RecoverHints { clean: false, durable_floor: None, start: None, header_proof: None, index_interval_bytes: 4096 }
+        RecoverHints {
+            clean: false,
+            durable_floor: None,
+            start: None,
+            header_proof: None,
+            first_dirty: None,
+            index_interval_bytes: 4096,
+        }
     }
 }
 
@@ -105,6 +117,7 @@ pub struct RecoveredLog {
     snapshots: Vec<i64>,
     ours: bool,
     unreadable: bool,
+    mark: Mark,
 }
 
 /// Why a log could not be opened.
@@ -144,7 +157,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
     let newest = newest_snapshot(io, &name, &listing.snapshots, first..=end, &mut opened.report);
     let (snapshot, snapshots) = newest.await.map_err(failed)?;
     let upto = snapshot.as_ref().map_or(start, |(upto, _)| *upto);
-    let batches_after_snapshot = opened.batches_from(io, upto, &hints, listing.ours).await?;
+    let batches_after_snapshot = opened.batches_from(io, upto, &hints, &listing).await?;
     for repair in &opened.report {
         tracing::warn!(file = %repair.file.display(), action = ?repair.action, reason = repair.reason, "recovery");
     }
@@ -156,7 +169,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
         snapshot,
         batches_after_snapshot,
         epochs,
-        read_only: opened.read_only || !opened.damage.is_empty(),
+        read_only: opened.read_only || listing.refused || !opened.damage.is_empty(),
         report: opened.report,
         damage: opened.damage,
         found: opened.found,
@@ -164,6 +177,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
         snapshots,
         ours: listing.ours && listing.uid.is_some(),
         unreadable: false,
+        mark: listing.mark.unwrap_or(Mark { gaps_below: 0, first_dirty: hints.first_dirty.unwrap_or(0) }),
         name,
     })
 }
@@ -177,11 +191,19 @@ struct Listing {
     kafka_epochs: Epochs,
     /// Ringlog wrote every byte of it.
     ours: bool,
+    mark: Option<Mark>,
+    /// A compacted file cannot be believed, so nothing may be appended.
+    refused: bool,
     /// What was wrong with the files that say whose log it is.
     report: Vec<Repair>,
 }
 
 impl Listing {
+    /// True when offsets may be missing in the segment at `base`.
+    fn may_have_gaps(&self, base: i64) -> bool {
+        !self.ours || self.mark.is_some_and(|mark| base < mark.gaps_below)
+    }
+
     /// Lists the folder and removes what was abandoned in it.
     async fn read(io: &Io, name: &LogName, partition: i32) -> io::Result<Listing> {
         let mut listing = Listing {
@@ -190,18 +212,25 @@ impl Listing {
             uid: None,
             kafka_epochs: Epochs::default(),
             ours: false,
+            mark: None,
+            refused: false,
             report: Vec::new(),
         };
-        let done = io.call(Op::List { path: name.dir.clone(), entries: Vec::new() }).await;
-        done.result?;
-        let Op::List { entries, .. } = done.op else { unreachable!("a completion returns its op") };
+        let mut entries = data_dir::list(io, &name.dir).await?;
+        match swaps::settle(io, &name.dir, &entries, &mut listing.report).await? {
+            Settled::Same => {}
+            Settled::Changed => entries = data_dir::list(io, &name.dir).await?,
+            Settled::Refused => listing.refused = true,
+        }
+        let is_marked = entries.iter().any(|entry| FileKind::of(&entry.name) == FileKind::Compacted);
+        listing.mark = swaps::mark(io, &name.dir, is_marked, &mut listing.report).await?;
         let mut indexes = Vec::new();
         for entry in entries.iter().filter(|entry| !entry.is_dir) {
             let path = name.dir.join(&entry.name);
             match FileKind::of(&entry.name) {
                 FileKind::Segment(base) => listing.segments.push((base, entry.len)),
                 FileKind::Snapshot(upto) => listing.snapshots.push(upto),
-                FileKind::Leftover => tasks::unlink(io, &path).await?,
+                FileKind::Leftover | FileKind::Cleaned(_) => tasks::unlink(io, &path).await?,
                 FileKind::KafkaEpochs => {
                     let epochs = text(io, &path).await?.as_deref().and_then(kafka_files::leader_epochs);
                     listing.kafka_epochs = epochs.unwrap_or_default();
@@ -209,6 +238,7 @@ impl Listing {
                 FileKind::Origin => listing.ours = true,
                 FileKind::Index(base) => indexes.push((base, path)),
                 FileKind::Metadata | FileKind::Adopted | FileKind::Foreign => {}
+                FileKind::Swap(_) | FileKind::Compacted => {}
             }
         }
         listing.uid = topic_file::settle(io, &name.dir, partition, listing.ours, &mut listing.report).await?;
@@ -295,6 +325,7 @@ impl RecoveredLog {
             snapshots: Vec::new(),
             ours: false,
             unreadable: true,
+            mark: Mark::default(),
         }
     }
 
@@ -313,6 +344,7 @@ impl RecoveredLog {
         log.snapshots = self.snapshots;
         log.damaged = self.read_only;
         log.unreadable = self.unreadable;
+        log.compaction.mark = Mark { first_dirty: self.mark.first_dirty.min(self.end), ..self.mark };
         if self.read_only {
             log.health = Health::Fenced;
         }
@@ -326,6 +358,7 @@ impl RecoveredLog {
                 base,
                 end,
                 bytes,
+                first_timestamp: found.index.first_timestamp,
                 max_timestamp: found.index.max_timestamp,
                 offset_of_max_timestamp: found.index.offset_of_max_timestamp,
                 created: Wall(found.index.max_timestamp),
@@ -339,9 +372,10 @@ impl RecoveredLog {
                 alive: Rc::new(Cell::new(true)),
                 ours: self.ours,
                 damage: Rc::new(RefCell::new(damage)),
+                unsettled: None,
             });
             if at == last {
-                log.writers.push_back(Writer::new(base, Mark { position: bytes, offset: end, header_crc }));
+                log.writers.push_back(Writer::new(base, End { position: bytes, offset: end, header_crc }));
             }
         }
         log.tail = super::chunk::TailMemory::with_carry(self.carry);

@@ -48,7 +48,8 @@ pub(super) async fn open_all(
         let next = listing.segments.get(at + 1).map(|&(base, _)| base);
         let path = names::segment(&name.dir, base);
         let failed = |error| RecoverError::Io { file: path.clone(), error };
-        let walk = Walk { io, name, hints, base, len, next, ours: listing.ours };
+        let gaps = listing.may_have_gaps(base);
+        let walk = Walk { io, name, hints, base, len, next, ours: listing.ours, gaps };
         let action = walk.run(&mut opened).await.map_err(failed)?;
         if action == Action::CutAndDropLater {
             for (_, &(later, _)) in rest.by_ref() {
@@ -91,6 +92,8 @@ struct Walk<'a> {
     next: Option<i64>,
     /// Ringlog wrote every byte of the log.
     ours: bool,
+    /// Offsets may be missing.
+    gaps: bool,
 }
 
 impl Walk<'_> {
@@ -208,8 +211,8 @@ impl Walk<'_> {
         let limits = ScanLimits {
             interval_bytes: self.hints.index_interval_bytes,
             floor: self.hints.durable_floor.unwrap_or(i64::MIN),
-            // Our own segments have no gaps; in a recycled file one would be somebody's old bytes.
-            gaps: !self.ours,
+            // Our own segments have none unless compaction left them; in a recycled file one would be somebody's old bytes.
+            gaps: self.gaps,
             proof: self.hints.proof_of(self.base),
             ..ScanLimits::default()
         };
@@ -268,7 +271,7 @@ impl Opened {
         io: &Io,
         upto: i64,
         hints: &RecoverHints,
-        ours: bool,
+        listing: &Listing,
     ) -> Result<Vec<(BatchHeader, u64)>, RecoverError> {
         let mut batches = std::mem::take(&mut self.batches);
         let mut damage = Vec::new();
@@ -278,7 +281,8 @@ impl Opened {
             let file = OpenFile::open(io, &found.path, read_mode(io)).await.map_err(failed)?;
             // All of it was believed, so a bad batch is rot: what is behind it still counts.
             let interval_bytes = hints.index_interval_bytes;
-            let limits = ScanLimits { interval_bytes, floor: i64::MAX, gaps: !ours, ..ScanLimits::default() };
+            let gaps = listing.may_have_gaps(base);
+            let limits = ScanLimits { interval_bytes, floor: i64::MAX, gaps, ..ScanLimits::default() };
             let mut seen = Vec::new();
             let scan = scan_segment(io, &file, SegmentIndex::new(base), &limits, |header, position| {
                 if header.producer_id >= 0 && position < found.walked_from {

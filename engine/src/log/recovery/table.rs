@@ -10,6 +10,15 @@
 //! | a hole before the next segment, at or above the floor | – | drop what follows |
 //! | a hole before the next segment, below the floor | – | foreign: keep (compaction); ours: read-only |
 //! | batches of an old format | read-only | keep: reads of it fail with the reason |
+//!
+//! What compaction left half done is settled before that, so that these rows see segments only:
+//!
+//! | file | is | does |
+//! |---|---|---|
+//! | `.log.cleaned` | anything | cut (removed): nothing has relied on it |
+//! | `.log.swap` | whole, to its last byte | keep: it takes the place of every segment in its range |
+//! | `.log.swap` | at or behind a `.log.cleaned`, as only an unfinished split of Kafka's leaves it | cut (removed): the segments are all there |
+//! | `.log.swap` | anything else | read-only: it was flushed before it had that name, so this is rot |
 
 use crate::log::scan::{Scanned, Stop};
 
@@ -109,9 +118,36 @@ pub(in crate::log) fn decide(mut seen: Observed) -> Action {
     }
 }
 
+/// What is seen of a `.log.swap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SwapSeen {
+    /// Good batches up to its end.
+    pub(super) is_whole: bool,
+    /// A `.log.cleaned` lies at its base offset or below.
+    pub(super) is_of_unfinished_split: bool,
+}
+
+/// Keep means that it takes its place, cut that it goes.
+pub(super) fn decide_swap(seen: SwapSeen) -> Action {
+    match (seen.is_of_unfinished_split, seen.is_whole) {
+        (true, _) => Action::Cut,
+        (false, true) => Action::Keep,
+        (false, false) => Action::ReadOnly,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_row_of_a_swap() {
+        let decided = |is_whole, is_of_unfinished_split| decide_swap(SwapSeen { is_whole, is_of_unfinished_split });
+        assert_eq!(
+            [decided(true, false), decided(false, false), decided(true, true), decided(false, true)],
+            [Action::Keep, Action::ReadOnly, Action::Cut, Action::Cut]
+        );
+    }
 
     /// Every input, in the order end, place, below_floor, ours. K keep, C cut, D cut and drop, R read-only.
     #[test]

@@ -209,6 +209,9 @@ impl Log {
         if let Some(writer) = self.writers.back_mut() {
             writer.appended(len as u64, self.end, header_crc);
         }
+        if active.bytes == 0 {
+            active.first_timestamp = batch.max_timestamp;
+        }
         active.bytes += len as u64;
         active.end = self.end;
         if batch.max_timestamp > active.max_timestamp {

@@ -25,6 +25,9 @@ impl LogSet {
     pub(super) fn drive(&mut self, id: LogId) {
         let Some(mut log) = self.logs.get_mut(id.0 as usize).and_then(Option::take) else { return };
         log.is_dirty = false;
+        if !matches!(log.health, Health::Good) {
+            log.stop_compaction();
+        }
         match log.health {
             Health::Good => self.drive_writers(id, &mut log),
             Health::Full { .. } => {

@@ -6,6 +6,7 @@
 
 mod append;
 mod checkpoint;
+mod compact;
 mod drive;
 mod health;
 mod journal;
@@ -19,6 +20,7 @@ mod shutdown;
 mod snapshot;
 mod truncate;
 
+pub use compact::CompactionTerms;
 pub(super) use journal::LogJournal;
 pub(super) use remove::remove_folder;
 pub use shutdown::{Shutdown, ShutdownError};
@@ -88,6 +90,7 @@ pub struct LogSet {
     /// The set ends; tasks look at it too.
     closing: Rc<Cell<bool>>,
     scrub: scrub::Scrub,
+    compacting: compact::Compacting,
 }
 
 /// What the set knows of a data folder.
@@ -153,6 +156,7 @@ impl LogSet {
         let (now, wall) = (io.now(), io.wall());
         let closing = Rc::new(Cell::new(false));
         let scrub = scrub::Scrub::new(&io, &limits, background.clone(), Rc::clone(&closing));
+        let compacting = compact::Compacting::new(now, limits.clean_backoff_ms);
         let dirs = dirs.into_iter().map(|dir| (dir.path, DirState::new(&io, dir.incarnation))).collect();
         LogSet {
             retention_at: now.plus_millis(limits.retention_check_ms),
@@ -183,6 +187,7 @@ impl LogSet {
             idle_at: None,
             closing,
             scrub,
+            compacting,
         }
     }
 
@@ -295,11 +300,12 @@ impl LogSet {
         }
         let logs = self.logs.iter().any(Option::is_some);
         let scrub = self.scrub.deadline(self.now).filter(|_| logs && !self.closing.get());
+        let compacting = self.compacting.deadline().filter(|_| logs && !self.closing.get());
         let logs = logs.then_some(self.retention_at);
         let timer = self.timers.first().map(|&(at, _)| at);
         let checkpoint =
             self.dirs.values().filter(|dir| !dir.checkpointing.get()).filter_map(|dir| dir.checkpoint_at).min();
-        [logs, scrub, timer, checkpoint, self.idle_at].into_iter().flatten().min()
+        [logs, scrub, compacting, timer, checkpoint, self.idle_at].into_iter().flatten().min()
     }
 
     fn log(&self, id: LogId) -> Option<&Log> {
@@ -390,6 +396,7 @@ impl LogSet {
         self.pump_journals();
         self.give_back_idle();
         self.scrub();
+        self.look_for_compaction();
         self.write_checkpoints();
     }
 }

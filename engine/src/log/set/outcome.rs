@@ -1,6 +1,6 @@
 //! What tasks hand back to the set, and what the set makes of it.
 
-use super::{LogSet, health::Trouble, journal::Made};
+use super::{LogSet, compact::Step, health::Trouble, journal::Made};
 use crate::log::config::LogId;
 use crate::log::files::OpenFile;
 use crate::log::index::SegmentIndex;
@@ -37,6 +37,8 @@ pub(super) enum Result {
     Spare(io::Result<(PathBuf, u64)>),
     /// A journal for this data folder is ready.
     Journal { data: PathBuf, made: io::Result<Made> },
+    /// A pass of compaction has come so far.
+    Compaction(Step),
     /// The snapshot is durable, or was given up with a warning.
     Snapshot,
     /// The folder has its deleted name.
@@ -104,6 +106,7 @@ impl LogSet {
             Result::Removed(recycled) => self.removed(id, recycled),
             Result::Spare(result) => self.spared(id, result),
             Result::Journal { data, made } => self.journal_made(&data, made),
+            Result::Compaction(step) => self.compaction(id, step),
             Result::Snapshot => self.snapshot_written(id),
             Result::FolderRenamed(result) => self.folder_renamed(id, result),
             Result::Deleted => self.deleted(id),

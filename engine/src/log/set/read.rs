@@ -88,8 +88,9 @@ impl Log {
     /// Segments on disk in which the batch of `from` may lie, and where to look in them.
     fn plan(&self, from: i64) -> Vec<PlanSegment> {
         let at = self.segment_of(from).unwrap_or(0);
-        let segments = self.segments.iter().skip(at).take(PLAN_SEGMENTS_MAX);
-        segments.filter_map(|segment| self.plan_segment(segment, |index| index.start_before(from))).collect()
+        let segments = self.segments.iter().skip(at);
+        let planned = segments.filter_map(|segment| self.plan_segment(segment, |index| index.start_before(from)));
+        planned.take(PLAN_SEGMENTS_MAX).collect()
     }
 
     pub(super) fn plan_segment(
@@ -107,6 +108,7 @@ impl Log {
             limit,
             end,
             alive: Rc::clone(&segment.alive),
+            open: segment.unsettled.clone(),
             damage: Rc::clone(&segment.damage),
             start: match &segment.index {
                 SegmentIndexState::Memory(index) => Some(start(index)),
@@ -131,6 +133,6 @@ impl Log {
         let on_disk = |segment: &&Segment| segment.base < covered && segment.end > self.start;
         let wanted = self.segments.iter().filter(on_disk).filter(|segment| segment.max_timestamp >= timestamp);
         let plan = |segment| self.plan_segment(segment, |index| index.start_before_time(timestamp));
-        wanted.take(2).filter_map(plan).collect()
+        wanted.filter_map(plan).take(PLAN_SEGMENTS_MAX).collect()
     }
 }

@@ -18,6 +18,7 @@ impl LogSet {
     pub fn delete(&mut self, id: LogId) {
         let Some(log) = self.log_mut(id) else { return };
         log.health = Health::Deleting { started: false };
+        log.stop_compaction();
         for segment in &log.segments {
             segment.alive.set(false);
         }

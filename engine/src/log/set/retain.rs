@@ -67,7 +67,10 @@ impl LogSet {
         loop {
             let Some(log) = self.log_mut(id) else { return };
             // A segment that is still being sealed goes with the next look.
+            let front = log.segments.front().map_or(log.end, |oldest| oldest.base);
+            let is_swapping = log.compaction.swapping.as_ref().is_some_and(|range| range.contains(&front));
             let obsolete = log.segments.len() > 1
+                && !is_swapping
                 && log.segments.front().is_some_and(|oldest| oldest.end <= log.start && oldest.is_sealed);
             if !obsolete {
                 return;

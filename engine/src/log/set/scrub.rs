@@ -9,7 +9,7 @@ use crate::log::limits::SCRUB_FIRST_MS;
 use crate::log::names;
 use crate::log::scan::Damage;
 use crate::log::scrub::{Job, Outcome, Slowly};
-use crate::log::state::{Health, Log, SegmentIndexState};
+use crate::log::state::{Health, Log, Segment, SegmentIndexState};
 use crate::shard::{Class, Io};
 use crate::time::Mono;
 use std::cell::{Cell, RefCell};
@@ -151,7 +151,8 @@ impl Log {
             return None;
         }
         let dir = &self.name.dir;
-        let segments = self.segments.iter().filter(|segment| segment.base >= base);
+        let is_due = |segment: &&Segment| segment.base >= base && segment.unsettled.is_none();
+        let segments = self.segments.iter().filter(is_due);
         let planned = segments.filter_map(|segment| {
             let index = matches!(segment.index, SegmentIndexState::File).then(|| names::index(dir, segment.base));
             self.plan_segment(segment, |index| index.start_before(segment.base)).map(|plan| (plan, index))

@@ -4,6 +4,7 @@ use super::LogSet;
 use super::health::Trouble;
 use super::outcome::{CutEnd, Result, Suffix};
 use crate::io::OpenMode;
+use crate::log::compact::mark::Mark;
 use crate::log::config::LogId;
 use crate::log::event::LogEvent;
 use crate::log::files::{OpenFile, read_mode};
@@ -12,7 +13,7 @@ use crate::log::limits::BLOCK_BYTES;
 use crate::log::scan::{ScanLimits, Stop, scan_segment};
 use crate::log::state::{Cut, Health, Log, Segment, SegmentIndexState};
 use crate::log::tasks::FloorJob;
-use crate::log::writer::{Mark, Writer};
+use crate::log::writer::{Mark as End, Writer};
 use crate::log::{names, tasks};
 use crate::shard::Io;
 use std::cell::Cell;
@@ -36,6 +37,7 @@ impl LogSet {
             return;
         }
         log.health = Health::Cutting { to, why: Cut::Asked, started: false };
+        log.stop_compaction();
         self.mark_dirty(id);
     }
 
@@ -88,8 +90,14 @@ impl LogSet {
         obsolete.extend(gone.map(|known| names::snapshot(&log.name.dir, known)));
         log.snapshot.take_if(|(known, _)| *known > upto);
         let (data, folder_exists) = (log.name.data_dir().to_owned(), log.has_folder);
+        // What is appended from here on has no gaps, and the journal may hold it.
+        let mark = &mut log.compaction.mark;
+        let mark = (mark.gaps_below > upto).then(|| {
+            *mark = Mark { gaps_below: upto, first_dirty: mark.first_dirty.min(upto) };
+            (log.name.dir.clone(), *mark)
+        });
         let floor = lowers_floor.then(|| self.floor_job(&data, None, false)).flatten();
-        let job = CutJob { io: self.io.clone(), path, end, folder_exists, obsolete, floor };
+        let job = CutJob { io: self.io.clone(), path, end, folder_exists, obsolete, floor, mark };
         self.start(id, async move { Result::Cut { base, result: job.run().await } });
     }
 
@@ -98,7 +106,7 @@ impl LogSet {
         let Health::Cutting { why, .. } = log.health else { return };
         let Some(segment) = log.segments.back_mut() else { return };
         let SegmentIndex { bytes: position, end_offset: offset, header_crc, .. } = cut.index;
-        let end = Mark { position, offset, header_crc };
+        let end = End { position, offset, header_crc };
         assert!(
             segment.base == base && log.end == end.offset,
             "a cut ends with the segment it cut, where it was measured"
@@ -107,6 +115,7 @@ impl LogSet {
         segment.bytes = end.position;
         segment.max_timestamp = cut.index.max_timestamp;
         segment.offset_of_max_timestamp = cut.index.offset_of_max_timestamp;
+        segment.first_timestamp = cut.index.first_timestamp;
         segment.index = SegmentIndexState::Memory(Rc::new(cut.index));
         segment.alive = Rc::new(Cell::new(true));
         segment.is_sealed = false;
@@ -168,12 +177,17 @@ struct CutJob {
     obsolete: Vec<PathBuf>,
     /// A checkpoint that must be durable first, because it lowers what is promised.
     floor: Option<FloorJob>,
+    /// What is to be remembered of compaction from then on.
+    mark: Option<(PathBuf, Mark)>,
 }
 
 impl CutJob {
     async fn run(self) -> io::Result<CutEnd> {
         if let Some(floor) = self.floor {
             floor.run(&self.io).await?;
+        }
+        if let Some((dir, mark)) = self.mark {
+            mark.write(&self.io, &dir).await?;
         }
         // Youngest first, so that a crash in between leaves no gap; and each index before its segment.
         for path in self.obsolete.iter().rev() {

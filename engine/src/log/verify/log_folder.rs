@@ -4,6 +4,7 @@
 use super::data_dir::{Promises, list, whole};
 use super::{Advice, Verified};
 use crate::log::check::{AtOnce, Check, check_segment};
+use crate::log::compact::mark::Mark;
 use crate::log::copies::TopicSeal;
 use crate::log::envelope::{self, Kind};
 use crate::log::files::{OpenFile, read_mode};
@@ -20,6 +21,8 @@ use std::path::Path;
 /// What the segments of a log are judged by.
 struct Facts {
     ours: bool,
+    /// Below this offset compaction may have left gaps.
+    gaps_below: i64,
     /// What the checkpoints promise.
     hints: RecoverHints,
 }
@@ -37,7 +40,11 @@ pub(super) async fn verify(
     let ours = kinds.contains(&FileKind::Origin);
     let sealed = ours || kinds.contains(&FileKind::Adopted);
     let uid = topic(io, dir, partition, sealed.then_some(ours), verified).await;
-    let facts = Facts { ours, hints: promises.of(uid.unwrap_or_default(), partition) };
+    let gaps_below = mark(io, dir, kinds.contains(&FileKind::Compacted), verified).await;
+    for swap in kinds.iter().filter_map(|kind| if let FileKind::Swap(base) = kind { Some(*base) } else { None }) {
+        verified.note(&names::swap(dir, swap), "a compaction that was not finished", Advice::NextStart);
+    }
+    let facts = Facts { ours, gaps_below, hints: promises.of(uid.unwrap_or_default(), partition) };
     let offsets = |wanted: fn(&FileKind) -> Option<i64>| -> Vec<i64> { kinds.iter().filter_map(wanted).collect() };
     let mut bases = offsets(|kind| if let FileKind::Segment(base) = kind { Some(*base) } else { None });
     bases.sort_unstable();
@@ -84,6 +91,28 @@ async fn topic(io: &Io, dir: &Path, partition: i32, sealed: Option<bool>, verifi
         verified.findings.last_mut().into_iter().for_each(|finding| finding.position = at as u64);
     }
     Some(seal.uid)
+}
+
+/// The offset below which compaction may have left gaps.
+async fn mark(io: &Io, dir: &Path, exists: bool, verified: &mut Verified) -> i64 {
+    let path = dir.join(names::COMPACTED);
+    if !exists {
+        return i64::MIN;
+    }
+    let Some(file) = whole(io, &path, STATE_BYTES_MAX, verified).await else { return i64::MAX };
+    match Mark::from_file(&file) {
+        Ok(found) => {
+            if let Some((at, reason)) = found.wrong {
+                verified.note(&path, reason, Advice::NextStart);
+                verified.findings.last_mut().into_iter().for_each(|finding| finding.position = at as u64);
+            }
+            found.mark.gaps_below
+        }
+        Err(error) => {
+            verified.note(&path, error.to_string(), Advice::NextStart);
+            i64::MAX
+        }
+    }
 }
 
 async fn snapshot(io: &Io, dir: &Path, upto: i64, verified: &mut Verified) {
@@ -162,7 +191,7 @@ impl Segment<'_> {
         let floor = self.facts.hints.durable_floor;
         let limits = ScanLimits {
             floor: floor.unwrap_or(i64::MIN),
-            gaps: !self.facts.ours,
+            gaps: !self.facts.ours || self.base < self.facts.gaps_below,
             proof: self.facts.hints.proof_of(self.base),
             ..ScanLimits::default()
         };

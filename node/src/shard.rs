@@ -21,6 +21,7 @@ use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
 use crate::store::{self, EngineStore, Mem};
 use broker::controller::plan::FoundTopic;
 use broker::io::{ReadFault, ReplyPart};
+use broker::log_dirs::Volume;
 use broker::store::{LogId, Store};
 use broker::{Baggage, Broker, Effect, Input, Now, ShardId};
 use engine::io::{Done, ListenerId, Op, Owner};
@@ -73,6 +74,8 @@ pub struct Shard {
     phase: Phase,
     /// What tasks found, for the broker.
     found: Rc<RefCell<VecDeque<Input<Mem>>>>,
+    /// Searches whose files left service meanwhile, to be begun again: ticket, log and timestamp.
+    searches: Rc<RefCell<Vec<(u64, LogId, i64)>>>,
     /// Reads that wait for memory.
     cold: Rc<RefCell<ColdReads>>,
     /// What this shard last said that it waits for, in bytes.
@@ -116,6 +119,7 @@ impl Shard {
             stages,
             phase,
             found,
+            searches: Rc::default(),
             cold,
             wanted_bytes,
             peer_log,
@@ -337,6 +341,9 @@ impl Shard {
             let mut quiet = true;
             while let Some(event) = self.broker.store_mut().logs.poll_event() {
                 note(&event);
+                if let LogEvent::Relocated { from, to, .. } = &event {
+                    self.broker.store_mut().recount(from, to);
+                }
                 if let Some(event) = store::store_event(&event) {
                     self.broker.handle(Input::Store(event), now);
                     quiet = false;
@@ -471,6 +478,7 @@ impl Shard {
                     if may_be_empty { Patience::Until(self.io.now().plus_millis(WAIT_MS)) } else { Patience::Endless };
                 self.cold.borrow_mut().ask(ColdRead { ticket, log, range, patience, cost_bytes: 0 }, log_bytes);
             }
+            Effect::MeasureDirs { ticket } => self.measure_dirs(ticket),
             Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
             Effect::Reconfigured => (self.outside)(Outside::Configs(Arc::clone(self.broker.image()))),
             Effect::Loggers(loggers) => (self.outside)(Outside::Loggers(loggers)),
@@ -489,6 +497,10 @@ impl Shard {
 
     /// Begins the reads for which there is memory, and says what the others wait for.
     fn begin_reads(&mut self) {
+        let searches = std::mem::take(&mut *self.searches.borrow_mut());
+        for (ticket, log, timestamp) in searches {
+            self.find_time(ticket, log, timestamp);
+        }
         loop {
             let held_bytes = self.broker.store().logs.read_held_bytes();
             let Some(read) = self.cold.borrow_mut().next(held_bytes) else { break };
@@ -503,7 +515,7 @@ impl Shard {
         self.transport.set_wanted(self.stages.wanted_bytes());
     }
 
-    fn read_disk(&mut self, ColdRead { ticket, log, range, cost_bytes, .. }: ColdRead) {
+    fn read_disk(&mut self, ColdRead { ticket, log, range, cost_bytes, patience }: ColdRead) {
         let store = self.broker.store_mut();
         let result = match store.look(log, range) {
             Read::Bytes(slices) => Ok(store::chunks(slices)),
@@ -512,9 +524,14 @@ impl Shard {
             Read::Disk(plan) => {
                 let read = store.logs.read_disk(plan);
                 let (found, cold) = (Rc::clone(&self.found), Rc::clone(&self.cold));
+                let log_bytes = store.size_bytes(log);
                 return self.io.spawn(async move {
                     let result = read.await.map(store::chunks).map_err(store::fault);
                     cold.borrow_mut().done(cost_bytes);
+                    if matches!(result, Err(ReadFault::Gone)) {
+                        // Its file left service meanwhile: the log has moved, or has no such offset, which the next look says.
+                        return cold.borrow_mut().ask(ColdRead { ticket, log, range, patience, cost_bytes }, log_bytes);
+                    }
                     found.borrow_mut().push_back(Input::ReadDone { ticket, result });
                 });
             }
@@ -523,11 +540,29 @@ impl Shard {
         self.found.borrow_mut().push_back(Input::ReadDone { ticket, result });
     }
 
+    fn measure_dirs(&mut self, ticket: u64) {
+        let dirs = self.broker.store().dirs().to_vec();
+        let (io, found) = (self.io.clone(), Rc::clone(&self.found));
+        self.io.spawn(async move {
+            let mut volumes = Vec::new();
+            for dir in dirs {
+                let done = io.call(Op::FreeSpace { path: dir.path, free: 0, total: 0 }).await;
+                let measured = done.result.is_ok() && dir.is_online;
+                let Op::FreeSpace { free, total, .. } = done.op else { unreachable!("a completion returns its op") };
+                volumes.push(measured.then_some(Volume { total_bytes: total, usable_bytes: free }));
+            }
+            found.borrow_mut().push_back(Input::DirsMeasured { ticket, volumes });
+        });
+    }
+
     fn find_time(&mut self, ticket: u64, log: LogId, timestamp: i64) {
         let search = self.broker.store_mut().logs.lookup_time(store::engine_id(log), timestamp);
-        let found = Rc::clone(&self.found);
+        let (found, searches) = (Rc::clone(&self.found), Rc::clone(&self.searches));
         self.io.spawn(async move {
             let result = search.await.map(|hit| hit.map(|hit| Mem::Slice(hit.bytes))).map_err(store::fault);
+            if matches!(result, Err(ReadFault::Gone)) {
+                return searches.borrow_mut().push((ticket, log, timestamp));
+            }
             found.borrow_mut().push_back(Input::TimeFound { ticket, result });
         });
     }
@@ -568,6 +603,13 @@ fn note(event: &LogEvent) {
         LogEvent::Healed { id } => {
             marks::reached!("node: a full log healed");
             tracing::info!(log = id.0, "the disk has room again");
+        }
+        LogEvent::Relocated { id, from, to } => {
+            marks::reached!("node: a log was moved to another directory");
+            tracing::info!(log = id.0, "moved from {} to {}", from.display(), to.display());
+        }
+        LogEvent::NotRelocated { id, error } => {
+            tracing::error!(log = id.0, "not moved to another log directory, it is served where it was: {error}");
         }
         LogEvent::Durable { .. }
         | LogEvent::StartMoved { .. }

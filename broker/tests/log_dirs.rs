@@ -221,13 +221,11 @@ fn a_cordoned_directory_takes_no_replicas() {
     assert_eq!(response.results.iter().map(|result| result.is_cordoned).collect::<Vec<_>>(), [false, true]);
 }
 
+/// The code of a partition; id, epoch, last sequence and last timestamp of its producers.
+type Producers = (i16, Vec<(i64, i32, i32, i64)>);
+
 /// Error, and (id, epoch, last sequence, last timestamp) of each producer.
-fn producers(
-    world: &mut World,
-    conn: ConnId,
-    topic: &'static str,
-    indexes: &[i32],
-) -> Vec<(i16, Vec<(i64, i32, i32, i64)>)> {
+fn producers(world: &mut World, conn: ConnId, topic: &'static str, indexes: &[i32]) -> Vec<Producers> {
     let topics = vec![TopicRequest { name: topic.into(), partition_indexes: indexes.to_vec() }];
     let request = DescribeProducersRequest { topics };
     let key = ApiKey::DescribeProducers;

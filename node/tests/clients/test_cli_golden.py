@@ -131,8 +131,11 @@ def topics(target):
     for at, name in enumerate(names):
         make_topic(target, name, at % 3 + 1, {"retention.ms": "3600000", "max.message.bytes": "65536"} if at % 2 else {})
 
+    # A topic of the cluster's own: whoever asks for a group's coordinator makes it.
+    ours("kafka-consumer-groups", "--describe", "--group", tag, "--bootstrap-server", target.address)
+
     def shows():
-        assert set(names) <= set(ours("kafka-topics", "--list", "--bootstrap-server", target.address).out.split())
+        assert {*names, "__consumer_offsets"} <= set(ours("kafka-topics", "--list", "--bootstrap-server", target.address).out.split())
     settled(shows)
     return tag
 
@@ -148,6 +151,7 @@ def test_list(host, target, topics):
 
 
 def test_describe(host, target, topics):
+    both(host, target, "kafka-topics", "--describe")
     both(host, target, "kafka-topics", "--describe", "--topic", f"{topics}-beta")
     both(host, target, "kafka-topics", "--describe", "--topic", f"{topics}-.*")
     both(host, target, "kafka-topics", "--describe", "--topic", f"{topics}-.*", "--partition-size-limit-per-response", 2)

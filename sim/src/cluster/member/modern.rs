@@ -14,6 +14,7 @@ use protocol::messages::consumer_group_heartbeat::{
 };
 use protocol::{ApiKey, ErrorCode, Uuid};
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 /// How long it may keep what it was asked to give up. Longer than any run: who is put out for that goes on until it hears of it, and
 /// the check for two owners could not tell.
@@ -139,8 +140,8 @@ impl Member {
         }
         self.share.retain(|index, _| assigned.contains(index));
         for index in assigned {
-            if !self.share.contains_key(&index) {
-                self.share.insert(index, (0, -1));
+            if let Entry::Vacant(place) = self.share.entry(index) {
+                place.insert((0, -1));
                 self.state = State::Beginning;
             }
         }

@@ -63,7 +63,7 @@ pub(super) struct Log {
     pub(super) snapshots: Vec<i64>,
     pub(super) jitter_ms: i64,
     pub(super) journal: LogJournal,
-    /// A truncation that was asked for and met a full disk.
+    /// A truncation that was asked for and met a full disk, or a log that was changing its folder.
     pub(super) truncate_to: Option<i64>,
     /// It is being moved to another data folder.
     pub(super) relocation: Option<Box<Relocation>>,

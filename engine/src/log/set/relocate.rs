@@ -13,7 +13,7 @@ use crate::log::event::LogEvent;
 use crate::log::index::{HeaderRule, Start};
 use crate::log::limits::RELOCATE_BYTES;
 use crate::log::relocate::{self, CopyJob, ReadyJob, SwitchError, SwitchJob};
-use crate::log::state::{Health, Log, SegmentIndexState};
+use crate::log::state::{Cut, Health, Log, SegmentIndexState};
 use crate::log::writer::{Mark, Writer};
 use crate::log::{LogName, names};
 use crate::shard::{Class, Io};
@@ -251,9 +251,7 @@ impl LogSet {
 
     /// The copy is not wanted, or not any more.
     fn discard(&self, id: LogId, log: &mut Log) {
-        if matches!(log.health, Health::Switching { .. }) {
-            log.health = Health::Good;
-        }
+        log.end_switch();
         let Some(moving) = &mut log.relocation else { return };
         moving.is_busy = true;
         let (io, folder) = (self.io.clone(), moving.folder.clone());
@@ -399,11 +397,7 @@ impl LogSet {
         match result {
             Ok(()) => self.arrived(id),
             Err(SwitchError::Undone(error)) => {
-                if let Some(log) = self.any_log_mut(id)
-                    && matches!(log.health, Health::Switching { .. })
-                {
-                    log.health = Health::Good;
-                }
+                self.any_log_mut(id).into_iter().for_each(Log::end_switch);
                 self.give_up_relocation(id, &error);
             }
             Err(SwitchError::Unknown(error)) => {
@@ -426,7 +420,7 @@ impl LogSet {
         let old = log.move_into(&moving.to);
         let (deleted, delay_ms) = (names::deleted_folder(&old, &log.uid), log.config.file_delete_delay_ms);
         match log.health {
-            Health::Switching { .. } => log.health = Health::Good,
+            Health::Switching { .. } => log.end_switch(),
             Health::Deleting { .. } => {
                 let dir = log.name.dir.clone();
                 self.leaving.remove(&old);
@@ -521,6 +515,16 @@ impl Log {
             }
         }
         Work::Nothing
+    }
+
+    /// It need not stand still any more; a truncation that was asked for meanwhile follows.
+    fn end_switch(&mut self) {
+        if matches!(self.health, Health::Switching { .. }) {
+            self.health = match self.truncate_to.take() {
+                Some(to) => Health::Cutting { to, why: Cut::Asked, started: false },
+                None => Health::Good,
+            };
+        }
     }
 
     /// Whether the rest is so little that nobody minds waiting for it.

@@ -26,7 +26,7 @@ impl LogSet {
     /// then. Appends are busy meanwhile. Not below the log's start; nothing happens at or past its end.
     pub fn truncate_suffix(&mut self, id: LogId, to_offset: i64) {
         let Some(log) = self.log_mut(id) else { return };
-        if !matches!(log.health, Health::Good | Health::Full { .. }) {
+        if !matches!(log.health, Health::Good | Health::Full { .. } | Health::Switching { .. }) {
             return;
         }
         let to = to_offset.max(log.start);
@@ -34,6 +34,11 @@ impl LogSet {
             let end = log.end;
             log.epochs.truncate_suffix(end);
             self.events.push_back(LogEvent::Truncated { id, end });
+            return;
+        }
+        if matches!(log.health, Health::Switching { .. }) {
+            // Its files change their folder just now, which cannot wait: the cut follows.
+            log.truncate_to = Some(to);
             return;
         }
         log.health = Health::Cutting { to, why: Cut::Asked, started: false };

@@ -37,6 +37,10 @@ pub const RESIDENT: Metric = Metric { key: "resident_mb", title: "resident", uni
 /// Resident memory for each idle connection.
 pub const PER_CONNECTION: Metric = Metric { key: "kib_per_connection", title: "per connection", unit: "KiB" };
 
+/// Making partitions, until all have a leader.
+pub const CREATED: Metric = Metric { key: "created_s", title: "created", unit: "s" };
+/// Resident memory for each partition that nobody uses.
+pub const PER_PARTITION: Metric = Metric { key: "kib_per_partition", title: "per partition", unit: "KiB" };
 /// From a change of membership until a group is at rest.
 pub const SETTLES: Metric = Metric { key: "settle_ms", title: "settled", unit: "ms" };
 /// The part of it that begins when the last member has learned of it.

@@ -13,6 +13,7 @@ use crate::group::wiring::Groups;
 use crate::image::MetadataImage;
 use crate::io::{ConnId, Effect, Input, Now, Origin, ReadFault, ShardId};
 use crate::limits::{PARKED_RETRY_MS, PRODUCER_CHECK_INTERVAL_MS};
+use crate::log_dirs::LogDirs;
 use crate::partition::lifecycle::Adopted;
 use crate::partition::{Partition, PartitionKey};
 use crate::replay::{Replay, ReplayOf};
@@ -40,6 +41,8 @@ pub struct Broker<S: Store> {
     pub(crate) shards: u16,
     pub(crate) settings: Arc<BrokerSettings>,
     pub(crate) image: Arc<MetadataImage>,
+    /// The metadata of the last run is known; what comes after is new.
+    pub(crate) has_image: bool,
     pub(crate) front: Front<S::Chunk>,
     pub(crate) sessions: Sessions,
     pub(crate) partitions: BTreeMap<PartitionKey, Partition<S::Chunk>>,
@@ -57,6 +60,8 @@ pub struct Broker<S: Store> {
     /// What this turn has to tell other shards.
     pub(crate) outbox: BTreeMap<ShardId, Vec<TellPart<S::Chunk>>>,
     pub(crate) groups: Groups,
+    /// What is known and asked of log directories.
+    pub(crate) dirs: LogDirs,
     pub(crate) producers_checked_ms: u64,
     /// Administration.
     pub(crate) seat: Seat<S::Chunk>,
@@ -74,6 +79,7 @@ impl<S: Store> Broker<S> {
             me,
             shards,
             image: Arc::new(MetadataImage::new(Arc::clone(&settings))),
+            has_image: false,
             front: Front::new(),
             sessions: Sessions::new(slots.div_ceil(usize::from(shards)), settings.incarnation, me, shards),
             partitions: BTreeMap::new(),
@@ -86,6 +92,7 @@ impl<S: Store> Broker<S> {
             own_done: VecDeque::new(),
             outbox: BTreeMap::new(),
             groups: Groups::new(&settings, me),
+            dirs: LogDirs::default(),
             producers_checked_ms: 0,
             seat: Seat::new(settings.loggers.clone()),
             effects: VecDeque::new(),
@@ -121,6 +128,7 @@ impl<S: Store> Broker<S> {
             Input::Store(event) => self.stored(event),
             Input::ReadDone { ticket, result } => self.read_done(ticket, result),
             Input::TimeFound { ticket, result } => self.time_found(ticket, result),
+            Input::DirsMeasured { ticket, volumes } => self.dirs_measured(ticket, volumes),
             Input::Tick => self.tick(),
         }
         self.settle();
@@ -271,8 +279,11 @@ impl<S: Store> Broker<S> {
             ApiKey::DescribeConfigs => api::k32_describe_configs::handle(self, request),
             ApiKey::AlterConfigs => api::k33_alter_configs::handle(self, request),
             ApiKey::IncrementalAlterConfigs => api::k44_incremental_alter_configs::handle(self, request),
+            ApiKey::AlterReplicaLogDirs => api::k34_alter_replica_log_dirs::handle(self, request),
+            ApiKey::DescribeLogDirs => api::k35_describe_log_dirs::handle(self, request),
             ApiKey::CreatePartitions => api::k37_create_partitions::handle(self, request),
             ApiKey::DescribeCluster => api::k60_describe_cluster::handle(self, request),
+            ApiKey::DescribeProducers => api::k61_describe_producers::handle(self, request),
             ApiKey::UnregisterBroker => api::k64_unregister_broker::handle(self, request),
             ApiKey::ListConfigResources => api::k74_list_config_resources::handle(self, request),
             ApiKey::ConsumerGroupHeartbeat => api::k68_consumer_group_heartbeat::handle(self, request),
@@ -298,6 +309,12 @@ impl<S: Store> Broker<S> {
             Message::Unwatch { gather } => self.unwatch(from, gather),
             Message::GroupAsk { ticket, ask } => self.group_asked(ticket, ask),
             Message::GroupTell { ticket, tell } => self.group_told(ticket, tell),
+            Message::DirsAsk { gather, wanted } => {
+                let replicas = self.replicas_here(&wanted);
+                self.effects.push_back(Effect::Send { to: from, msg: Message::DirsTell { gather, replicas } });
+            }
+            Message::DirsTell { gather, replicas } => self.dirs_told(gather, replicas),
+            Message::DirWish(wish) => self.wished(wish),
             Message::Image(image) => {
                 let version = image.version();
                 self.apply_image(image);

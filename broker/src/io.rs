@@ -1,5 +1,6 @@
 //! What goes into the machine and what comes out of it.
 
+use crate::log_dirs::Volume;
 use crate::store::{Chunk, LogId, ReadRange, StoreEvent};
 use std::net::SocketAddr;
 
@@ -113,6 +114,13 @@ pub enum Input<C: Chunk> {
         /// The first batch whose largest timestamp is at or past the wanted one, whole.
         result: Result<Option<C>, ReadFault>,
     },
+    /// The answer to [`Effect::MeasureDirs`].
+    DirsMeasured {
+        /// As in the effect.
+        ticket: u64,
+        /// Of each directory of `log.dirs`, in order; none where the system does not say.
+        volumes: Vec<Option<Volume>>,
+    },
     /// Time has passed.
     Tick,
 }
@@ -183,6 +191,11 @@ pub enum Effect<C: Chunk> {
         /// Nothing is an answer too: who asked asks again. It must be given in bounded time, because the parts of one fetch
         /// hold what they have found until the last of them is there.
         may_be_empty: bool,
+    },
+    /// Ask how large the volumes of all log directories are, and what is free there.
+    MeasureDirs {
+        /// Comes back in [`Input::DirsMeasured`].
+        ticket: u64,
     },
     /// Find the first batch whose largest timestamp is at or past `timestamp`.
     FindTime {

@@ -133,15 +133,17 @@ pub(crate) fn lower<S: Store>(
     pieces: &[S::Chunk],
 ) -> Lowered<S::Chunk> {
     let mut told = Fetched { pieces: Vec::new(), ..fetched.clone() };
-    if pieces.is_empty() {
+    let bytes_max = want.bytes_max.max(0).unsigned_abs() as usize;
+    let first = if version >= FETCH_WHOLE_FIRST_SINCE { First::Whole } else { First::Cut };
+    if pieces.is_empty() || (first == First::Cut && bytes_max == 0) {
         return Lowered::Told(told);
     }
     let room_bytes = room(store, settings);
     let rules = DownRules {
         magic: if version >= MAGIC_1_SINCE { Magic::V1 } else { Magic::V0 },
         from: want.offset,
-        bytes_max: want.bytes_max.max(0).unsigned_abs() as usize,
-        first: if version >= FETCH_WHOLE_FIRST_SINCE { First::Whole } else { First::Cut },
+        bytes_max,
+        first,
         room_bytes,
         limits: Limits::default(),
     };

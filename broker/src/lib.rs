@@ -21,6 +21,7 @@ pub mod front;
 pub mod group;
 pub mod image;
 pub mod legacy;
+pub mod log_dirs;
 pub mod loggers;
 pub mod partition;
 pub mod replay;

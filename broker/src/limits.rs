@@ -37,3 +37,6 @@ pub const SPARSE_BYTES_MAX: usize = 4 << 10;
 
 const _: () = assert!(PRODUCER_BATCHES_MAX < u8::MAX as usize, "a snapshot counts a producer's batches in a byte");
 const _: () = assert!(PRODUCERS_PER_PARTITION_MAX < u32::MAX as usize, "a snapshot counts producers in 32 bits");
+
+/// Partitions that do not exist yet and of which a shard remembers in which log directory they are to be made.
+pub const DIR_WISHES_MAX: usize = 10_000;

@@ -3,8 +3,9 @@
 //! Keys that other crates act on (threads, sockets, log folders) are read by the `node` crate.
 
 use crate::config::Values;
-use crate::config::value::boolean;
+use crate::config::value::{boolean, words_of};
 use crate::legacy::LegacyClients;
+use crate::log_dirs::LogDir;
 use crate::loggers::Loggers;
 use std::net::{IpAddr, SocketAddr};
 
@@ -47,6 +48,8 @@ pub struct BrokerSettings {
     pub cluster_id: Option<String>,
     /// `broker.rack`.
     pub rack: Option<String>,
+    /// The directories of `log.dirs`, in order; none where the host has not said.
+    pub log_dirs: Vec<LogDir>,
     /// In the order of `listeners`.
     pub listeners: Vec<ListenerSettings>,
     /// The port of each core, by listener; empty unless each has its own (`core.endpoints`).
@@ -94,6 +97,7 @@ impl BrokerSettings {
             node_id,
             incarnation: 0,
             cluster_id: None,
+            log_dirs: Vec::new(),
             rack: statics.get("broker.rack").cloned(),
             num_partitions: at.number("num.partitions", 1),
             default_replication_factor: at.number("default.replication.factor", 1),
@@ -126,6 +130,12 @@ impl BrokerSettings {
             loggers: Loggers::default(),
             statics,
         }
+    }
+
+    /// Whether new partitions keep away from the log directory at `path` (`cordoned.log.dirs`).
+    pub fn is_cordoned(&self, path: &str) -> bool {
+        let cordoned = self.statics.get("cordoned.log.dirs").map_or("", String::as_str);
+        words_of(cordoned).any(|word| word == "*" || word == path)
     }
 
     /// Host and port that a client which reached us at `local` should be told.

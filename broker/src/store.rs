@@ -1,6 +1,7 @@
 //! What the broker needs of storage: a small synchronous trait without I/O. The `node` crate implements it over the
 //! engine's logs; tests implement it over vectors. What became durable comes back later as a [`StoreEvent`].
 
+use crate::log_dirs::DirId;
 use std::ops::{Deref, Range};
 
 /// A shared, immutable run of bytes: a frame as received, or a piece of a log. Cloning is a reference count.
@@ -73,6 +74,40 @@ pub struct LogSpec {
     pub partition: i32,
     /// Its settings.
     pub settings: LogSettings,
+    /// Where its files go.
+    pub home: Home,
+}
+
+/// Where a new log goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Home {
+    /// The directory that storage finds best.
+    #[default]
+    Any,
+    /// This one, if it takes new logs.
+    Dir(DirId),
+    /// Nowhere: it may lie in a directory that cannot be read, so nothing may take its place. It takes no appends.
+    Offline,
+}
+
+/// Where a log lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogPlace {
+    /// Its directory; none where that cannot be said.
+    pub dir: Option<DirId>,
+    /// Where it is on its way to.
+    pub future: Option<Future>,
+}
+
+/// The copy of a log that is being moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Future {
+    /// Its directory.
+    pub dir: DirId,
+    /// Bytes of batches that it has.
+    pub size_bytes: u64,
+    /// Exclusive end of its offsets.
+    pub end: i64,
 }
 
 /// One validated record batch to be stored. The log copies it once and patches base offset and leader epoch in the copy.
@@ -124,6 +159,11 @@ pub enum AppendRefused {
     #[error("the memory budget is spent")]
     Busy,
 }
+
+/// Why a log is not moved: it is out of service, or its new directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the log or its new directory is out of service")]
+pub struct MoveRefused;
 
 /// Where a log stands. Offsets are Kafka's: the next offset to be written is `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -239,6 +279,11 @@ pub trait Store {
     fn hold_rebuilt(&mut self, bytes: Vec<u8>) -> Self::Chunk;
     /// What was rebuilt and somebody still holds, in bytes.
     fn rebuilt_bytes(&self) -> usize;
+    /// Where the log lies, and where it is being moved to.
+    fn place(&self, log: LogId) -> LogPlace;
+    /// Moves the log's files to another directory, in the background; appends and reads go on. A move that is under way to
+    /// another directory is given up; to move a log to where it lies only does that.
+    fn move_log(&mut self, log: LogId, to: DirId) -> Result<(), MoveRefused>;
     /// Compacts the log below `upto` in the background, the answer to [`StoreEvent::Uncompacted`]. The batches whose last
     /// offsets are `last_batches` stay even without records.
     fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>);

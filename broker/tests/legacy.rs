@@ -197,6 +197,37 @@ fn an_old_fetch_reads_on_behind_what_it_cannot_have() {
     }
 }
 
+/// A partition that has records all the time must not hold up one whose next batch the client cannot have.
+#[test]
+fn reading_on_is_for_each_partition() {
+    for mut world in worlds() {
+        let id = world.topic("t", 2, &[]);
+        let conn = world.connect(0);
+        let mut marker = BatchBuilder::new().producer(9, 0, -1).transactional().control();
+        marker.append(NOW_MS, Some(&[0, 0, 0, 1]), Some(&[0; 6]), &[]);
+        world.append_own(id, 1, marker.build());
+        produce(&mut world, conn, &[("t", 0, &records(NOW_MS, &["a"])), ("t", 1, &records(NOW_MS, &["b"]))]);
+        let call = FetchCall { partition_bytes: 90, ..old(2) };
+        let outcome = world.ask(conn, call.frame(&[("t", Uuid::ZERO, 0, 0), ("t", Uuid::ZERO, 1, 0)]));
+        let response = FetchResponse::decode(&mut Reader::new(body_of(&outcome, ApiKey::Fetch, 2)), 2).unwrap();
+        let parts = response.responses.iter().flat_map(|topic| &topic.partitions);
+        let found: Vec<_> = parts.map(|part| offsets(part.records.bytes().unwrap())).collect();
+        assert_eq!(found, [[0], [1]]);
+    }
+}
+
+#[test]
+fn who_wants_no_bytes_gets_none() {
+    let mut world = World::new(1, 1);
+    world.topic("t", 1, &[]);
+    let conn = world.connect(0);
+    produce(&mut world, conn, &[("t", 0, &records(NOW_MS, &["a"]))]);
+    for version in 0..3 {
+        let call = FetchCall { partition_bytes: 0, ..old(version) };
+        assert_eq!(ask_fetch(&mut world, conn, call, 0), (ErrorCode::None, 1, vec![]), "version {version}");
+    }
+}
+
 #[test]
 fn conversion_waits_for_its_memory() {
     let settings = BrokerSettings { legacy_bytes_max: 1 << 20, ..BrokerSettings::default() };

@@ -133,7 +133,8 @@ fn a_full_disk_heals() {
     assert_eq!(err(&mut driver, Op::Allocate { file, at: 0, len: 3 * BLOCK as u64 }), ENOSPC);
     ok(&mut driver, write(file, 0, b'c', 2));
     ok(&mut driver, Op::SetLen { file, len: BLOCK as u64 });
-    let Op::FreeSpace { free, .. } = run(&mut driver, Op::FreeSpace { path: "/data".into(), free: 0 }).op else {
+    let Op::FreeSpace { free, .. } = run(&mut driver, Op::FreeSpace { path: "/data".into(), free: 0, total: 0 }).op
+    else {
         panic!("another op came back")
     };
     assert_eq!(free, BLOCK as u64);

@@ -1,7 +1,8 @@
 //! The command line. What the values mean together is decided in [`boot`](crate::boot); properties are `config`'s.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 /// Ringlog: a log broker that speaks the Apache Kafka protocol.
 ///
@@ -109,6 +110,18 @@ pub enum IoChoice {
 }
 
 impl Cli {
+    /// The command that was meant by a first word that is none. Such a word counts as a properties file, unless no such file
+    /// exists and a command has nearly the same name.
+    pub fn nearest_command(word: &OsStr) -> Option<String> {
+        let word = word.to_str().filter(|word| !word.starts_with('-') && !Path::new(word).exists())?;
+        let program = Cli::command();
+        let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).chain(["help"]).collect();
+        if names.contains(&word) {
+            return None;
+        }
+        cli::suggest::nearest(word, names).map(str::to_owned)
+    }
+
     /// The one thing to do.
     pub fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Start(self.start))
@@ -118,7 +131,6 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn start(line: &str) -> StartArgs {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -131,6 +143,23 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_first_word_that_is_no_command() {
+        for (word, expect) in [
+            ("topcis", Some("topics")),
+            ("topic", Some("topics")),
+            ("kafka-topic", Some("kafka-topics")),
+            ("verfy", Some("verify")),
+            ("topics", None),
+            ("help", None),
+            ("--list", None),
+            ("server.properties", None),
+            ("Cargo.toml", None),
+        ] {
+            assert_eq!(Cli::nearest_command(OsStr::new(word)).as_deref(), expect, "{word}");
+        }
     }
 
     #[test]

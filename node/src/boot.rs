@@ -5,11 +5,11 @@ use crate::args::StartArgs;
 use crate::budget::{ConnectionBudget, ShardBudget};
 use crate::config::{Config, ConfigError, Level};
 use crate::crew::{Crew, CrewError, Orders};
-use crate::data_dir::{DataDir, DataDirError};
 use crate::driver::{self, Choice, OpenError};
 use crate::endpoints::{self, Bound, EndpointError};
 use crate::identity::{self, Identity, IdentityError};
 use crate::live::Live;
+use crate::log_dirs::{LogDirsError, Places};
 use crate::logging;
 use crate::machine::Machine;
 use crate::report::Report;
@@ -30,9 +30,9 @@ pub enum StartError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A data folder.
+    /// The data folders.
     #[error(transparent)]
-    DataDir(#[from] DataDirError),
+    LogDirs(#[from] LogDirsError),
     /// An address.
     #[error(transparent)]
     Endpoints(#[from] EndpointError),
@@ -68,13 +68,15 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
     });
     // Blocked before any thread starts, so that only the one that waits for them gets them.
     let signals = Signals::block().map_err(system("block signals"))?;
-    let dirs = config.data_dirs.iter().map(|path| DataDir::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let places = Places::open(&config.data_dirs)?;
+    let dirs = places.usable();
     let machine = Machine::probe();
     let shards = args.shards.map_or(machine.cores.len(), usize::from);
     let cores = if config.core_endpoints { Some(endpoints::check(&config.listeners, shards)?) } else { None };
     let sockets = endpoints::bind_all(&config.listeners, cores, config.listen_backlog.unwrap_or(i32::MAX))?;
     let paths: Vec<PathBuf> = dirs.iter().map(|dir| dir.path.clone()).collect();
     let identity = identity::establish(&paths, config.node_id)?;
+    places.remember()?;
     if config.core_endpoints {
         endpoints::check_id(identity.node_id)?;
     }
@@ -82,7 +84,7 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
     if let Some(warning) = &choice.warning {
         tracing::warn!("{warning}");
     }
-    let mut orders = orders(shards, &config, &machine, &identity, &choice, paths, &sockets)?;
+    let mut orders = orders(shards, &config, &machine, &identity, &choice, &places, &sockets)?;
     orders.running = dirs.iter().map(|dir| Arc::clone(&dir.running)).collect();
     let durability = durability_line(&config);
     let mut crew = Crew::assemble(&orders, &sockets, signals)?;
@@ -108,7 +110,7 @@ pub fn start(args: &StartArgs) -> Result<(), StartError> {
         Err(error) => return Err(error.into()),
     }
     crew.wait()?;
-    drop(dirs);
+    drop(places);
     Ok(())
 }
 
@@ -118,7 +120,7 @@ fn orders(
     machine: &Machine,
     identity: &Identity,
     choice: &Choice,
-    data_dirs: Vec<PathBuf>,
+    places: &Places,
     sockets: &[Bound],
 ) -> Result<Orders, StartError> {
     let budget = ShardBudget::share(machine.memory_bytes, shards);
@@ -133,6 +135,7 @@ fn orders(
         broker.core_ports = sockets.iter().map(Bound::ports).collect();
     }
     broker.legacy_bytes_max = budget.legacy_bytes;
+    broker.log_dirs = places.log_dirs();
     broker.loggers = logging::loggers();
     broker.cluster_id = Some(identity.cluster_id.clone());
     broker.incarnation = random_u64().map_err(system("read /dev/urandom"))?;
@@ -140,11 +143,13 @@ fn orders(
         shards,
         cores: (shards <= machine.cores.len()).then(|| machine.cores[..shards].to_vec()),
         driver: choice.kind,
-        data_dirs,
+        data_dirs: places.usable().iter().map(|dir| dir.path.clone()).collect(),
+        log_dirs: places.paths(),
         running: Vec::new(),
         log_limits: LogLimits {
             scrub_interval_ms: config.scrub_interval_ms,
             scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
+            relocate_bytes_per_s: (config.relocate_bytes_per_s / shards as u64).max(1),
             clean_backoff_ms: config.clean_backoff_ms,
             clean_keys_bytes: budget.keys_bytes(config.clean_keys_bytes, shards),
             clean_bytes_per_s: (config.clean_bytes_per_s / shards as u64).max(1),

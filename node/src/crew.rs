@@ -38,8 +38,10 @@ pub struct Orders {
     pub cores: Option<Vec<usize>>,
     /// Their driver.
     pub driver: Kind,
-    /// Data folders, absolute and locked.
+    /// Data folders that can be used, absolute and locked; the first holds the metadata.
     pub data_dirs: Vec<PathBuf>,
+    /// All folders of `log.dirs`, in order, as [`BrokerSettings::log_dirs`] has them: where the usable ones really are.
+    pub log_dirs: Vec<PathBuf>,
     /// Files whose locks last as long as any driver works, see [`DataDir::running`](crate::data_dir::DataDir::running).
     pub running: Vec<Arc<File>>,
     /// Bounds of the logs of each.

@@ -87,6 +87,14 @@ pub enum IdentityError {
 struct Meta {
     cluster_id: Option<String>,
     node_id: Option<i32>,
+    directory_id: Option<String>,
+}
+
+/// The `directory.id` of a folder, where it has one: what it is, wherever it lies.
+pub fn directory_id(dir: &Path) -> Result<Option<String>, IdentityError> {
+    let path = dir.join(FILE);
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    Ok(parse(&String::from_utf8_lossy(&bytes), &path)?.directory_id)
 }
 
 /// Reads the identity from `dirs` and writes it where it is missing. `configured` is an explicit `node.id`.
@@ -211,7 +219,8 @@ fn parse(text: &str, path: &Path) -> Result<Meta, IdentityError> {
             _ => return Err(wrong("node.id", value, "a number from 0")),
         },
     };
-    Ok(Meta { cluster_id: values.get("cluster.id").map(|id| (*id).to_owned()), node_id })
+    let id = |key: &str| values.get(key).map(|id| (*id).to_owned());
+    Ok(Meta { cluster_id: id("cluster.id"), node_id, directory_id: id("directory.id") })
 }
 
 fn write(dir: &Path, identity: &Identity) -> Result<(), IdentityError> {
@@ -222,7 +231,7 @@ fn write(dir: &Path, identity: &Identity) -> Result<(), IdentityError> {
 }
 
 /// The file has its old or its new content after any crash.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod links;
 pub mod listen;
 pub mod live;
+pub mod log_dirs;
 pub mod logging;
 pub mod machine;
 pub mod peer_log;

@@ -16,6 +16,10 @@ fn main() -> ExitCode {
     if let Some(ended) = cli::applet::run_as_called(&args) {
         return ended;
     }
+    if let Some((word, meant)) = args.get(1).and_then(|word| Some((word, Cli::nearest_command(word)?))) {
+        eprintln!("error: there is no command `{}`\nhint: did you mean `{meant}`?", word.display());
+        return ExitCode::from(2);
+    }
     logging::init();
     match Cli::parse_from(cli::applet::normal(args)).into_command() {
         Command::Start(args) => match boot::start(&args) {

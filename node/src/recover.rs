@@ -1,9 +1,10 @@
 //! What a shard does before it serves: find the logs in the data folders, open its share of them, hand them to its broker.
 
 use crate::crew::Orders;
-use crate::store::{self, EngineStore};
+use crate::store::{self, EngineStore, Folder};
 use broker::controller::plan::FoundTopic;
 use broker::image::shard_of;
+use broker::log_dirs::LogDir;
 use broker::partition::METADATA_LOG;
 use broker::{Broker, ShardId};
 use engine::io::Op;
@@ -59,6 +60,8 @@ pub struct Found {
     /// All folders that logs may lie in, the metadata log's home last.
     dirs: Vec<ShardDir>,
     logs: Vec<FoundLog>,
+    /// Logs that were being moved, by topic id and partition, and the folder that they were on their way to.
+    moves: Vec<([u8; 16], i32, PathBuf)>,
     /// Topics that this broker has never served, for the controller.
     pub topics: Vec<FoundTopic>,
 }
@@ -66,7 +69,8 @@ pub struct Found {
 impl Found {
     /// What each shard opens. The number of shards may change at any start: nothing on disk names one.
     pub fn shares(&self, shards: usize) -> Vec<Found> {
-        let mut shares = vec![Found { dirs: self.dirs.clone(), logs: Vec::new(), topics: self.topics.clone() }; shards];
+        let none = Found { logs: Vec::new(), ..self.clone() };
+        let mut shares = vec![none; shards];
         for log in &self.logs {
             shares[owner(log, shards)].logs.push(log.clone());
         }
@@ -91,9 +95,14 @@ fn metadata_home(data_dirs: &[PathBuf]) -> PathBuf {
 pub async fn scan(io: &Io, data_dirs: &[PathBuf]) -> Result<Found, RecoverError> {
     let home = metadata_home(data_dirs);
     make_home(io, &data_dirs[0], &home).await?;
-    let mut found = Found { dirs: Vec::new(), logs: Vec::new(), topics: Vec::new() };
+    let mut found = Found { dirs: Vec::new(), logs: Vec::new(), moves: Vec::new(), topics: Vec::new() };
+    let mut dirs = Vec::new();
     for path in data_dirs.iter().chain([&home]) {
-        let dir = log::scan_data_dir(io, path).await?;
+        dirs.push(log::scan_data_dir(io, path).await?);
+    }
+    log::settle_moves(io, &mut dirs).await?;
+    for dir in dirs {
+        found.moves.extend(dir.futures.iter().map(|&(uid, partition)| (uid, partition, dir.path.clone())));
         found.dirs.push(ShardDir { path: dir.path.clone(), incarnation: dir.incarnation });
         let (known, foreign): (Vec<_>, Vec<_>) = dir.logs.into_iter().partition(|log| is_served(log, &home));
         foreign.iter().for_each(note_foreign);
@@ -196,19 +205,30 @@ pub async fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result
     let limits = orders.log_limits.clone();
     let metadata_dir = metadata_home(&orders.data_dirs).join(METADATA_FOLDER);
     let logs = LogSet::new(io.clone(), limits, me.0, found.dirs);
-    let store = EngineStore::new(logs, &orders.data_dirs, metadata_dir);
+    let store = EngineStore::new(logs, me.0, folders(orders), metadata_dir);
     let shards = u16::try_from(orders.shards).unwrap_or(u16::MAX);
     let mut broker = Broker::new(store, me, shards, orders.broker.clone());
     let home = metadata_home(&orders.data_dirs);
     for (log, recovered) in open_logs(io.clone(), found.logs).await {
         match recovered {
-            Ok(recovered) => adopt(&mut broker, recovered),
+            Ok(recovered) => adopt(&mut broker, recovered, &found.moves),
             // Nothing can be served without the metadata; without one partition, all others can.
             Err(error) if log.name.data_dir() == home => return Err(error.into()),
             Err(error) => adopt_unreadable(&mut broker, &log, &error),
         }
     }
     Ok(broker)
+}
+
+/// The folders of `log.dirs` as the store knows them.
+fn folders(orders: &Orders) -> Vec<Folder> {
+    let folder = |(dir, path): (&LogDir, &PathBuf)| Folder {
+        path: path.clone(),
+        is_online: !dir.is_offline,
+        is_cordoned: orders.broker.is_cordoned(&dir.path),
+        logs: 0,
+    };
+    orders.broker.log_dirs.iter().zip(&orders.log_dirs).map(folder).collect()
 }
 
 type Opened = (FoundLog, Result<log::RecoveredLog, log::RecoverError>);
@@ -240,7 +260,8 @@ fn adopt_unreadable(broker: &mut Broker<EngineStore>, found: &FoundLog, error: &
     broker.adopt_unreadable(store::broker_id(log), Uuid(found.uid.unwrap_or_default()), found.partition);
 }
 
-fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog) {
+/// `moves` are those that the last run did not end.
+fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog, moves: &[([u8; 16], i32, PathBuf)]) {
     for (file, damage) in &recovered.damage {
         tracing::error!(
             "{}: byte {}: {}; the partition is served up to there only",
@@ -258,5 +279,9 @@ fn adopt(broker: &mut Broker<EngineStore>, mut recovered: log::RecoveredLog) {
     // The metadata image gives it its settings before anything is appended, but perhaps after the first look at retention;
     // and a log that no image names stays as it is.
     let log = store::broker_id(store.logs.adopt(recovered, log::LogConfig::unknown()));
+    if let Some((_, _, to)) = moves.iter().find(|(uid, partition, _)| (*uid, *partition) == (topic, index)) {
+        // One that must not be changed stays where it is; it was reported above.
+        let _ = store.logs.relocate(store::engine_id(log), to);
+    }
     broker.adopt(&broker::RecoveredLog { log, topic_id: Uuid(topic), partition: index, snapshot, headers });
 }

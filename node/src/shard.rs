@@ -21,6 +21,7 @@ use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
 use crate::store::{self, EngineStore, Mem};
 use broker::controller::plan::FoundTopic;
 use broker::io::{ReadFault, ReplyPart};
+use broker::log_dirs::Volume;
 use broker::store::{LogId, Store};
 use broker::{Baggage, Broker, Effect, Input, Now, ShardId};
 use engine::io::{Done, ListenerId, Op, Owner};
@@ -340,6 +341,9 @@ impl Shard {
             let mut quiet = true;
             while let Some(event) = self.broker.store_mut().logs.poll_event() {
                 note(&event);
+                if let LogEvent::Relocated { from, to, .. } = &event {
+                    self.broker.store_mut().recount(from, to);
+                }
                 if let Some(event) = store::store_event(&event) {
                     self.broker.handle(Input::Store(event), now);
                     quiet = false;
@@ -474,6 +478,7 @@ impl Shard {
                     if may_be_empty { Patience::Until(self.io.now().plus_millis(WAIT_MS)) } else { Patience::Endless };
                 self.cold.borrow_mut().ask(ColdRead { ticket, log, range, patience, cost_bytes: 0 }, log_bytes);
             }
+            Effect::MeasureDirs { ticket } => self.measure_dirs(ticket),
             Effect::FindTime { ticket, log, timestamp } => self.find_time(ticket, log, timestamp),
             Effect::Reconfigured => (self.outside)(Outside::Configs(Arc::clone(self.broker.image()))),
             Effect::Loggers(loggers) => (self.outside)(Outside::Loggers(loggers)),
@@ -534,6 +539,21 @@ impl Shard {
         self.found.borrow_mut().push_back(Input::ReadDone { ticket, result });
     }
 
+    fn measure_dirs(&mut self, ticket: u64) {
+        let dirs = self.broker.store().dirs().to_vec();
+        let (io, found) = (self.io.clone(), Rc::clone(&self.found));
+        self.io.spawn(async move {
+            let mut volumes = Vec::new();
+            for dir in dirs {
+                let done = io.call(Op::FreeSpace { path: dir.path, free: 0, total: 0 }).await;
+                let measured = done.result.is_ok() && dir.is_online;
+                let Op::FreeSpace { free, total, .. } = done.op else { unreachable!("a completion returns its op") };
+                volumes.push(measured.then_some(Volume { total_bytes: total, usable_bytes: free }));
+            }
+            found.borrow_mut().push_back(Input::DirsMeasured { ticket, volumes });
+        });
+    }
+
     fn find_time(&mut self, ticket: u64, log: LogId, timestamp: i64) {
         let search = self.broker.store_mut().logs.lookup_time(store::engine_id(log), timestamp);
         let (found, searches) = (Rc::clone(&self.found), Rc::clone(&self.searches));
@@ -583,6 +603,13 @@ fn note(event: &LogEvent) {
         LogEvent::Healed { id } => {
             marks::reached!("node: a full log healed");
             tracing::info!(log = id.0, "the disk has room again");
+        }
+        LogEvent::Relocated { id, from, to } => {
+            marks::reached!("node: a log was moved to another directory");
+            tracing::info!(log = id.0, "moved from {} to {}", from.display(), to.display());
+        }
+        LogEvent::NotRelocated { id, error } => {
+            tracing::error!(log = id.0, "not moved to another log directory, it is served where it was: {error}");
         }
         LogEvent::Durable { .. }
         | LogEvent::StartMoved { .. }

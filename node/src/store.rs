@@ -1,16 +1,18 @@
 //! The broker's [`Store`] over the engine's logs: two vocabularies side by side, and which data folder a new log gets.
 
 use broker::io::ReadFault;
+use broker::log_dirs::DirId;
 use broker::partition::METADATA_LOG;
 use broker::store::{
-    Append, AppendRefused, BatchFacts, Chunk, Durability, LogId, LogOffsets, LogSettings, LogSpec, ReadRange, Store,
-    StoreEvent, StoreRead,
+    Append, AppendRefused, BatchFacts, Chunk, Durability, Future, Home, LogId, LogOffsets, LogPlace, LogSettings,
+    LogSpec, MoveRefused, ReadRange, Store, StoreEvent, StoreRead,
 };
 use engine::log::{self, AppendError, CompactionTerms, LeasedAppend, LogConfig, LogEvent, LogLimits, LogName, LogSet};
 use engine::mem::{Buf, Gauge, Lease, Slice};
 use engine::shard::Io;
+use std::collections::BTreeSet;
 use std::ops::{Deref, Range};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Shared bytes of the engine, as the broker knows them.
@@ -79,8 +81,12 @@ impl Mem {
 pub struct EngineStore {
     /// The machine behind; the shard's loop drives it.
     pub logs: LogSet,
-    /// Data folders, each with the number of logs this shard has there.
-    dirs: Vec<(PathBuf, usize)>,
+    /// The folders of `log.dirs`, in order.
+    dirs: Vec<Folder>,
+    /// Where looking for the emptiest begins, so that shards with as many logs everywhere do not all choose the same.
+    first_dir: usize,
+    /// Logs that may lie in a folder that cannot be read.
+    hidden: BTreeSet<LogId>,
     /// Folder of the metadata log.
     metadata_dir: PathBuf,
     /// Bytes of record sets that were appended as they came, ever.
@@ -89,12 +95,39 @@ pub struct EngineStore {
     rebuilt: Gauge,
 }
 
+/// A folder of `log.dirs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Where it is, as logs there are found.
+    pub path: PathBuf,
+    /// It can be used.
+    pub is_online: bool,
+    /// New logs keep away from it.
+    pub is_cordoned: bool,
+    /// Logs that this shard has there.
+    pub logs: usize,
+}
+
 impl EngineStore {
-    /// A store that puts new logs into `dirs`, of which there is at least one, and the metadata log in its own.
-    pub fn new(logs: LogSet, dirs: &[PathBuf], metadata_dir: PathBuf) -> EngineStore {
-        assert!(!dirs.is_empty(), "a broker has a data folder");
-        let dirs = dirs.iter().map(|dir| (dir.clone(), 0)).collect();
-        EngineStore { logs, dirs, metadata_dir, produced_bytes: 0, rebuilt: Gauge::default() }
+    /// A store that puts new logs into `dirs`, the first of which can be used, and the metadata log in its own.
+    pub fn new(logs: LogSet, shard: u16, dirs: Vec<Folder>, metadata_dir: PathBuf) -> EngineStore {
+        assert!(dirs.first().is_some_and(|dir| dir.is_online), "a broker has a data folder");
+        let first_dir = usize::from(shard) % dirs.len();
+        let (hidden, rebuilt) = (BTreeSet::new(), Gauge::default());
+        EngineStore { logs, dirs, first_dir, hidden, metadata_dir, produced_bytes: 0, rebuilt }
+    }
+
+    /// A log has moved from the folder where it was counted to another one.
+    pub fn recount(&mut self, from: &Path, to: &Path) {
+        if let Some(folder) = self.dirs.iter_mut().find(|folder| folder.path == from) {
+            folder.logs = folder.logs.saturating_sub(1);
+        }
+        self.count(to);
+    }
+
+    /// The folders of `log.dirs`, in order.
+    pub fn dirs(&self) -> &[Folder] {
+        &self.dirs
     }
 
     /// Bytes of clients' record sets that were appended as they came, ever.
@@ -108,9 +141,9 @@ impl EngineStore {
     }
 
     /// Notes a log that recovery found in `dir`.
-    pub fn count(&mut self, dir: &std::path::Path) {
-        if let Some((_, count)) = self.dirs.iter_mut().find(|(path, _)| path == dir) {
-            *count += 1;
+    pub fn count(&mut self, dir: &Path) {
+        if let Some(folder) = self.dirs.iter_mut().find(|folder| folder.path == dir) {
+            folder.logs += 1;
         }
     }
 
@@ -142,12 +175,24 @@ impl EngineStore {
         }
     }
 
-    /// The folder with the fewest logs takes the next one, as in Kafka.
-    fn emptiest(&mut self) -> PathBuf {
-        #[expect(clippy::expect_used, reason = "EngineStore::new was given a folder")]
-        let (dir, count) = self.dirs.iter_mut().min_by_key(|(_, count)| *count).expect("a broker has a data folder");
-        *count += 1;
-        dir.clone()
+    /// Which folder takes the next log: the one with the fewest of this shard's, as in Kafka, unless somebody has chosen.
+    fn home(&mut self, home: Home) -> PathBuf {
+        let count = self.dirs.len();
+        let usable = |at: &usize| self.dirs[*at].is_online;
+        let chosen = if let Home::Dir(dir) = home { Some(usize::from(dir.0)) } else { None };
+        let in_turn = || (0..count).map(|step| (self.first_dir + step) % count).filter(usable);
+        let open = in_turn().filter(|at| !self.dirs[*at].is_cordoned).min_by_key(|at| self.dirs[*at].logs);
+        // Where all are cordoned, a partition that the metadata lists has to lie somewhere all the same.
+        let emptiest = open.or_else(|| in_turn().min_by_key(|at| self.dirs[*at].logs)).unwrap_or(0);
+        let at = chosen.filter(|at| *at < count && usable(at)).unwrap_or(emptiest);
+        let folder = &mut self.dirs[at];
+        folder.logs += 1;
+        folder.path.clone()
+    }
+
+    fn dir_of(&self, path: &Path) -> Option<DirId> {
+        let at = self.dirs.iter().position(|folder| folder.path == path)?;
+        u16::try_from(at).ok().map(DirId)
     }
 }
 
@@ -155,13 +200,20 @@ impl Store for EngineStore {
     type Chunk = Mem;
 
     fn create(&mut self, spec: &LogSpec) -> LogId {
-        let dir = if spec.topic_id == METADATA_LOG.topic.0 {
-            self.metadata_dir.clone()
-        } else {
-            self.emptiest().join(format!("{}-{}", spec.topic, spec.partition))
+        let folder = format!("{}-{}", spec.topic, spec.partition);
+        let dir = match spec.home {
+            _ if spec.topic_id == METADATA_LOG.topic.0 => self.metadata_dir.clone(),
+            Home::Offline => {
+                // No file of that name is touched: the log takes no appends.
+                let name = LogName { dir: self.dirs[0].path.join(folder) };
+                let hidden = log::RecoveredLog::hidden(name, spec.topic_id, spec.partition);
+                let id = broker_id(self.logs.adopt(hidden, config(&spec.settings)));
+                self.hidden.insert(id);
+                return id;
+            }
+            home => self.home(home).join(folder),
         };
-        let id = self.logs.create(LogName { dir }, spec.topic_id, spec.partition, config(&spec.settings), 0);
-        LogId(id.0)
+        broker_id(self.logs.create(LogName { dir }, spec.topic_id, spec.partition, config(&spec.settings), 0))
     }
 
     fn configure(&mut self, log: LogId, settings: &LogSettings) {
@@ -169,6 +221,11 @@ impl Store for EngineStore {
     }
 
     fn delete(&mut self, log: LogId) {
+        if let Some(LogPlace { dir: Some(dir), .. }) = Some(self.place(log)) {
+            let folder = &mut self.dirs[usize::from(dir.0)];
+            folder.logs = folder.logs.saturating_sub(1);
+        }
+        self.hidden.remove(&log);
         self.logs.delete(engine_id(log));
     }
 
@@ -233,6 +290,21 @@ impl Store for EngineStore {
 
     fn rebuilt_bytes(&self) -> usize {
         self.rebuilt.bytes()
+    }
+
+    fn place(&self, log: LogId) -> LogPlace {
+        let dir = self.logs.data_dir(engine_id(log)).filter(|_| !self.hidden.contains(&log));
+        let future = self.logs.future(engine_id(log)).and_then(|future| {
+            let dir = self.dir_of(&future.data_dir)?;
+            Some(Future { dir, size_bytes: future.bytes, end: future.end })
+        });
+        LogPlace { dir: dir.and_then(|dir| self.dir_of(dir)), future }
+    }
+
+    fn move_log(&mut self, log: LogId, to: DirId) -> Result<(), MoveRefused> {
+        let folder = self.dirs.get(usize::from(to.0)).filter(|folder| folder.is_online).ok_or(MoveRefused)?;
+        let path = folder.path.clone();
+        self.logs.relocate(engine_id(log), &path).map_err(|_| MoveRefused)
     }
 
     fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>) {
@@ -301,10 +373,13 @@ pub fn store_event(event: &LogEvent) -> Option<StoreEvent> {
         LogEvent::Fenced { id, .. } => Some(StoreEvent::Fenced { log: broker_id(id) }),
         LogEvent::StartMoved { id, start } => Some(StoreEvent::StartMoved { log: broker_id(id), start: *start }),
         LogEvent::Sealed { id, .. } => Some(StoreEvent::Sealed { log: broker_id(id) }),
+        LogEvent::Healed { .. }
+        | LogEvent::Damaged { .. }
+        | LogEvent::Truncated { .. }
+        | LogEvent::Relocated { .. }
+        | LogEvent::NotRelocated { .. }
+        | LogEvent::Deleted { .. } => None,
         LogEvent::Uncompacted { id } => Some(StoreEvent::Uncompacted { log: broker_id(id) }),
-        LogEvent::Healed { .. } | LogEvent::Damaged { .. } | LogEvent::Truncated { .. } | LogEvent::Deleted { .. } => {
-            None
-        }
     }
 }
 

@@ -250,6 +250,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The presence of a nullable struct in a tagged field, where Kafka counts in varints: 0 is null, 1 that it follows.
+    #[inline]
+    pub fn present_in_tag(&mut self) -> Result<bool, DecodeError> {
+        let at = self.position;
+        match self.varint()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            got => Err(DecodeError::Length { at, got: got.into() }),
+        }
+    }
+
     /// The tagged fields at the end of a flexible struct (KIP-482). `read` takes those it knows and says so; others
     /// are stepped over.
     #[inline]

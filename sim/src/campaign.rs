@@ -68,7 +68,7 @@ pub fn caught(level: Level, seed: u64) -> Result<Done, Found> {
     match level {
         Level::Cluster => caught_plan(&Plan::draw(seed)),
         Level::Logs => guarded(|| {
-            let summary = logs::run(seed, logs::STEPS_DEFAULT, |_| ()).map_err(|finding| Found {
+            let summary = logs::run_drawn(seed, logs::STEPS_DEFAULT, |_| ()).map_err(|finding| Found {
                 kind: "Logs".to_owned(),
                 at: Duration::ZERO,
                 text: finding.to_string(),

@@ -126,11 +126,11 @@ fn one_of_logs(options: &Options) -> bool {
             println!("{step}");
         }
     };
-    match logs::run(options.seed, logs::STEPS_DEFAULT, tell) {
+    match logs::run_drawn(options.seed, logs::STEPS_DEFAULT, tell) {
         Ok(summary) => println!("{summary:?}"),
         Err(finding) => println!("{finding}"),
     }
-    logs::run(options.seed, logs::STEPS_DEFAULT, |_| ()).is_ok()
+    logs::run_drawn(options.seed, logs::STEPS_DEFAULT, |_| ()).is_ok()
 }
 
 fn shrunk(plan: &Plan) -> bool {

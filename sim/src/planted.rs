@@ -24,6 +24,8 @@ pub const PLANTED: &[&str] = &[
     "engine: forget what made the journal void",
     "engine: remove the journal before its segments are flushed",
     "engine: retention takes one segment more",
+    "engine: leave a moved log unflushed in its new folder",
+    "engine: append while a log changes its folder",
     "engine: compaction takes the newest record of a key too",
     "engine: compaction drops tombstones at once",
     "engine: swap what compaction has not flushed",

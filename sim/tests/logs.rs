@@ -1,7 +1,7 @@
 //! Seeds in short. What would break without it: the log's promises under crashes that nobody thought of, and the simulator's
 //! own, that a seed says everything.
 
-use sim::logs::run;
+use sim::logs::{run, run_moving};
 
 const STEPS: u64 = 150;
 
@@ -11,6 +11,15 @@ fn a_seed_runs_the_same_way_twice() {
         let outcome = || run(seed, STEPS, |_| ()).map_err(|finding| finding.to_string());
         assert_eq!(outcome(), outcome(), "seed {seed}");
     }
+}
+
+#[test]
+fn logs_survive_their_moves_between_folders() {
+    let outcomes: Vec<_> = (1..=30).map(|seed| run_moving(seed, STEPS, |_| ())).collect();
+    let lines: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|f| f.to_string()).collect();
+    assert!(lines.is_empty(), "{} of 30 seeds:\n{}", lines.len(), lines.join("\n"));
+    let moves: u64 = outcomes.iter().flatten().map(|summary| summary.moves).sum();
+    assert!(moves > 50, "only {moves} logs arrived");
 }
 
 #[test]

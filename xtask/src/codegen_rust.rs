@@ -379,6 +379,7 @@ fn read_value(scope: Scope<'_>, f: &Field) -> String {
     let Some(nullable) = f.nullable.filter(|_| f.ty != Type::Records) else { return read_bare(&f.ty, flexible, "") };
     let bare = read_bare(&f.ty, flexible, "");
     let opt = match f.ty {
+        Type::Struct(_) if f.tag.is_some() => format!("if r.present_in_tag()? {{ Some({bare}) }} else {{ None }}"),
         Type::Struct(_) => format!("if r.present()? {{ Some({bare}) }} else {{ None }}"),
         _ => read_bare(&f.ty, flexible, "_opt"),
     };
@@ -494,6 +495,7 @@ fn write_value(scope: Scope<'_>, f: &Field) -> String {
     let Some(nullable) = f.nullable else { return write_bare(&f.ty, &format!("self.{name}"), false, flexible) };
     let null = match f.ty {
         Type::String => format!("s.null_string({flexible})"),
+        Type::Struct(_) if f.tag.is_some() => "s.varint(0)".into(),
         Type::Struct(_) => "s.i8(-1)".into(),
         _ => format!("s.null({flexible})"),
     };

@@ -99,6 +99,7 @@ pub fn run(context: &Context, scenario: &Scenario, contender: Contender) -> Resu
         Work::Java => java::run(&job),
         Work::RestartLogs => restart::logs(&job),
         Work::RestartPartitions(partitions) => restart::partitions(&job, *partitions),
+        Work::CreatePartitions(partitions) => idle::partitions(&job, *partitions),
         Work::Idle => idle::resident(&job),
         Work::Connections(count) => idle::connections(&job, *count),
         Work::Append { block, depth } => append::run(&job, *block, *depth),

@@ -23,7 +23,7 @@ const TRIED: i32 = 16;
 const READY_WITHIN_S: u64 = 900;
 
 /// A topic and its partitions.
-type Topic = (String, i32);
+pub(super) type Topic = (String, i32);
 
 pub(super) fn logs(job: &Job<'_>) -> Result<Value, MeasureError> {
     let mut broker = job.start()?;
@@ -38,8 +38,7 @@ pub(super) fn logs(job: &Job<'_>) -> Result<Value, MeasureError> {
 
 pub(super) fn partitions(job: &Job<'_>, partitions: i32) -> Result<Value, MeasureError> {
     let mut broker = job.start()?;
-    let count = (partitions / TOPIC_PARTITIONS).max(1);
-    let topics: Vec<Topic> = (0..count).map(|n| (format!("restart-{n}"), partitions / count)).collect();
+    let topics = topics_of(partitions);
     let begin = Instant::now();
     for (topic, partitions) in &topics {
         job.topic(&broker, topic, *partitions, None)?;
@@ -53,6 +52,25 @@ pub(super) fn partitions(job: &Job<'_>, partitions: i32) -> Result<Value, Measur
     figures["created_s"] = json!(created);
     figures["resident_before_mb"] = json!(resident as f64 / 1e6);
     Ok(figures)
+}
+
+/// So many partitions, in topics that any broker takes.
+pub(super) fn topics_of(partitions: i32) -> Vec<Topic> {
+    let count = (partitions / TOPIC_PARTITIONS).max(1);
+    (0..count).map(|n| (format!("restart-{n}"), partitions / count)).collect()
+}
+
+/// Waits until all partitions of a topic have a leader.
+pub(super) fn until_led(broker: &Broker, topic: &Topic) -> Result<(), MeasureError> {
+    let (metadata, wanted) = (frames::metadata(&topic.0)?, usize::try_from(topic.1).unwrap_or(0));
+    let begin = Instant::now();
+    while !ask(broker.address, &metadata).is_ok_and(|answer| frames::leaders(&answer).is_ok_and(|n| n == wanted)) {
+        if begin.elapsed() > Duration::from_secs(READY_WITHIN_S) {
+            return Err(MeasureError::Late { what: "a new topic's leaders".into(), seconds: READY_WITHIN_S });
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// Each partition gets a record or two, so that none is an empty folder.

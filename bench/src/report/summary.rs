@@ -101,6 +101,11 @@ pub(super) fn columns(work: &Work) -> Vec<(&'static str, &'static str)> {
         Work::RestartPartitions(_) => {
             vec![("ready_s", "ready s"), ("created_s", "created in s"), ("resident_before_mb", "resident MB")]
         }
+        Work::CreatePartitions(_) => vec![
+            ("created_s", "created in s"),
+            ("kib_per_partition", "KiB per partition"),
+            ("resident_mb", "resident MB"),
+        ],
         Work::Idle => vec![("resident_mb", "resident MB"), ("cpu_share", "CPU, of a core")],
         Work::Connections(_) => vec![("kib_per_connection", "KiB per connection"), ("resident_mb", "resident MB")],
         Work::Append { .. } => {

@@ -70,6 +70,8 @@ pub enum Work {
     RestartLogs,
     /// SIGKILL, then start with many partitions.
     RestartPartitions(i32),
+    /// Make so many partitions, and do nothing with them.
+    CreatePartitions(i32),
     /// Nothing.
     Idle,
     /// Nothing, with so many connections.
@@ -162,6 +164,7 @@ impl Timing {
             Work::Java => start + 2 * (warm + self.seconds) + 4,
             Work::RestartLogs => start + fill(self.restart_bytes) * 3 / 2 + if jvm { 12 } else { 2 },
             Work::RestartPartitions(_) => start + if jvm { 60 } else { 10 },
+            Work::CreatePartitions(_) => start + if jvm { 90 } else { 15 },
             Work::Settle { .. } | Work::Groups(_) => start + 10 + warm + self.seconds,
             Work::Idle | Work::Connections(_) => start + 5,
             Work::Append { .. } => warm + self.seconds,

@@ -2,8 +2,8 @@
 
 use super::{Produce, Scenario, Work};
 use crate::goal::{
-    BROKER_SETTLES, Bound, CPU_PER_GB, CPU_PER_REQUEST, CPU_SHARE, Goal, MB_PER_S, Metric, P50, P99, P999,
-    PER_CONNECTION, READY, REQUESTS_PER_S, RESIDENT, SETTLES,
+    BROKER_SETTLES, Bound, CPU_PER_GB, CPU_PER_REQUEST, CPU_SHARE, CREATED, Goal, MB_PER_S, Metric, P50, P99, P999,
+    PER_CONNECTION, PER_PARTITION, READY, REQUESTS_PER_S, RESIDENT, SETTLES,
 };
 use crate::load::Pace;
 use crate::members::Protocol;
@@ -191,6 +191,13 @@ fn restart() -> Vec<Scenario> {
             "start after kill -9 with 10,000 partitions",
             Work::RestartPartitions(10_000),
             many,
+        ),
+        scenario(
+            10,
+            "create-10k",
+            "making 10,000 partitions, and their memory while nobody uses them",
+            Work::CreatePartitions(10_000),
+            vec![goal(CREATED, Bound::RatioMax(0.15)), goal(PER_PARTITION, Bound::AtMost(8.0))],
         ),
     ]
 }

@@ -17,8 +17,8 @@
 //! KIPs: 74 (limits), 227, 320 (epochs), 392 (no preferred replica on one node), 516 (topic ids), 595 (diverging epoch), 951.
 //!
 //! Versions 0 to 3 answer message sets (magic 0 to 1, magic 1 from 2 on), converted at the connection's shard; batches of zstd are
-//! UNSUPPORTED_COMPRESSION_TYPE there. Where all that was read has nothing for such a client (control batches), what follows is read
-//! for it, up to [`SKIPS_MAX`] times. Up to version 5 KAFKA_STORAGE_ERROR is told as NOT_LEADER_OR_FOLLOWER, as Kafka does.
+//! UNSUPPORTED_COMPRESSION_TYPE there. Where all that was read of a partition is nothing for such a client (control batches), what
+//! follows is read for it, up to [`SKIPS_MAX`] times. Up to version 5 KAFKA_STORAGE_ERROR is told as NOT_LEADER_OR_FOLLOWER, as Kafka does.
 //!
 //! Deviations: the last stable offset is the high watermark and there are no aborted transactions, since there are no
 //! transactions. Batches are never cut at a limit, they are left out. With several shards each may read up to the limit; what
@@ -287,8 +287,8 @@ fn known_to(version: i16, code: ErrorCode) -> ErrorCode {
     }
 }
 
-/// The message sets of a fetch before version 4; or, where no partition has anything for the client and some has batches that it
-/// cannot have, the wait with which to read on behind these.
+/// The message sets of a fetch before version 4; or, where a partition has nothing but batches that the client cannot have, the
+/// wait with which to read on behind these. Answering it with what the others have would leave it where it is for ever.
 fn lower_all<S: Store>(
     broker: &mut Broker<S>,
     version: i16,
@@ -298,21 +298,18 @@ fn lower_all<S: Store>(
 ) -> Result<Vec<Fetched<S::Chunk>>, FetchWait> {
     let mut told = Vec::with_capacity(fetched.len());
     let mut places = wait.places.clone();
-    let (mut onward, mut found) = (false, false);
+    let mut onward = false;
     let Broker { store, settings, .. } = broker;
     for (((_, want), fetched), pieces) in places.iter_mut().zip(fetched).zip(records) {
         match lower(store, settings, version, want, fetched, pieces) {
-            Lowered::Told(lowered) => {
-                found |= is_trouble(&lowered) || !lowered.pieces.is_empty();
-                told.push(lowered);
-            }
+            Lowered::Told(lowered) => told.push(lowered),
             Lowered::Onward(offset) => {
                 (onward, want.offset) = (true, offset);
                 told.push(Fetched { pieces: Vec::new(), ..(*fetched).clone() });
             }
         }
     }
-    if !onward || found || wait.skips_left == 0 {
+    if !onward || wait.skips_left == 0 {
         return Ok(told);
     }
     let FetchWait { bytes_min, bytes_max, read_committed, session, expired, .. } = *wait;

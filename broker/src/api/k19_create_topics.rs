@@ -114,6 +114,8 @@ fn succeeded(image: &MetadataImage, topic: &TopicImage) -> CreatableTopicResult<
         num_partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
         replication_factor: i16::try_from(factor).unwrap_or(i16::MAX),
         configs: Some(configs.collect()),
+        // The default would be an empty text, and Kafka's answer has none.
+        error_message: None,
         ..CreatableTopicResult::default()
     }
 }

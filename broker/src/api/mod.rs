@@ -21,11 +21,14 @@ pub mod k22_init_producer_id;
 pub mod k23_offset_for_leader_epoch;
 pub mod k32_describe_configs;
 pub mod k33_alter_configs;
+pub mod k34_alter_replica_log_dirs;
+pub mod k35_describe_log_dirs;
 pub mod k37_create_partitions;
 pub mod k42_delete_groups;
 pub mod k44_incremental_alter_configs;
 pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
+pub mod k61_describe_producers;
 pub mod k64_unregister_broker;
 pub mod k68_consumer_group_heartbeat;
 pub mod k69_consumer_group_describe;
@@ -63,11 +66,14 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::AlterReplicaLogDirs,
+    ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
     ApiKey::UnregisterBroker,
     ApiKey::ListConfigResources,
     ApiKey::ConsumerGroupHeartbeat,

@@ -286,7 +286,7 @@ pub const KEYS: &[TopicKey] = &[
         Rule::Min(1),
         "1",
         &[same("min.insync.replicas")],
-        "In-sync replicas that a write with acks=all needs; with fewer it is refused.",
+        "In-sync replicas that a write with acks=all needs, at most as many as the partition has; with fewer it is refused.",
     ),
     key(
         "preallocate",

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     ListOffsets,
     DeleteRecords,
     EpochEnd,
+    Producers,
+    Moves,
 }
 
 /// One request that waits for parts.
@@ -167,6 +169,8 @@ impl<S: Store> Broker<S> {
                 Ask::ListOffset(ask) => self.list_offset(ticket, key, ask),
                 Ask::ListSegments { timestamp, count_max } => self.list_segments(ticket, key, timestamp, count_max),
                 Ask::DeleteRecords { offset } => self.delete_records(ticket, key, offset),
+                Ask::Producers => self.describe_producers(ticket, key),
+                Ask::Move(to) => self.move_replica(ticket, key, to),
                 Ask::EpochEnd { current_epoch, epoch } => self.epoch_end(ticket, key, current_epoch, epoch),
             }
         }
@@ -249,6 +253,8 @@ impl<S: Store> Broker<S> {
             Kind::ListOffsets => api::k02_list_offsets::finish(self, &gather),
             Kind::DeleteRecords => api::k21_delete_records::finish(self, &gather),
             Kind::EpochEnd => api::k23_offset_for_leader_epoch::finish(self, &gather),
+            Kind::Producers => api::k61_describe_producers::finish(self, &gather),
+            Kind::Moves => api::k34_alter_replica_log_dirs::finish(self, &gather),
         }
     }
 

@@ -4,7 +4,9 @@
 use crate::group::{GroupAsk, GroupTell};
 use crate::image::MetadataImage;
 use crate::io::{Origin, ReplyPart, ShardId};
+use crate::log_dirs::{DirId, DirWish, Replica, Wanted};
 use crate::partition::PartitionKey;
+use crate::partition::producers::Active;
 use crate::store::Chunk;
 use protocol::ErrorCode;
 use std::net::SocketAddr;
@@ -81,6 +83,22 @@ pub enum Message<C: Chunk> {
         /// The answer.
         tell: GroupTell,
     },
+    /// Which replicas the shard has in the log directories.
+    DirsAsk {
+        /// A number of the asking shard's.
+        gather: u64,
+        /// Which partitions are meant.
+        wanted: Wanted,
+    },
+    /// The answer to `DirsAsk`.
+    DirsTell {
+        /// As in the question.
+        gather: u64,
+        /// What the shard has.
+        replicas: Vec<Replica>,
+    },
+    /// Where a partition is to be made that does not exist yet.
+    DirWish(DirWish),
     /// The fetch that this gather waited with is answered: watch its partitions no longer.
     Unwatch {
         /// The gather.
@@ -135,6 +153,10 @@ pub enum Ask<C> {
         /// The epoch asked about.
         epoch: i32,
     },
+    /// Say what is remembered of its producers.
+    Producers,
+    /// Move its replica to this log directory.
+    Move(DirId),
 }
 
 /// What one partition answers.
@@ -152,6 +174,10 @@ pub enum Tell<C> {
     Deleted(Result<i64, ErrorCode>),
     /// To [`Ask::EpochEnd`]: the epoch and its exclusive end, both -1 where unknown.
     EpochEnded(Result<(i32, i64), ErrorCode>),
+    /// To [`Ask::Producers`].
+    Producers(Result<Vec<Active>, ErrorCode>),
+    /// To [`Ask::Move`]: it has begun.
+    Moving(Result<(), ErrorCode>),
 }
 
 /// One record set to append.

@@ -15,7 +15,7 @@ use crate::image::{Change, MetadataImage, PartitionChange, TopicImage, diff, sha
 use crate::io::Effect;
 use crate::limits::PRODUCER_CHECK_INTERVAL_MS;
 use crate::replay::ReplayOf;
-use crate::store::{LogId, LogSettings, LogSpec, Store, StoreEvent};
+use crate::store::{Home, LogId, LogSettings, LogSpec, Store, StoreEvent};
 use protocol::batch::{BatchHeader, HEADER_LEN, NO_PRODUCER_ID};
 use protocol::compress::Codec;
 use protocol::{ErrorCode, Uuid};
@@ -101,6 +101,7 @@ impl<S: Store> Broker<S> {
             topic_id: METADATA_LOG.topic.0,
             partition: METADATA_LOG.index,
             settings,
+            home: Home::Any,
         };
         let rules = AppendRules::default();
         self.open_partition(METADATA_LOG, Arc::from(spec.topic.as_str()), &spec, rules, 0);
@@ -127,6 +128,7 @@ impl<S: Store> Broker<S> {
                 Change::Removed => self.remove_partition(key),
             }
         }
+        self.has_image = true;
     }
 
     /// Makes `image` current here and sends it to all other shards, each of which answers `ImageApplied`.
@@ -143,6 +145,7 @@ impl<S: Store> Broker<S> {
             topic_id: topic.id.0,
             partition: key.index,
             settings: topic.settings.log_settings(),
+            home: self.home_of(key, &topic.name),
         };
         let epoch = topic.partition(key.index).map_or(0, |partition| partition.leader_epoch);
         self.open_partition(key, Arc::clone(&topic.name), &spec, rules_of(&topic.settings), epoch);
@@ -152,13 +155,23 @@ impl<S: Store> Broker<S> {
         }
     }
 
+    /// Where the log of a partition goes that was not found. One that the metadata knew at the start may lie in a directory that
+    /// cannot be read: an empty log in its place would be taken for all there ever was.
+    fn home_of(&mut self, key: PartitionKey, topic: &Arc<str>) -> Home {
+        let may_be_hidden = !self.has_image && self.settings.log_dirs.iter().any(|dir| dir.is_offline);
+        if may_be_hidden && !self.adopted.contains_key(&key) {
+            return Home::Offline;
+        }
+        self.dirs.take_wish(topic, key.index).map_or(Home::Any, Home::Dir)
+    }
+
     fn open_partition(&mut self, key: PartitionKey, name: Arc<str>, spec: &LogSpec, rules: AppendRules, epoch: i32) {
         let adopted = match self.adopted.remove(&key) {
             Some(adopted) => {
                 self.store.configure(adopted.log, &spec.settings);
                 adopted
             }
-            None => Adopted::of(self.store.create(spec)),
+            None => Adopted { is_offline: spec.home == Home::Offline, ..Adopted::of(self.store.create(spec)) },
         };
         let log = adopted.log;
         let mut partition = Partition::new(name, log, rules, epoch, self.store.offsets(log));

@@ -34,6 +34,19 @@ pub struct Remembered {
     pub timestamp: i64,
 }
 
+/// What a client may know of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Active {
+    /// The producer.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Sequence of its last record.
+    pub last_sequence: i32,
+    /// Largest timestamp of its last batch, milliseconds.
+    pub last_timestamp: i64,
+}
+
 /// Why a sequenced batch is not appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SequenceError {
@@ -187,6 +200,19 @@ impl Producers {
             self.take(id);
         }
         self.dropped.retain(|_, (seen_ms, ..)| now_ms.saturating_sub(*seen_ms) < expiration_ms);
+    }
+
+    /// Every producer, by id.
+    pub fn active(&self) -> impl Iterator<Item = Active> + '_ {
+        self.iter().map(|(producer_id, producer)| {
+            let last = producer.batches.back();
+            Active {
+                producer_id,
+                epoch: producer.epoch,
+                last_sequence: last.map_or(-1, |batch| batch.last),
+                last_timestamp: last.map_or(-1, |batch| batch.timestamp),
+            }
+        })
     }
 
     /// Last offset of each producer's last batch.

@@ -1,8 +1,10 @@
 //! Storage in vectors. Nothing is durable before [`Memory::flush`]; a test says what is full, busy, cold or broken.
 
 use crate::io::ReadFault;
+use crate::log_dirs::DirId;
 use crate::store::{
-    Append, AppendRefused, Chunk, LogId, LogOffsets, LogSettings, LogSpec, ReadRange, Store, StoreEvent, StoreRead,
+    Append, AppendRefused, Chunk, Future, Home, LogId, LogOffsets, LogPlace, LogSettings, LogSpec, MoveRefused,
+    ReadRange, Store, StoreEvent, StoreRead,
 };
 use protocol::batch::{HEADER_LEN, patch};
 use std::collections::BTreeMap;
@@ -60,6 +62,7 @@ pub(super) struct Log {
     /// What the last compaction was told.
     pub(super) compaction: Option<(i64, Vec<i64>)>,
     pub(super) deleted: bool,
+    place: LogPlace,
 }
 
 /// What is wrong with the disk under reads.
@@ -126,6 +129,17 @@ impl Memory {
         if let Some(found) = self.logs.get_mut(&log) {
             found.fenced = true;
             self.events.push(StoreEvent::Fenced { log });
+        }
+    }
+
+    /// How far the copy of a log that is being moved has come; at its end it takes the log's place.
+    pub fn copy_to(&mut self, log: LogId, end: i64) {
+        let size_bytes = self.size_bytes(log);
+        let Some(log) = self.logs.get_mut(&log) else { return };
+        let Some(future) = &mut log.place.future else { return };
+        (future.end, future.size_bytes) = (end, size_bytes);
+        if end == log.offsets.end {
+            log.place = LogPlace { dir: Some(future.dir), future: None };
         }
     }
 
@@ -214,6 +228,15 @@ impl Memory {
     }
 }
 
+/// The first directory stands for the emptiest.
+fn dir_of(home: Home) -> Option<DirId> {
+    match home {
+        Home::Any => Some(DirId(0)),
+        Home::Dir(dir) => Some(dir),
+        Home::Offline => None,
+    }
+}
+
 impl Log {
     fn range(&self, range: ReadRange) -> Vec<MemoryChunk> {
         let mut pieces: Vec<MemoryChunk> = Vec::new();
@@ -240,10 +263,11 @@ impl Store for Memory {
             batches: Vec::new(),
             offsets: LogOffsets::default(),
             cold_below: 0,
-            fenced: false,
+            fenced: spec.home == Home::Offline,
             snapshot: None,
             compaction: None,
             deleted: false,
+            place: LogPlace { dir: dir_of(spec.home), future: None },
         };
         self.logs.insert(id, log);
         id
@@ -340,6 +364,18 @@ impl Store for Memory {
 
     fn rebuilt_bytes(&self) -> usize {
         self.rebuilt_elsewhere + self.rebuilt.iter().filter_map(Weak::upgrade).map(|held| held.len()).sum::<usize>()
+    }
+
+    fn place(&self, log: LogId) -> LogPlace {
+        self.logs[&log].place
+    }
+
+    fn move_log(&mut self, log: LogId, to: DirId) -> Result<(), MoveRefused> {
+        let log = self.logs.get_mut(&log).filter(|log| !log.fenced).ok_or(MoveRefused)?;
+        let goes = log.place.dir != Some(to);
+        let end = log.offsets.start;
+        log.place.future = goes.then_some(Future { dir: to, size_bytes: 0, end });
+        Ok(())
     }
 
     fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>) {

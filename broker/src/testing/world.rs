@@ -5,6 +5,7 @@ use super::store::{Memory, MemoryChunk};
 use crate::controller::record::{PartitionRecord, Record, Resource};
 use crate::image::{MetadataImage, shard_of};
 use crate::io::{ConnId, Effect, Input, Now, ReadFault, ReplyPart, ShardId};
+use crate::log_dirs::Volume;
 use crate::loggers::Loggers;
 use crate::partition::METADATA_LOG;
 use crate::partition::lifecycle::RecoveredLog;
@@ -32,6 +33,7 @@ pub enum Outcome {
 enum Underway {
     Read { ticket: u64, log: LogId, range: ReadRange },
     Find { ticket: u64, log: LogId, timestamp: i64 },
+    Measure { ticket: u64 },
 }
 
 /// One broker of several shards, its storage and its clock.
@@ -292,6 +294,11 @@ impl World {
                     Underway::Read { ticket, log, range } => {
                         Input::ReadDone { ticket, result: store.read_disk(log, range) }
                     }
+                    Underway::Measure { ticket } => {
+                        let volume = |total_bytes: u64| Volume { total_bytes, usable_bytes: total_bytes / 2 };
+                        let volumes = (1..).take(self.settings.log_dirs.len());
+                        Input::DirsMeasured { ticket, volumes: volumes.map(|nth| Some(volume(nth << 30))).collect() }
+                    }
                     Underway::Find { ticket, log, timestamp } => {
                         let result: Result<Option<MemoryChunk>, ReadFault> = store.find_time(log, timestamp);
                         Input::TimeFound { ticket, result }
@@ -322,6 +329,7 @@ impl World {
                 Effect::ReadDisk { ticket, log, range, .. } => {
                     self.disk[shard].push_back(Underway::Read { ticket, log, range });
                 }
+                Effect::MeasureDirs { ticket } => self.disk[shard].push_back(Underway::Measure { ticket }),
                 Effect::FindTime { ticket, log, timestamp } => {
                     self.disk[shard].push_back(Underway::Find { ticket, log, timestamp });
                 }

@@ -30,6 +30,8 @@ pub struct Cluster {
     pub brokers: Vec<Broker>,
     /// Topics that exist, by name.
     pub topics: Vec<Topic>,
+    /// Their names in the order of the answer, which shows in the output of some of Kafka's tools.
+    pub as_answered: Vec<String>,
     /// Topics that were asked for and cannot be described.
     pub failed: Vec<TopicError>,
 }
@@ -123,12 +125,14 @@ impl Cluster {
                 code => failed.push(TopicError { name: name_of(topic), code }),
             }
         }
+        let as_answered = topics.iter().map(|topic: &Topic| topic.name.clone()).collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Cluster {
             id: response.cluster_id.as_deref().map(str::to_owned),
             controller: response.controller_id,
             brokers: brokers(response),
             topics,
+            as_answered,
             failed,
         }
     }

@@ -238,7 +238,7 @@ impl Change {
 /// The names of a kind's resources, in the order the cluster gives them.
 pub(super) fn list(client: &mut Client, kind: Kind) -> Result<Vec<String>, Error> {
     Ok(match kind {
-        Kind::Topics => client.metadata(Topics::All)?.topics.into_iter().map(|topic| topic.name).collect(),
+        Kind::Topics => client.metadata(Topics::All)?.as_answered,
         Kind::Brokers | Kind::BrokerLoggers => {
             client.metadata(Topics::None)?.brokers.iter().map(|broker| broker.id.to_string()).collect()
         }

@@ -144,6 +144,7 @@ impl Protocol for Classic {
         loop {
             match self.join_once(link, topics, owned) {
                 Ok(places) => return Ok(Some(places)),
+                Err(_) if self.shared.is_closing() => return Ok(None),
                 Err(Step::Again) => troubled = None,
                 Err(Step::Failed(error)) => {
                     let since = *troubled.get_or_insert_with(Instant::now);

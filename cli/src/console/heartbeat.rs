@@ -139,6 +139,7 @@ impl Protocol for Modern {
         loop {
             match self.exchange(link, epoch) {
                 Ok(share) => return Ok(self.tell(share)),
+                Err(_) if self.shared.is_closing() => return Ok(None),
                 Err(error) => {
                     if !link.is_elsewhere(&error) || begun.elapsed() > link.client.settings().request_timeout {
                         return Err(error);

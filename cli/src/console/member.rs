@@ -19,6 +19,7 @@ use protocol::ErrorCode;
 use protocol::messages::OffsetCommitRequest;
 use protocol::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -80,11 +81,18 @@ pub(crate) struct Member {
 pub(super) struct Shared {
     id: Mutex<String>,
     polled: Mutex<Instant>,
+    /// The consumer ends. An attempt to join that is refused after this, because somebody left in the thread's stead, is not
+    /// repeated: it would leave a member behind that nobody is.
+    closing: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn set_id(&self, id: &str) {
         id.clone_into(&mut self.id.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     fn id(&self) -> String {
@@ -105,7 +113,11 @@ impl Member {
     pub(crate) fn start(settings: GroupSettings, client: Settings) -> Self {
         let (asks, asked) = mpsc::channel();
         let (tell, events) = mpsc::channel();
-        let shared = Arc::new(Shared { id: Mutex::default(), polled: Mutex::new(Instant::now()) });
+        let shared = Arc::new(Shared {
+            id: Mutex::default(),
+            polled: Mutex::new(Instant::now()),
+            closing: AtomicBool::new(false),
+        });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || serve(&settings, client, &asked, &tell, &theirs));
         Member { asks, events, shared, thread: Some(thread) }
@@ -145,6 +157,7 @@ impl Member {
 
     /// Leaves the group. True if the thread got to it within `within`; it may hang in a rebalance.
     pub(crate) fn leave(mut self, within: Duration) -> bool {
+        self.shared.closing.store(true, Ordering::Release);
         let _ = self.asks.send(Ask::Leave);
         let end = Instant::now() + within;
         let Some(thread) = self.thread.take() else { return true };

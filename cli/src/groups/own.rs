@@ -118,7 +118,8 @@ pub fn run(args: &GroupsArgs, io: &mut Io<'_>) -> Outcome {
 }
 
 fn list(client: &mut Client, output: Output, io: &mut Io<'_>) -> Outcome {
-    let groups = read::list(client, &[], &[])?;
+    let mut groups = read::list(client, &[], &[])?;
+    groups.sort_by(|a, b| a.id.cmp(&b.id));
     if output == Output::Json {
         let row = |group: &read::Listed| json!({ "group": group.id, "type": group.kind, "state": group.state });
         let groups: Vec<Value> = groups.iter().map(row).collect();

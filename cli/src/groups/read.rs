@@ -8,7 +8,7 @@ use protocol::messages::{
     OffsetFetchRequest, consumer_group_describe, describe_groups,
 };
 use protocol::{ApiKey, ErrorCode, Reader};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The two protocols by which members of a group agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +64,10 @@ pub(crate) struct Committed {
     pub(crate) leader_epoch: Option<i32>,
 }
 
-/// The consumer groups of all brokers by name, narrowed to `states` and `types` where they are not empty.
+/// The consumer groups of all brokers, in the order in which they answer, narrowed to `states` and `types` where they are not empty.
 pub(crate) fn list(client: &mut Client, states: &[String], types: &[String]) -> Result<Vec<Listed>, Error> {
     let cluster = client.metadata(Topics::None)?;
-    let mut groups = BTreeMap::new();
+    let mut groups: Vec<Listed> = Vec::new();
     for broker in &cluster.brokers {
         let text = |all: &[String]| all.iter().map(|one| one.clone().into()).collect();
         let request = ListGroupsRequest { states_filter: text(states), types_filter: text(types) };
@@ -82,11 +82,14 @@ pub(crate) fn list(client: &mut Client, states: &[String], types: &[String]) -> 
             let kind = if group.group_type.is_empty() { "Unknown".to_owned() } else { title(&group.group_type) };
             if is_consumers && matches!(kind.as_str(), "Classic" | "Consumer" | "Unknown") {
                 let state = group.group_state.to_string();
-                groups.insert(group.group_id.to_string(), Listed { id: group.group_id.to_string(), kind, state });
+                groups.push(Listed { id: group.group_id.to_string(), kind, state });
             }
         }
     }
-    Ok(groups.into_values().collect())
+    // A group whose coordinator moves meanwhile is named by both brokers.
+    let mut seen = BTreeSet::new();
+    groups.retain(|group| seen.insert(group.id.clone()));
+    Ok(groups)
 }
 
 fn title(text: &str) -> String {

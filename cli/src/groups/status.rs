@@ -56,7 +56,8 @@ struct Judged {
 /// Runs the command.
 pub(super) fn run(args: &StatusArgs, client: &mut Client, io: &mut Io<'_>) -> Outcome {
     let is_all = args.group.is_empty() || args.group.iter().any(|group| group == "all");
-    let known: Vec<String> = read::list(client, &[], &[])?.into_iter().map(|group| group.id).collect();
+    let mut known: Vec<String> = read::list(client, &[], &[])?.into_iter().map(|group| group.id).collect();
+    known.sort();
     let names = if is_all { known.clone() } else { args.group.clone() };
     let mut judged = Vec::new();
     for name in &names {

@@ -301,8 +301,14 @@ mod tests {
     #[test]
     fn kinds_of_trouble() {
         let broker = crate::client::Broker { id: 1, address: "a:1".parse().unwrap(), rack: None };
-        let cluster =
-            Cluster { id: None, controller: 1, brokers: vec![broker], topics: Vec::new(), failed: Vec::new() };
+        let cluster = Cluster {
+            id: None,
+            controller: 1,
+            brokers: vec![broker],
+            topics: Vec::new(),
+            as_answered: Vec::new(),
+            failed: Vec::new(),
+        };
         let whole = partition(0, &[1, 2], &[1, 2]);
         let thin = partition(0, &[1, 2], &[1]);
         let orphan = Partition { leader: None, isr: vec![], ..whole.clone() };

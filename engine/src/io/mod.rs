@@ -156,8 +156,8 @@ pub enum Op {
     SyncDir { path: PathBuf },
     /// Lists a folder into `entries`, sorted by name.
     List { path: PathBuf, entries: Vec<DirEntry> },
-    /// Free bytes of the file system that holds `path`, filled into `free`.
-    FreeSpace { path: PathBuf, free: u64 },
+    /// Bytes of the file system that holds `path`: what we may still use, filled into `free`, and all, filled into `total`.
+    FreeSpace { path: PathBuf, free: u64, total: u64 },
     /// Waits for one connection; the result is the [`ConnId`]. `peer` is filled with its address.
     Accept { listener: ListenerId, peer: Option<std::net::SocketAddr>, local: Option<std::net::SocketAddr> },
     /// Receives bytes; the result is how many, 0 when the peer has closed its side. One at a time on a connection.

@@ -83,6 +83,27 @@ impl Check {
         self.position
     }
 
+    /// The segment has grown to so many bytes, which end at that offset.
+    pub(super) fn grow(&mut self, bytes: u64, end_offset: i64) {
+        (self.known.bytes, self.known.end_offset) = (bytes, end_offset);
+    }
+
+    /// The offset that comes next at the position.
+    pub(super) fn next_offset(&self) -> i64 {
+        self.rule.next
+    }
+
+    /// What was found so far that is not as it was written.
+    pub(super) fn damage(&self) -> Option<&Damage> {
+        self.damage.first()
+    }
+
+    /// Whether everything that was passed, from the first byte on, is what the index has seen.
+    pub(super) fn agrees(&self, index: &SegmentIndex) -> bool {
+        let passed = (self.position, self.rule.next, self.chain, self.batches);
+        self.damage.is_empty() && passed == (index.bytes, index.end_offset, index.header_crc, index.batches)
+    }
+
     /// Bytes from the position to the end.
     pub(super) fn left(&self) -> u64 {
         self.known.bytes.saturating_sub(self.position)

@@ -139,6 +139,8 @@ pub struct LogLimits {
     pub scrub_interval_ms: u64,
     /// How fast that may be, in bytes a second.
     pub scrub_bytes_per_s: u64,
+    /// How fast logs are copied that are moved to another data folder, all together, in bytes a second.
+    pub relocate_bytes_per_s: u64,
     /// Between two looks for a log to compact (`log.cleaner.backoff.ms`); `None` compacts none (`log.cleaner.enable`).
     pub clean_backoff_ms: Option<u64>,
     /// Memory for the keys of one pass, in bytes (a shard's share of `log.cleaner.dedupe.buffer.size`).
@@ -183,6 +185,7 @@ impl Default for LogLimits {
             segment_bytes_max: super::limits::SEGMENT_BYTES_MAX,
             scrub_interval_ms: 7 * 24 * 3_600_000,
             scrub_bytes_per_s: 16 << 20,
+            relocate_bytes_per_s: u64::MAX,
             clean_backoff_ms: Some(15_000),
             clean_keys_bytes: 128 << 20,
             clean_bytes_per_s: u64::MAX,

@@ -213,6 +213,22 @@ pub enum LogEvent {
         /// Where in it, and which records.
         damage: Damage,
     },
+    /// The log lies in another data folder now.
+    Relocated {
+        /// Which log.
+        id: LogId,
+        /// The data folder that it lay in.
+        from: PathBuf,
+        /// The data folder.
+        to: PathBuf,
+    },
+    /// A move of the log was given up; it is where it was.
+    NotRelocated {
+        /// Which log.
+        id: LogId,
+        /// Why, with the file.
+        error: String,
+    },
     /// The log's files are removed.
     Deleted {
         /// Which log.

@@ -34,6 +34,14 @@ pub(super) const GROW_MAX: u64 = 64 << 20;
 /// Bytes of one read of a recovery scan or a cold read.
 pub(super) const READ_BYTES: usize = 1 << 20;
 
+/// Bytes of a log that are copied in one go when it is moved to another data folder. No more than this is left to be copied when
+/// the log stands still.
+pub(super) const RELOCATE_BYTES: usize = 1 << 20;
+
+/// The last pause before a file that is not there counts as missing: half of how long folders may take to change their names while
+/// somebody reads, in milliseconds.
+pub(super) const MISSING_MS_MAX: u64 = 1024;
+
 /// Bytes of one zero-write that prepares a spare.
 pub(super) const ZERO_BYTES: usize = 1 << 20;
 

@@ -37,6 +37,7 @@ mod files;
 mod reader;
 mod tasks;
 
+mod relocate;
 mod retention;
 mod scrub;
 mod state;
@@ -60,12 +61,13 @@ pub use event::{Append, AppendError, AppendInfo, LeasedAppend, LogEvent, LogOffs
 pub use floor::{FloorEntry, FloorFile};
 pub use index::{IndexEntry, SegmentIndex};
 pub use kafka_files::base64_url;
-pub use names::COPY;
+pub use names::{COPY, is_log_folder};
 pub use reader::{Read, ReadPlan, TimeHit};
 pub use recovery::{
     Action, DataDir, DataDirError, FoundLog, RecoverError, RecoverHints, RecoveredLog, Repair, recover, scan_data_dir,
+    settle_moves,
 };
 pub use scan::{Damage, Stop};
-pub use set::{CompactionTerms, LogSet, ShardDir, Shutdown, ShutdownError};
+pub use set::{CompactionTerms, FutureLog, LogSet, RelocateError, ShardDir, Shutdown, ShutdownError};
 pub use tasks::{read_whole, replace, unlink};
 pub use verify::{Advice, Finding, Verified, verify};

@@ -43,6 +43,10 @@ pub(super) const KAFKA_CLEAN: &str = ".kafka_cleanshutdown";
 pub(super) const ORIGIN: &str = "ringlog.origin";
 /// The same for a log that another broker began.
 pub(super) const ADOPTED: &str = "ringlog.adopted";
+/// A file in a log folder: the copy of a move to another data folder that has not ended.
+pub(super) const MOVED: &str = "ringlog.moved";
+/// What ends the name of the folder of such a copy while it is being filled, as Kafka calls it.
+pub(super) const FUTURE_FOLDER: &str = "-future";
 /// A file in a log folder: what is remembered of its compaction.
 pub(super) const COMPACTED: &str = "ringlog.compacted";
 /// Kafka's list of the first offsets that were never cleaned, in the data folder.
@@ -75,6 +79,8 @@ pub(super) enum FileKind {
     Origin,
     /// [`ADOPTED`].
     Adopted,
+    /// [`MOVED`].
+    Moved,
     /// Kafka's or unknown: left alone.
     Foreign,
 }
@@ -85,6 +91,7 @@ impl FileKind {
             PARTITION_METADATA => return FileKind::Metadata,
             ORIGIN => return FileKind::Origin,
             ADOPTED => return FileKind::Adopted,
+            MOVED => return FileKind::Moved,
             COMPACTED => return FileKind::Compacted,
             KAFKA_EPOCHS => return FileKind::KafkaEpochs,
             _ => {}
@@ -156,6 +163,25 @@ pub(super) fn deleted_folder(dir: &Path, uid: &[u8; 16]) -> PathBuf {
     with_suffix(dir, &format!(".{}{DELETE_FOLDER}", hex(uid)))
 }
 
+/// `<dir>.<topic id>-future`.
+pub(super) fn future_folder(dir: &Path, uid: &[u8; 16]) -> PathBuf {
+    with_suffix(dir, &format!(".{}{FUTURE_FOLDER}", hex(uid)))
+}
+
+/// Topic, partition and topic id of a folder of that form.
+pub(super) fn future_of(folder: &str) -> Option<(&str, i32, [u8; 16])> {
+    let (log, digits) = folder.strip_suffix(FUTURE_FOLDER)?.rsplit_once('.')?;
+    let (topic, partition) = topic_partition(log)?;
+    let mut uid = [0; 16];
+    if digits.len() != 2 * uid.len() || !digits.is_ascii() {
+        return None;
+    }
+    for (at, byte) in uid.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some((topic, partition, uid))
+}
+
 pub(super) fn private(data: &Path) -> PathBuf {
     data.join(PRIVATE)
 }
@@ -181,6 +207,11 @@ pub(super) fn merged_floor(data: &Path) -> PathBuf {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a folder of this name in a data folder is a log.
+pub fn is_log_folder(name: &str) -> bool {
+    topic_partition(name).is_some()
 }
 
 /// Topic and partition of a folder's name: split at the last dash, as Kafka does.

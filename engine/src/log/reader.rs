@@ -5,7 +5,7 @@ use super::config::LogId;
 use super::event::ReadError;
 use super::files::{OpenFile, ReadFiles, read_mode};
 use super::index::{HeaderRule, SegmentIndex, Start};
-use super::limits::{BLOCK_BYTES, INDEX_BYTES_MAX, INDEXES_CACHED, READ_BYTES};
+use super::limits::{BLOCK_BYTES, INDEX_BYTES_MAX, INDEXES_CACHED, MISSING_MS_MAX, READ_BYTES};
 use super::names;
 use super::scan::{Damage, Next, Stop, judge};
 use super::tasks::read_whole;
@@ -15,6 +15,7 @@ use protocol::batch::BatchView;
 use protocol::batch::layout::HEADER_LEN;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -249,7 +250,7 @@ impl Reader {
         if let Some(file) = self.files.borrow_mut().find(id, segment.base) {
             return Ok(file);
         }
-        match OpenFile::open(&self.io, &segment.path, read_mode(&self.io)).await {
+        match self.open(segment).await {
             Ok(file) => {
                 if segment.alive.get() {
                     self.files.borrow_mut().keep(id, segment.base, &file);
@@ -258,6 +259,23 @@ impl Reader {
             }
             Err(_) if !segment.alive.get() => Err(ReadError::Gone),
             Err(error) => Err(ReadError::Io { file: segment.path.clone(), message: error.to_string() }),
+        }
+    }
+
+    /// A file that is not there although its segment is in service has perhaps just moved to another folder with its log: the set
+    /// says so in a moment.
+    async fn open(&self, segment: &PlanSegment) -> io::Result<Rc<OpenFile>> {
+        let mut pause_ms = 1;
+        loop {
+            match OpenFile::open(&self.io, &segment.path, read_mode(&self.io)).await {
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && segment.alive.get() && pause_ms < MISSING_MS_MAX =>
+                {
+                    self.io.sleep_until(self.io.now().plus_millis(pause_ms)).await;
+                    pause_ms *= 2;
+                }
+                opened => return opened,
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::files::OpenFile;
 use super::index::SegmentIndex;
 use super::names;
 use super::scan::Damage;
-use super::set::LogJournal;
+use super::set::{LogJournal, Relocation};
 use super::writer::{Mark, Writer, WriterFile};
 use crate::time::{Mono, Wall};
 use std::cell::{Cell, RefCell};
@@ -65,6 +65,8 @@ pub(super) struct Log {
     pub(super) journal: LogJournal,
     /// A truncation that was asked for and met a full disk.
     pub(super) truncate_to: Option<i64>,
+    /// It is being moved to another data folder.
+    pub(super) relocation: Option<Box<Relocation>>,
     pub(super) compaction: Compaction,
 }
 
@@ -102,6 +104,10 @@ pub(super) enum Health {
     Cutting {
         to: i64,
         why: Cut,
+        started: bool,
+    },
+    /// It stands still: its copy in another data folder takes its place.
+    Switching {
         started: bool,
     },
     /// Its files are being removed, once nothing is in flight.
@@ -212,6 +218,7 @@ impl Log {
             jitter_ms: 0,
             journal: LogJournal::default(),
             truncate_to: None,
+            relocation: None,
             compaction: Compaction::default(),
         }
     }
@@ -223,7 +230,12 @@ impl Log {
 
     /// True when nothing of the log is in flight and no task touches its files.
     pub(super) fn is_quiet(&self) -> bool {
-        self.tasks == 0 && self.journal.in_flight == 0 && self.writers.iter().all(Writer::is_quiet)
+        self.tasks == 0 && !self.is_copied() && self.journal.in_flight == 0 && self.writers.iter().all(Writer::is_quiet)
+    }
+
+    /// True while a step of its move to another data folder is under way.
+    pub(super) fn is_copied(&self) -> bool {
+        self.relocation.as_ref().is_some_and(|moving| moving.is_busy)
     }
 
     /// The one rule of the offsets: start, durable and end ascend, whatever was asked in whatever order. On disk it is

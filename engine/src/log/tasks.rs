@@ -4,7 +4,7 @@
 use super::copies::TopicSeal;
 use super::files::{OpenFile, write_mode};
 use super::names;
-use crate::io::{Op, OpenMode};
+use crate::io::{DirEntry, Op, OpenMode};
 use crate::mem::Slice;
 use crate::shard::{Class, Io};
 use std::cell::Cell;
@@ -21,6 +21,14 @@ pub(super) async fn sync_dir(io: &Io, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     io.call(Op::SyncDir { path: path.to_owned() }).await.result.map(drop)
+}
+
+/// What a folder holds.
+pub(super) async fn list(io: &Io, path: &Path) -> io::Result<Vec<DirEntry>> {
+    let done = io.call(Op::List { path: path.to_owned(), entries: Vec::new() }).await;
+    done.result?;
+    let Op::List { entries, .. } = done.op else { unreachable!("a completion returns its op") };
+    Ok(entries)
 }
 
 pub(super) async fn rename(io: &Io, from: &Path, to: &Path) -> io::Result<()> {
@@ -118,6 +126,7 @@ pub(super) async fn create(io: &Io, path: &Path, reserved: u64) -> io::Result<Rc
 }
 
 /// A checkpoint to be made durable: whose turn it is, and what to write where.
+#[derive(Clone)]
 pub(super) struct FloorJob {
     pub(super) lock: Class,
     pub(super) data: PathBuf,

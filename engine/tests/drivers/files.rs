@@ -113,8 +113,8 @@ fn length_and_space(rig: &mut Rig) {
     assert_eq!(rig.read(file, 0, 100), b"da\0\0\0\0");
     rig.ok(Op::Close { file });
     let path = rig.path("");
-    let (_, op) = rig.ok(Op::FreeSpace { path, free: 0 });
-    assert!(matches!(op, Op::FreeSpace { free: 1.., .. }), "{op:?}");
+    let (_, op) = rig.ok(Op::FreeSpace { path, free: 0, total: 0 });
+    assert!(matches!(op, Op::FreeSpace { free: 1.., total: 1.., .. }), "{op:?}");
 }
 
 fn folders_and_names(rig: &mut Rig) {

@@ -163,6 +163,8 @@ pub struct Config {
     pub scrub_interval_ms: u64,
     /// `log.scrub.bytes.per.second`, of all shards.
     pub scrub_bytes_per_s: u64,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, of all shards.
+    pub relocate_bytes_per_s: u64,
     /// `log.cleaner.backoff.ms`; `None` where `log.cleaner.enable` says no.
     pub clean_backoff_ms: Option<u64>,
     /// `log.cleaner.dedupe.buffer.size`, of all shards.
@@ -214,6 +216,7 @@ impl Config {
             retention_check_ms: from.number("log.retention.check.interval.ms", 300_000),
             scrub_interval_ms: from.number("log.scrub.interval.ms", 604_800_000),
             scrub_bytes_per_s: from.number("log.scrub.bytes.per.second", 16 << 20),
+            relocate_bytes_per_s: from.number("replica.alter.log.dirs.io.max.bytes.per.second", u64::MAX),
             clean_backoff_ms: from.cleaner_backoff_ms(),
             clean_keys_bytes: from.number("log.cleaner.dedupe.buffer.size", 128 << 20),
             clean_bytes_per_s: from.number("log.cleaner.io.max.bytes.per.second", f64::MAX) as u64,

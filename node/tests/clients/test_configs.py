@@ -80,6 +80,7 @@ def test_kafka_configs_for_brokers_groups_and_loggers(broker, topic_name):
         out = configs(broker, *every, "--alter", "--add-config", "log.roll.ms=8000000")
         assert "Completed updating default config for brokers in the cluster." in out
         eventually(lambda: value(broker, BROKER, "1", "log.roll.ms"), ("7000000", 2))
+        # Kafka has followed for the broker, and then for its description, a moment later.
         shown = ("  log.roll.ms=7000000 sensitive=false synonyms={DYNAMIC_BROKER_CONFIG:log.roll.ms=7000000, "
                  "DYNAMIC_DEFAULT_BROKER_CONFIG:log.roll.ms=8000000, DEFAULT_CONFIG:log.roll.hours=168}")
         eventually(lambda: shown in configs(broker, *one, "--describe"), True)
@@ -231,8 +232,12 @@ def quick(request):
 
 
 def earliest(broker, topic):
-    out, _ = java("get-offsets", "--bootstrap-server", broker.address, "--topic", topic, "--time", "earliest")
-    return int(out.strip().rsplit(":", 1)[1])
+    from confluent_kafka import Consumer, TopicPartition
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "looks"})
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=20)[0]
+    finally:
+        consumer.close()
 
 
 def test_retention_takes_effect_at_once_and_outlives_a_restart(quick, topic_name):

@@ -314,3 +314,23 @@ def test_a_killed_broker_keeps_the_group(topic_name):
         [m.leave() for m in members]
     finally:
         broker.stop()
+
+
+@pytest.mark.ours
+def test_kafkas_dump_log_reads_the_records(topic_name):
+    """Every kind of record of such a group, as Kafka's own decoder understands it."""
+    broker = brisk_ringlog()
+    try:
+        make_topic(broker, topic_name, 4)
+        member = Member(broker.address, [f"^{topic_name}.*"], f"dl-{topic_name}", group_instance_id="i0")
+        until(lambda: member.owned == partitions(topic_name), what="the member owning all partitions")
+        broker.terminate()
+        logs = [p for p in broker.folder.glob("**/__consumer_offsets-*/*.log") if p.stat().st_size > 0]
+        out = "".join(java("dump-log", "--offsets-decoder", "--files", log)[0] for log in logs)
+        for kind in (3, 5, 6, 7, 8, 16):
+            assert re.search(rf'key: {{"type":"?{kind}"?,', out), (kind, out)
+        assert '"instanceId":"i0"' in out and f'"subscribedTopicRegex":"^{topic_name}.*"' in out, out
+        assert re.search(r'"partitions":\[0,1,2,3\],"assignmentEpochs":\[\d', out), out
+        member.running = False
+    finally:
+        broker.stop()

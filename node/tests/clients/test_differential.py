@@ -18,7 +18,7 @@ DELIBERATE = [
     (r"config of the broker (controller\.listener\.names|controller\.quorum\.voters|process\.roles|listener\.security\.protocol\.map"
      r"|offsets\.topic\.replication\.factor|transaction\.state\.log\..*|share\.coordinator\.state\.topic\..*)",
      "set in the properties file that Kafka does not start without; ours was started without one"),
-    (r"alter configs: broker, unknown", "Kafka keeps keys that it does not know, for plug-ins; here there are none, and a typing error is told"),
+    (r"alter configs broker, unknown", "Kafka keeps keys that it does not know, for plug-ins; here there are none, and a typing error is told"),
     (r"describe features", "only what is served: no share or streams groups, transactions, eligible leader replicas"),
     (r"update a feature that is none|versions of UPDATE_FEATURES", "there is one version of the metadata"),
     (r"describe the quorum|versions of (DESCRIBE_QUORUM|ADD_RAFT_VOTER|REMOVE_RAFT_VOTER)", "one node has no quorum"),

@@ -1,7 +1,10 @@
 """Clients that Kafka 4.0 turned away: unmodified, from 0.9 on, writing, reading, committing, seeking; and nobody else notices."""
 import functools
+import gzip
+import pathlib
 import socket
 import struct
+import zlib
 
 import pytest
 
@@ -130,3 +133,119 @@ def test_off_is_as_kafka_refuses(topic_name):
         BY_NAME["kafka-python"].produce(server.address, topic_name, [Record(b"k", b"v")], "none")
     finally:
         server.stop()
+
+
+def message(value, codec=0):
+    """One message of magic 1."""
+    body = struct.pack(">bbqii", 1, codec, STAMP, -1, len(value)) + value
+    return struct.pack(">qiI", 0, len(body) + 4, zlib.crc32(body)) + body
+
+
+def produce_2(address, topic, records):
+    """The error code of one record set that a client of 0.10 produces."""
+    name = topic.encode()
+    answer = ask(address, 0, 2, struct.pack(">hii", -1, 30_000, 1) + struct.pack(">h", len(name)) + name
+                 + struct.pack(">iii", 1, 0, len(records)) + records)
+    return struct.unpack_from(">h", answer, 4 + 2 + len(name) + 4 + 4)[0]
+
+
+def peak_bytes(server):
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def test_bad_sets_and_bombs(topic_name):
+    server = servers.Ringlog()
+    try:
+        make_topic(server, topic_name, 1)
+        good = message(b"value")
+        assert produce_2(server.address, topic_name, good) == 0
+        before = peak_bytes(server)
+        wrap = lambda inner: message(gzip.compress(inner), 1)
+        many = wrap(message(b"0" * 100) * 600_000)
+        for n, (records, code) in enumerate([
+            (good[:-1] + b"?", 2), (good[:-1], 2), (good[:16] + b"\x03" + good[17:], 2), (wrap(wrap(good)), 87),
+            (wrap(b""), 87), (message(b"no gzip", 1), 2), (good + wrap(good), 87), (b"", 87), (message(b"x", 4), 76),
+            (many, 10), (wrap(message(bytes(200 << 20))), 10), (wrap(message(b"x" * 40)[:-4] + b"\xff" * 4), 2),
+        ]):
+            assert server.process.poll() is None, f"the broker ended before set {n}:\n{server.log_path.read_text()[-3000:]}"
+            assert produce_2(server.address, topic_name, records) == code, f"set {n}"
+        assert produce_2(server.address, topic_name, wrap(good * 3)) == 0, "and the broker goes on"
+        grown = peak_bytes(server) - before
+        assert grown < 192 << 20, f"{grown >> 20} MiB more for bombs that expand to 260"
+    finally:
+        server.stop()
+
+
+def string(text):
+    return struct.pack(">h", len(text)) + text.encode()
+
+
+class Answer:
+    """Reads an answer of a classic version from front to back."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def number(self, form):
+        value, = struct.unpack_from(">" + form, self.data, self.at)
+        self.at += struct.calcsize(">" + form)
+        return value
+
+    def string(self):
+        length = self.number("h")
+        if length < 0:
+            return None
+        self.at += length
+        return self.data[self.at - length:self.at].decode()
+
+    def items(self, item):
+        return [item() for _ in range(self.number("i"))]
+
+    def done(self, value):
+        assert self.at == len(self.data), f"{len(self.data) - self.at} bytes behind {value}"
+        return value
+
+
+def test_administration_of_that_time(broker, topic_name):
+    """CreateTopics, DescribeConfigs, OffsetForLeaderEpoch and DeleteTopics in their first versions, byte by byte."""
+    def create(version, name):
+        topic = string(name) + struct.pack(">ih", 2, 1) + struct.pack(">i", 0) + struct.pack(">i", 1)
+        topic += string("retention.ms") + string("3600000")
+        body = struct.pack(">i", 1) + topic + struct.pack(">i", 10_000) + (b"\0" if version else b"")
+        answer = Answer(ask(broker.address, 19, version, body))
+        item = lambda: (answer.string(), answer.number("h")) + ((answer.string(),) if version else ())
+        return answer.done(answer.items(item))
+
+    assert create(0, topic_name) == [(topic_name, 0)]
+    assert create(1, topic_name + "-1") == [(topic_name + "-1", 0, None)]
+    assert create(0, topic_name) == [(topic_name, 36)], "it is there"
+
+    answer = Answer(ask(broker.address, 32, 0, struct.pack(">ib", 1, 2) + string(topic_name) + struct.pack(">i", -1)))
+    answer.number("i")
+    entry = lambda: (answer.string(), (answer.string(), *[answer.number("b") for _ in "123"]))
+    head = lambda: (answer.number("h"), answer.string(), answer.number("b"), answer.string(), dict(answer.items(entry)))
+    (code, _, _, name, configs), = answer.done(answer.items(head))
+    assert (code, name) == (0, topic_name)
+    assert configs["retention.ms"] == ("3600000", 0, 0, 0), "value, read only, default, secret"
+    assert configs["segment.bytes"][2] == 1, "a default"
+
+    for version, epoch in [(0, ()), (1, (0,))]:
+        body = struct.pack(">i", 1) + string(topic_name) + struct.pack(">iii", 1, 0, 0)
+        answer = Answer(ask(broker.address, 23, version, body))
+        part = lambda: (answer.number("h"), answer.number("i"), *[answer.number("i") for _ in epoch], answer.number("q"))
+        assert answer.done(answer.items(lambda: (answer.string(), answer.items(part)))) == [(topic_name, [(0, 0, *epoch, 0)])]
+
+    answer = Answer(ask(broker.address, 20, 0, struct.pack(">i", 1) + string(topic_name) + struct.pack(">i", 10_000)))
+    assert answer.done(answer.items(lambda: (answer.string(), answer.number("h")))) == [(topic_name, 0)]
+
+
+def test_list_offsets_0(broker, topic_name):
+    """A list of offsets, newest first: the log's end, then where its one segment begins."""
+    make_topic(broker, topic_name, 1)
+    BY_NAME["confluent-kafka"].produce(broker.address, topic_name, [Record(b"k", b"v", [], STAMP, 0)] * 3, "none")
+    for timestamp, most, expected in [(-1, 1, [3]), (-1, 10, [3, 0]), (-2, 10, [0]), (STAMP - 1, 10, [])]:
+        body = struct.pack(">ii", -1, 1) + string(topic_name) + struct.pack(">iiqi", 1, 0, timestamp, most)
+        answer = Answer(ask(broker.address, 2, 0, body))
+        part = lambda: (answer.number("i"), answer.number("h"), answer.items(lambda: answer.number("q")))
+        assert answer.done(answer.items(lambda: (answer.string(), answer.items(part)))) == [(topic_name, [(0, 0, expected)])]

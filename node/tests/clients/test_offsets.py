@@ -2,17 +2,28 @@
 import re
 import time
 
+import pytest
+
 import servers
 from adapters import ALL, STAMP, Record
 from conftest import make_topic
-from servers import java
+from test_cli_golden import ToolHost
 from test_groups import Member, until
 
 BY_NAME = {a.name: a for a in ALL}
 
 
-def groups(broker, *words, check=True):
-    return java("consumer-groups", "--bootstrap-server", broker.address, *words, check=check)
+@pytest.fixture(scope="module")
+def groups(broker):
+    """Runs Kafka's tool for groups: what it wrote to either output."""
+    host = ToolHost()
+
+    def run(*words, check=True):
+        ran = host.run("consumer-groups", "--bootstrap-server", broker.address, *words)
+        assert not check or ran.code == 0, (words, ran)
+        return ran.out + ran.err
+    yield run
+    host.stop()
 
 
 def planned(out):
@@ -21,44 +32,44 @@ def planned(out):
     return {int(row[2]): int(row[3]) for row in rows if len(row) == 4 and row[3].lstrip("-").isdigit()}
 
 
-def test_resets_by_kafkas_tool(broker, topic, tmp_path):
+def test_resets_by_kafkas_tool(broker, groups, topic, tmp_path):
     # Ten records a partition, a second apart, by their timestamps.
     BY_NAME["confluent-kafka"].produce(broker.address, topic, [Record(None, b"%d" % i, [], STAMP + i // 3 * 1000, i % 3) for i in range(30)], "none")
     group = f"reset-{topic}"
     at = ("--reset-offsets", "--group", group, "--topic", topic)
-    out, _ = groups(broker, *at, "--to-offset", 4, "--dry-run")
+    out = groups(*at, "--to-offset", 4, "--dry-run")
     assert planned(out) == {0: 4, 1: 4, 2: 4}
-    out, _ = groups(broker, "--list")
+    out = groups("--list")
     assert group not in out.split(), "trying it out makes no group"
-    out, _ = groups(broker, *at, "--to-offset", 4, "--execute")
+    out = groups(*at, "--to-offset", 4, "--execute")
     assert planned(out) == {0: 4, 1: 4, 2: 4}
     for words, expect in [
         (("--shift-by", 3), 7), (("--shift-by", -100), 0), (("--to-latest",), 10), (("--to-earliest",), 0),
         (("--to-datetime", time.strftime("%Y-%m-%dT%H:%M:%S.000", time.gmtime(STAMP / 1000 + 6))), None), (("--to-offset", 99), 10),
     ]:
-        out, _ = groups(broker, *at, *words, "--execute")
+        out = groups(*at, *words, "--execute")
         got = planned(out)
         # The stamp may lie within a second.
         assert got == {0: expect, 1: expect, 2: expect} if expect is not None else set(got.values()) <= {6, 7} and len(got) == 3, (words, out)
     plan = tmp_path / "plan.csv"
     plan.write_text(f"{topic},0,1\n{topic},2,3\n")
-    out, _ = groups(broker, "--reset-offsets", "--group", group, "--from-file", plan, "--execute")
+    out = groups("--reset-offsets", "--group", group, "--from-file", plan, "--execute")
     assert planned(out) == {0: 1, 2: 3}
-    out, _ = groups(broker, "--describe", "--group", group)
+    out = groups("--describe", "--group", group)
     rows = {int(r[2]): r[3:6] for r in (line.split() for line in out.splitlines()) if r and r[0] == group}
     assert rows == {0: ["1", "10", "9"], 1: ["10", "10", "0"], 2: ["3", "10", "7"]}, out
     member = Member("confluent", broker.address, topic, group)
     until(lambda: member.owned == {0, 1, 2} or member.error, what="a member owning all partitions")
-    out, err = groups(broker, *at, "--to-earliest", "--execute", check=False)
-    assert "inactive" in out + err, out + err
-    out, err = groups(broker, "--delete", "--group", group, check=False)
-    assert "GroupNotEmptyException" in out + err or "not empty" in out + err, out + err
+    out = groups(*at, "--to-earliest", "--execute", check=False)
+    assert "inactive" in out, out
+    out = groups("--delete", "--group", group, check=False)
+    assert "GroupNotEmptyException" in out or "not empty" in out, out
     member.leave()
     until(lambda: len(member.seen) >= 16, what="the member reading from where the reset said")
     assert {min(o for p, o in member.seen if p == q) for q in (0, 2)} == {1, 3}
-    out, _ = groups(broker, "--delete-offsets", "--group", group, "--topic", topic)
+    out = groups("--delete-offsets", "--group", group, "--topic", topic)
     assert "successful" in out.lower(), out
-    out, _ = groups(broker, "--delete", "--group", group)
+    out = groups("--delete", "--group", group)
     assert re.search("Deletion of requested consumer groups.*was successful", out), out
 
 

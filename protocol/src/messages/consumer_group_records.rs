@@ -325,7 +325,7 @@ impl<'a> ConsumerGroupMemberMetadataValue<'a> {
             match tag {
                 0 => {
                     classic_member_metadata =
-                        if r.present()? { Some(ClassicMemberMetadata::read(r, version)?) } else { None }
+                        if r.present_in_tag()? { Some(ClassicMemberMetadata::read(r, version)?) } else { None }
                 }
                 _ => return Ok(false),
             }
@@ -382,7 +382,7 @@ impl Wire for ConsumerGroupMemberMetadataValue<'_> {
         if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
             let start = s.begin_tag(0);
             match &self.classic_member_metadata {
-                None => s.i8(-1),
+                None => s.varint(0),
                 Some(v) => {
                     s.i8(1);
                     v.write(s, version)?;

@@ -7,6 +7,7 @@
 //! a wake-up that gets lost here is lost as it would be on a machine.
 
 use broker::controller::plan::FoundTopic;
+use broker::log_dirs::LogDir;
 use broker::{Broker, BrokerSettings, ShardId};
 use engine::io::ListenerId;
 use engine::io::sim::{Rng, SimDriver, SimWorld};
@@ -314,12 +315,14 @@ impl Drop for Member {
 }
 
 fn orders(setup: &Setup, incarnation: u64) -> Orders {
-    let broker = BrokerSettings { incarnation, ..setup.broker.clone() };
+    let log_dirs = vec![LogDir { path: DATA.to_owned(), is_offline: false }];
+    let broker = BrokerSettings { incarnation, log_dirs, ..setup.broker.clone() };
     Orders {
         shards: setup.shards,
         cores: None,
         driver: node::driver::Kind::Posix,
         data_dirs: vec![PathBuf::from(DATA)],
+        log_dirs: vec![PathBuf::from(DATA)],
         running: Vec::new(),
         log_limits: setup.log_limits.clone(),
         cold_bytes: setup.network_bytes / 4,

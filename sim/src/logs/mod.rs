@@ -20,5 +20,5 @@ mod step;
 mod violation;
 
 pub use limits::STEPS_DEFAULT;
-pub use run::{Finding, Summary, run};
+pub use run::{Finding, Summary, run, run_drawn, run_moving};
 pub use violation::Violation;

@@ -24,6 +24,8 @@ pub struct Summary {
     pub crashes: u64,
     /// Clean restarts.
     pub stops: u64,
+    /// Logs that arrived in another data folder.
+    pub moves: u64,
     /// Appends, reads, cuts and whatever else was asked of the logs.
     pub ops: u64,
     /// Hash over everything that happened; equal for equal seeds and steps.
@@ -45,10 +47,24 @@ pub struct Finding {
 /// Runs `steps` steps from `seed`, then cuts the power and checks once more. Says each step before it is carried out,
 /// with `name start..durable..end` of every log.
 pub fn run(seed: u64, steps: u64, mut tell: impl FnMut(&str)) -> Result<Summary, Box<Finding>> {
+    run_in(seed, steps, 1, &mut tell)
+}
+
+/// As [`run`], with three data folders, between which logs are moved all the time.
+pub fn run_moving(seed: u64, steps: u64, mut tell: impl FnMut(&str)) -> Result<Summary, Box<Finding>> {
+    run_in(seed, steps, DATA.len(), &mut tell)
+}
+
+/// As a campaign runs a seed: every third moves logs between folders.
+pub fn run_drawn(seed: u64, steps: u64, mut tell: impl FnMut(&str)) -> Result<Summary, Box<Finding>> {
+    run_in(seed, steps, if seed.is_multiple_of(3) { DATA.len() } else { 1 }, &mut tell)
+}
+
+fn run_in(seed: u64, steps: u64, folders: usize, tell: &mut dyn FnMut(&str)) -> Result<Summary, Box<Finding>> {
     let found = |step, violation| Box::new(Finding { seed, step, violation });
-    let mut run = Run::new(seed).map_err(|violation| found(0, violation))?;
+    let mut run = Run::new(seed, folders).map_err(|violation| found(0, violation))?;
     for step in 1..=steps {
-        run.step(&mut tell).map_err(|violation| found(step, violation))?;
+        run.step(tell).map_err(|violation| found(step, violation))?;
     }
     run.crash(true).map_err(|violation| found(steps, violation))?;
     Ok(Summary { time: Duration::from_nanos(run.world.now().0), trace: run.world.trace(), ..run.summary })
@@ -57,6 +73,9 @@ pub fn run(seed: u64, steps: u64, mut tell: impl FnMut(&str)) -> Result<Summary,
 struct Run {
     world: SimWorld,
     rng: Rng,
+    /// Draws what concerns the folders, so that runs with one folder stay as they are.
+    moves: Rng,
+    folders: usize,
     limits: LogLimits,
     /// `None` only between two lives.
     shard: Option<Shard>,
@@ -69,17 +88,24 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Result<Run, Violation> {
+    fn new(seed: u64, folders: usize) -> Result<Run, Violation> {
         let world = SimWorld::new(seed);
-        world.write_file(Path::new(DATA).join(".keep"), b"").map_err(|error| Violation::Boot(error.to_string()))?;
+        for folder in &DATA[..folders] {
+            let kept = world.write_file(Path::new(folder).join(".keep"), b"");
+            kept.map_err(|error| Violation::Boot(error.to_string()))?;
+        }
+        let mut moves = Rng::new(seed ^ 0x6D6F_7665);
         let mut rng = Rng::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 1);
         if rng.coin() {
             world.faults(|faults| faults.disk_latency_ns = 100_000..20_000_000);
         }
-        let limits = log_limits(&mut rng);
+        let mut limits = log_limits(&mut rng);
+        if folders > 1 && moves.coin() {
+            limits.relocate_bytes_per_s = 1 << (12 + moves.below(10));
+        }
         let (logs, ids) = (BTreeMap::new(), BTreeMap::new());
-        let mut run =
-            Run { world, rng, limits, shard: None, logs, ids, epoch: 0, serial: 0, summary: Summary::default() };
+        let (shard, epoch, serial, summary) = (None, 0, 0, Summary::default());
+        let mut run = Run { world, rng, moves, folders, limits, shard, logs, ids, epoch, serial, summary };
         run.boot(Ended::Crashed)?;
         run.create();
         Ok(run)
@@ -103,6 +129,7 @@ impl Run {
             Step::Kill => self.crash(false)?,
             Step::PowerFails => self.crash(true)?,
         }
+        self.relocate()?;
         self.listen()?;
         for _ in 0..self.rng.below(5) {
             self.turn()?;
@@ -154,6 +181,8 @@ impl Run {
             | LogEvent::Uncompacted { id }
             | LogEvent::Damaged { id, .. }
             | LogEvent::Truncated { id, .. }
+            | LogEvent::Relocated { id, .. }
+            | LogEvent::NotRelocated { id, .. }
             | LogEvent::Deleted { id } => *id,
         };
         let Some(name) = self.ids.iter().find(|(_, known)| **known == id).map(|(name, _)| name.clone()) else {
@@ -173,8 +202,13 @@ impl Run {
                 Ok(())
             }
             // No bit is flipped here: what the scrub calls damaged was only busy.
-            LogEvent::Rejected { .. } | LogEvent::Fenced { .. } | LogEvent::Damaged { .. } => {
-                Err(Violation::OutOfService { log: name, reason: format!("{event:?}") })
+            LogEvent::Rejected { .. }
+            | LogEvent::Fenced { .. }
+            | LogEvent::Damaged { .. }
+            | LogEvent::NotRelocated { .. } => Err(Violation::OutOfService { log: name, reason: format!("{event:?}") }),
+            LogEvent::Relocated { .. } => {
+                self.summary.moves += 1;
+                Ok(())
             }
             LogEvent::Sealed { .. } | LogEvent::Healed { .. } | LogEvent::Uncompacted { .. } => Ok(()),
         }
@@ -197,10 +231,40 @@ impl Run {
         let mut uid = *b"a topic's id \0\0\0";
         uid[8..].copy_from_slice(&self.serial.to_be_bytes());
         let partition = name[2..].parse().unwrap_or_default();
-        let dir = Path::new(DATA).join(&name);
+        let dir = self.folder().join(&name);
         let id = self.shard().set().create(LogName { dir }, uid, partition, config.clone(), 0);
         self.logs.insert(name.clone(), Model::new(name.clone(), uid, config));
         self.ids.insert(name, id);
+    }
+
+    /// One of the data folders.
+    fn folder(&mut self) -> &'static Path {
+        let at = if self.folders > 1 { self.moves.below(self.folders as u64) as usize } else { 0 };
+        Path::new(DATA[at])
+    }
+
+    /// Now and then begins to move a log, perhaps to where it is.
+    fn relocate(&mut self) -> Result<(), Violation> {
+        if self.folders == 1 || self.moves.below(12) > 0 {
+            return Ok(());
+        }
+        let usable = |model: &Model| !model.deleting;
+        let names: Vec<String> =
+            self.logs.iter().filter(|(_, model)| usable(model)).map(|(name, _)| name.clone()).collect();
+        let Some(name) = names.get(self.moves.below(names.len().max(1) as u64) as usize).cloned() else {
+            return Ok(());
+        };
+        let (to, id) = (self.folder(), self.ids[&name]);
+        let moved = self.shard().set().relocate(id, to);
+        moved.map_err(|error| Violation::OutOfService { log: name, reason: error.to_string() })?;
+        // Most are overtaken by something else; some are let come to their end, or near it.
+        for _ in 0..if self.moves.coin() { self.moves.below(400) } else { 0 } {
+            if self.shard().set().future(id).is_none() {
+                break;
+            }
+            self.turn()?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, batches: u64) -> Result<(), Violation> {
@@ -353,7 +417,7 @@ impl Run {
         while turns > 0 {
             turns -= 1;
             let most = 1 + self.rng.below(RECOVERY_TURNS_MAX) as usize;
-            if let Some(booted) = Shard::boot(&self.world, self.limits.clone(), most)? {
+            if let Some(booted) = Shard::boot(&self.world, self.limits.clone(), self.folders, most)? {
                 return self.adopt(booted, Ended::Crashed);
             }
             let power_fails = self.rng.coin();
@@ -373,7 +437,7 @@ impl Run {
     }
 
     fn boot(&mut self, ended: Ended) -> Result<(), Violation> {
-        match Shard::boot(&self.world, self.limits.clone(), TURNS_MAX)? {
+        match Shard::boot(&self.world, self.limits.clone(), self.folders, TURNS_MAX)? {
             Some(booted) => self.adopt(booted, ended),
             None => Err(Violation::Stuck("recovery".to_owned())),
         }

@@ -4,15 +4,15 @@ use super::limits::{SHUTDOWN_MS, TURNS_MAX};
 use super::model::Recovered;
 use super::violation::Violation;
 use engine::io::sim::SimWorld;
-use engine::log::{LogLimits, LogSet, RecoveredLog, ShardDir, ShutdownError, recover, scan_data_dir};
+use engine::log::{LogLimits, LogSet, RecoveredLog, ShardDir, ShutdownError, recover, scan_data_dir, settle_moves};
 use engine::shard::Io;
 use std::cell::RefCell;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
-/// The data folder in every world.
-pub(crate) const DATA: &str = "/data";
+/// The data folders; most worlds have the first only.
+pub(crate) const DATA: [&str; 3] = ["/data", "/data2", "/data3"];
 
 /// A running shard. Dropping it is a process that ends without a word.
 pub(crate) struct Shard {
@@ -30,19 +30,19 @@ pub(crate) struct Found {
 }
 
 impl Shard {
-    /// Opens everything in the data folder, within so many turns; `None` when they did not suffice.
+    /// Opens everything in the first `folders` data folders, within so many turns; `None` when they did not suffice.
     pub(crate) fn boot(
         world: &SimWorld,
         limits: LogLimits,
+        folders: usize,
         turns: usize,
     ) -> Result<Option<(Shard, Vec<Found>)>, Violation> {
         let io = Io::new(Box::new(world.restart()));
-        let Some(opened) = block_on(&io, turns, open(io.clone())) else {
+        let Some(opened) = block_on(&io, turns, open(io.clone(), &DATA[..folders])) else {
             io.abandon_tasks();
             return Ok(None);
         };
-        let (incarnation, logs) = opened.map_err(Violation::Boot)?;
-        let dirs = vec![ShardDir { path: PathBuf::from(DATA), incarnation }];
+        let (dirs, logs) = opened.map_err(Violation::Boot)?;
         let set = Some(LogSet::new(io.clone(), limits, 0, dirs));
         Ok(Some((Shard { io, set }, logs.into_iter().map(Found::new).collect())))
     }
@@ -94,13 +94,20 @@ impl Found {
     }
 }
 
-async fn open(io: Io) -> Result<(u64, Vec<RecoveredLog>), String> {
-    let found = scan_data_dir(&io, Path::new(DATA)).await.map_err(|error| error.to_string())?;
-    let mut logs = Vec::new();
-    for log in found.logs {
-        logs.push(recover(&io, log.name, log.hints).await.map_err(|error| error.to_string())?);
+async fn open(io: Io, folders: &[&str]) -> Result<(Vec<ShardDir>, Vec<RecoveredLog>), String> {
+    let mut found = Vec::new();
+    for folder in folders {
+        found.push(scan_data_dir(&io, Path::new(folder)).await.map_err(|error| error.to_string())?);
     }
-    Ok((found.incarnation, logs))
+    settle_moves(&io, &mut found).await.map_err(|error| error.to_string())?;
+    let (mut dirs, mut logs) = (Vec::new(), Vec::new());
+    for dir in found {
+        dirs.push(ShardDir { path: dir.path, incarnation: dir.incarnation });
+        for log in dir.logs {
+            logs.push(recover(&io, log.name, log.hints).await.map_err(|error| error.to_string())?);
+        }
+    }
+    Ok((dirs, logs))
 }
 
 fn start<T: 'static>(io: &Io, task: impl Future<Output = T> + 'static) -> Rc<RefCell<Option<T>>> {

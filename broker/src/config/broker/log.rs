@@ -24,7 +24,14 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Scope::Cluster,
         Class::Used(OF_TOPICS),
     ),
-    row("cordoned.log.dirs", Kind::List, Rule::Any, Some(""), Scope::Broker, Class::Notice(RECOVERY)),
+    row(
+        "cordoned.log.dirs",
+        Kind::List,
+        Rule::Any,
+        Some(""),
+        Scope::Broker,
+        Class::Used("Folders of log.dirs that new partitions keep away from, or *."),
+    ),
     row(
         "durability",
         Kind::String,

@@ -400,7 +400,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(0),
         Some("9223372036854775807"),
         Scope::Cluster,
-        Class::Notice(QUOTAS),
+        Class::Used("How fast replicas are copied to other log directories of this broker, in bytes a second."),
     ),
     row("replica.fetch.backoff.ms", Kind::Int, Rule::Min(0), Some("1000"), Scope::Fixed, Class::Notice(ONE_NODE)),
     row("replica.fetch.max.bytes", Kind::Int, Rule::Min(0), Some("1048576"), Scope::Fixed, Class::Notice(ONE_NODE)),

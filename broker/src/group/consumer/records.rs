@@ -323,3 +323,26 @@ fn pattern_key(group: &GroupId, text: &str) -> Vec<u8> {
     let key = ConsumerGroupRegularExpressionKey { group_id: group.as_str().into(), regular_expression: text.into() };
     prefixed(ConsumerGroupRegularExpressionKey::RECORD_TYPE, |w| key.encode(w, VERSION))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member as Kafka 4.3.1's own class writes it, with and without what a classic one has.
+    #[test]
+    fn a_member_byte_for_byte() {
+        let facts =
+            Facts { client_id: "c".into(), client_host: "h".into(), rebalance_timeout_ms: 1, ..Facts::unknown() };
+        let classic = Some(Classic { session_timeout_ms: 7, protocols: Arc::from([]) });
+        let head = b"\0\0\0\0\x02c\x02h\x01\0\0\0\0\x01\0\x01\0".to_vec();
+        for (facts, tail) in
+            [(facts.clone(), &b"\x01\0"[..]), (Facts { classic, ..facts }, b"\x07\x01\0\0\0\x07\x01\0")]
+        {
+            let record = member(&"g".into(), &"m".into(), &facts);
+            assert_eq!(record.key, b"\0\x05\0\x01g\0\x01m");
+            assert_eq!(record.value, Some([&head, tail].concat()));
+            let decoded = decode(5, &mut Reader::new(&record.key[2..]), record.value.as_deref());
+            assert_eq!(decoded, Ok(Some(("g".into(), ConsumerFact::Member("m".into(), Some(facts))))));
+        }
+    }
+}

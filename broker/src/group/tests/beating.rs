@@ -129,7 +129,7 @@ fn requests_that_make_no_sense() {
 }
 
 #[test]
-fn epochs_are_fenced() {
+pub(super) fn epochs_are_fenced() {
     let mut s = Scene::with_topics(&[("t", 2)]);
     let mut clients = [Client::new("a"), Client::new("b")];
     s.settle(&mut clients);
@@ -266,7 +266,7 @@ fn the_assignor_is_voted_for() {
 }
 
 #[test]
-fn commits_need_the_epoch_in_which_the_partition_was_assigned() {
+pub(super) fn commits_need_the_epoch_in_which_the_partition_was_assigned() {
     let mut s = Scene::with_topics(&[("t", 2)]);
     let mut clients = [Client::new("a")];
     s.settle(&mut clients);

@@ -140,14 +140,38 @@ impl Model {
     }
 }
 
+fn run(seed: u64) {
+    let mut model = Model::new(seed);
+    (0..STEPS).for_each(|_| model.step());
+    model.end();
+}
+
 #[test]
 fn no_partition_has_two_owners_and_none_is_left_alone() {
     for seed in 0..150 {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut model = Model::new(seed);
-            (0..STEPS).for_each(|_| model.step());
-            model.end();
-        });
+        let outcome = std::panic::catch_unwind(|| run(seed));
         assert!(outcome.is_ok(), "seed {seed}");
+    }
+}
+
+/// Each bug that is planted in these groups is noticed by the model, or by the test of what it breaks.
+#[cfg(planted)]
+#[test]
+fn planted_bugs_are_caught() {
+    let model = || (0..150).for_each(run);
+    let epochs = super::beating::epochs_are_fenced;
+    let commits = super::beating::commits_need_the_epoch_in_which_the_partition_was_assigned;
+    let checks: [(&'static str, &dyn Fn()); 5] = [
+        ("broker: take a partition for given up before its owner says so", &model),
+        ("broker: assign a partition that another member holds", &model),
+        ("broker: forget who holds what at a start", &model),
+        ("broker: listen to a member of an old epoch", &epochs),
+        ("broker: take a commit of a former owner", &commits),
+    ];
+    for (bug, check) in checks {
+        marks::plant(Some(bug));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
+        marks::plant(None);
+        assert!(outcome.is_err(), "{bug} was not caught");
     }
 }

@@ -50,8 +50,8 @@ pub(in crate::io) fn perform(op: &mut Op, fd: RawFd) -> Performed {
             *entries = found;
             0
         }),
-        Op::FreeSpace { path, free } => free_space(path).map(|bytes| {
-            *free = bytes;
+        Op::FreeSpace { path, free, total } => free_space(path).map(|(usable, all)| {
+            (*free, *total) = (usable, all);
             0
         }),
         other => unreachable!("{other:?} is not an op of the disk"),
@@ -194,12 +194,14 @@ fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // The listing itself says that much: a folder of ten thousand folders is not asked about each.
+        if entry.file_type()?.is_dir() {
+            entries.push(DirEntry { name, is_dir: true, len: 0 });
+            continue;
+        }
         match entry.metadata() {
-            Ok(metadata) => entries.push(DirEntry {
-                name: entry.file_name().to_string_lossy().into_owned(),
-                is_dir: metadata.is_dir(),
-                len: if metadata.is_dir() { 0 } else { metadata.len() },
-            }),
+            Ok(metadata) => entries.push(DirEntry { name, is_dir: false, len: metadata.len() }),
             // Removed while we looked.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -209,11 +211,12 @@ fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
     Ok(entries)
 }
 
-fn free_space(path: &Path) -> io::Result<u64> {
+/// Usable and all bytes.
+fn free_space(path: &Path) -> io::Result<(u64, u64)> {
     let path = c_path(path)?;
     // SAFETY: all zeros is a valid statvfs.
     let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the path is a C string that lives across the call, and the kernel fills the struct we own.
     check(unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) })?;
-    Ok(stat.f_bavail * stat.f_frsize)
+    Ok((stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize))
 }

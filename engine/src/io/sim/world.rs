@@ -472,9 +472,9 @@ impl World {
                 self.disk.sync_names(folder, moment);
             }
             Op::List { path, entries } => *entries = self.disk.list(path)?,
-            Op::FreeSpace { path, free } => {
+            Op::FreeSpace { path, free, total } => {
                 self.disk.names.find(path)?;
-                *free = capacity.saturating_sub(self.disk.used());
+                (*free, *total) = (capacity.saturating_sub(self.disk.used()), capacity);
             }
             Op::Timer { .. } => {}
             Op::Accept { .. } | Op::Recv { .. } | Op::Send { .. } => {

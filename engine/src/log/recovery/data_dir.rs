@@ -7,13 +7,18 @@ use crate::log::floor::{FloorEntry, FloorFile};
 use crate::log::journal::{ReplayError, load, replay};
 use crate::log::limits::STATE_BYTES_MAX;
 use crate::log::{kafka_files, names, set, tasks};
-use crate::shard::Io;
+use crate::shard::{Class, Io};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Folders that are asked side by side whose they are.
+const LOOKS_AT_ONCE: usize = 32;
 
 /// A data folder as found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DataDir {
     /// The folder.
     pub path: PathBuf,
@@ -21,6 +26,8 @@ pub struct DataDir {
     pub incarnation: u64,
     /// The logs in it, by folder name.
     pub logs: Vec<FoundLog>,
+    /// Logs that were on their way here, by topic id and partition; what was copied of them is removed.
+    pub futures: Vec<([u8; 16], i32)>,
     /// Folders that are no logs, left alone.
     pub ignored: Vec<String>,
     /// Files of the folder itself that could not be believed, and were made anew.
@@ -52,6 +59,16 @@ pub enum DataDirError {
         path: PathBuf,
         /// The system's error.
         error: io::Error,
+    },
+    /// A log lies in two data folders, and neither is the copy of a move.
+    #[error(
+        "{first} and {second} are the same partition of the same topic; nobody can say which is right. Move the wrong one out of its          data folder"
+    )]
+    Twice {
+        /// One folder.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
     },
     /// A part of a journal is not what was written.
     #[error(
@@ -98,30 +115,64 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     let cleaned = kafka_offsets(io, &path.join(names::KAFKA_CLEANED)).await;
     let report = floors.report.clone();
     let incarnation = floors.incarnation + 1;
-    let mut found = DataDir { path: path.to_owned(), incarnation, logs: Vec::new(), ignored: Vec::new(), report };
+    let mut found = DataDir { path: path.to_owned(), incarnation, logs: Vec::new(), ..DataDir::default() };
+    found.report = report;
     for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != names::PRIVATE) {
         let dir = path.join(&entry.name);
         if entry.name.ends_with(names::DELETE_FOLDER) {
             set::remove_folder(io, &dir).await.map_err(failed)?;
             continue;
         }
+        if let Some((_, partition, uid)) = names::future_of(&entry.name) {
+            set::remove_folder(io, &dir).await.map_err(failed)?;
+            found.futures.push((uid, partition));
+            continue;
+        }
         let Some((topic, partition)) = names::topic_partition(&entry.name) else {
             found.ignored.push(entry.name);
             continue;
         };
+        let (topic, hints) = (topic.to_owned(), RecoverHints::default());
+        found.logs.push(FoundLog { topic, partition, uid: None, hints, name: LogName { dir } });
+    }
+    let uids = look_at_all(io, &found.logs).await;
+    for (log, uid) in found.logs.iter_mut().zip(uids) {
         // Unreadable is not missing: the log would be taken for somebody else's, and an empty one put in its place.
-        let uid = topic_file::look(io, &dir, partition).await;
-        let uid = uid.map_err(|error| DataDirError::Io { path: dir.join(names::PARTITION_METADATA), error })?;
-        let mut hints = floors.hints(uid.unwrap_or_default(), partition);
-        let place = (topic.to_owned(), partition);
-        hints.start = hints.start.or_else(|| starts.get(&place).copied());
-        hints.first_dirty = cleaned.get(&place).copied();
-        found.logs.push(FoundLog { topic: topic.to_owned(), partition, uid, hints, name: LogName { dir } });
+        let path = || log.name.dir.join(names::PARTITION_METADATA);
+        log.uid = uid.map_err(|error| DataDirError::Io { path: path(), error })?;
+        log.hints = floors.hints(log.uid.unwrap_or_default(), log.partition);
+        let place = (log.topic.clone(), log.partition);
+        log.hints.start = log.hints.start.or_else(|| starts.get(&place).copied());
+        log.hints.first_dirty = cleaned.get(&place).copied();
     }
     let logs = found.logs.iter().filter_map(|log| Some(((log.uid?, log.partition), log.name.dir.clone()))).collect();
     replay(io, journals, &logs).await?;
     unfinished_journals(io, path).await.map_err(failed)?;
     Ok(found)
+}
+
+/// A topic id, where a folder has one.
+type Looked = io::Result<Option<[u8; 16]>>;
+
+/// Whose each log is, many asked side by side: a disk answers them in the time of one.
+async fn look_at_all(io: &Io, logs: &[FoundLog]) -> Vec<Looked> {
+    let class = Class::new(io, LOOKS_AT_ONCE);
+    let seen: Rc<RefCell<BTreeMap<usize, Looked>>> = Rc::default();
+    for (at, log) in logs.iter().enumerate() {
+        let (task_io, seen, permit) = (io.clone(), Rc::clone(&seen), class.acquire().await);
+        let (dir, partition) = (log.name.dir.clone(), log.partition);
+        io.spawn(async move {
+            let uid = topic_file::look(&task_io, &dir, partition).await;
+            seen.borrow_mut().insert(at, uid);
+            drop(permit);
+        });
+    }
+    // Every permit is back only when everybody has looked.
+    let mut permits = Vec::with_capacity(LOOKS_AT_ONCE);
+    while permits.len() < LOOKS_AT_ONCE {
+        permits.push(class.acquire().await);
+    }
+    seen.take().into_values().collect()
 }
 
 pub(super) async fn list(io: &Io, path: &Path) -> io::Result<Vec<DirEntry>> {

@@ -1,12 +1,14 @@
 //! Opening a log from its files: observe, decide by the table, repair, and hand back what the owner needs to go on.
 
 mod data_dir;
+mod moves;
 mod segments;
 mod swaps;
 mod table;
 mod topic_file;
 
 pub use data_dir::{DataDir, DataDirError, FoundLog, scan_data_dir};
+pub use moves::settle_moves;
 pub use table::Action;
 pub(super) use table::{Observed, decide};
 
@@ -27,6 +29,7 @@ use crate::time::Wall;
 use protocol::batch::BatchHeader;
 use segments::Found;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -186,6 +189,8 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
 struct Listing {
     /// Base offset and bytes of each segment, ascending.
     segments: Vec<(i64, u64)>,
+    /// Base offsets of the indexes.
+    indexes: BTreeSet<i64>,
     snapshots: Vec<i64>,
     uid: Option<[u8; 16]>,
     kafka_epochs: Epochs,
@@ -208,6 +213,7 @@ impl Listing {
     async fn read(io: &Io, name: &LogName, partition: i32) -> io::Result<Listing> {
         let mut listing = Listing {
             segments: Vec::new(),
+            indexes: BTreeSet::new(),
             snapshots: Vec::new(),
             uid: None,
             kafka_epochs: Epochs::default(),
@@ -237,12 +243,18 @@ impl Listing {
                 }
                 FileKind::Origin => listing.ours = true,
                 FileKind::Index(base) => indexes.push((base, path)),
+                // There is no other folder of this log: the copy is the log.
+                FileKind::Moved => {
+                    tasks::unlink(io, &path).await?;
+                    tasks::sync_dir(io, &name.dir).await?;
+                }
                 FileKind::Metadata | FileKind::Adopted | FileKind::Foreign => {}
                 FileKind::Swap(_) | FileKind::Compacted => {}
             }
         }
         listing.uid = topic_file::settle(io, &name.dir, partition, listing.ours, &mut listing.report).await?;
         listing.segments.sort_unstable();
+        listing.indexes = indexes.iter().map(|(base, _)| *base).collect();
         remove_orphans(io, &name.dir, &listing.segments, indexes).await?;
         listing.snapshots.sort_unstable();
         Ok(listing)
@@ -308,12 +320,20 @@ impl RecoveredLog {
     /// checkpoints go on promising what they did, so that a start that can read them finds everything.
     pub fn unreadable(found: &FoundLog) -> RecoveredLog {
         let start = found.hints.start.unwrap_or(0);
+        let uid = found.uid.unwrap_or_default();
+        let end = found.hints.durable_floor.unwrap_or(start).max(start);
+        RecoveredLog { start, end, ..RecoveredLog::hidden(found.name.clone(), uid, found.partition) }
+    }
+
+    /// A log that may lie in a data folder which cannot be looked at. As [`RecoveredLog::unreadable`], but nothing is known of it
+    /// at all; `name` is where it would lie.
+    pub fn hidden(name: LogName, uid: [u8; 16], partition: i32) -> RecoveredLog {
         RecoveredLog {
-            name: found.name.clone(),
-            uid: found.uid.unwrap_or_default(),
-            partition: found.partition,
-            start,
-            end: found.hints.durable_floor.unwrap_or(start).max(start),
+            name,
+            uid,
+            partition,
+            start: 0,
+            end: 0,
             snapshot: None,
             batches_after_snapshot: Vec::new(),
             epochs: Epochs::default(),

@@ -48,8 +48,9 @@ pub(super) async fn open_all(
         let next = listing.segments.get(at + 1).map(|&(base, _)| base);
         let path = names::segment(&name.dir, base);
         let failed = |error| RecoverError::Io { file: path.clone(), error };
+        let has_index = listing.indexes.contains(&base);
         let gaps = listing.may_have_gaps(base);
-        let walk = Walk { io, name, hints, base, len, next, ours: listing.ours, gaps };
+        let walk = Walk { io, name, hints, base, len, next, has_index, ours: listing.ours, gaps };
         let action = walk.run(&mut opened).await.map_err(failed)?;
         if action == Action::CutAndDropLater {
             for (_, &(later, _)) in rest.by_ref() {
@@ -90,6 +91,8 @@ struct Walk<'a> {
     len: u64,
     /// Base offset of the segment behind it.
     next: Option<i64>,
+    /// The folder lists an index of it.
+    has_index: bool,
     /// Ringlog wrote every byte of the log.
     ours: bool,
     /// Offsets may be missing.
@@ -104,7 +107,7 @@ impl Walk<'_> {
             return self.believe(opened, path, index).await;
         }
         let believed = known.filter(|index| index.bytes <= self.len);
-        if believed.is_none() {
+        if believed.is_none() && self.has_index {
             // It must not come back to life once the segment has grown past what it says.
             tasks::unlink(self.io, &names::index(&self.name.dir, self.base)).await?;
             tasks::sync_dir(self.io, &self.name.dir).await?;
@@ -172,6 +175,9 @@ impl Walk<'_> {
 
     /// The segment's index file, if there is one that can be believed.
     async fn known_index(&self, opened: &mut Opened) -> std::io::Result<Option<SegmentIndex>> {
+        if !self.has_index {
+            return Ok(None);
+        }
         let path = names::index(&self.name.dir, self.base);
         let file = match tasks::read_whole(self.io, &path, INDEX_BYTES_MAX).await {
             Ok(file) => file,

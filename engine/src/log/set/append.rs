@@ -142,7 +142,8 @@ impl Log {
             Health::Good => Ok(()),
             Health::Draining { .. } | Health::Full { .. } => Err(AppendError::Full),
             Health::Fenced => Err(AppendError::Fenced),
-            Health::Cutting { why: Cut::Asked, .. } => Err(AppendError::Busy),
+            Health::Switching { .. } if marks::planted!("engine: append while a log changes its folder") => Ok(()),
+            Health::Cutting { why: Cut::Asked, .. } | Health::Switching { .. } => Err(AppendError::Busy),
             Health::Cutting { why: Cut::Full { .. }, .. } => Err(AppendError::Full),
             Health::Deleting { .. } => Err(AppendError::Deleted),
         }

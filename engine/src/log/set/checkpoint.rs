@@ -76,7 +76,9 @@ impl LogSet {
         let is_gone =
             |log: &Log| matches!(log.health, Health::Deleting { .. }) && !self.leaving.contains(&log.name.dir);
         // For a log that could not be read, an older checkpoint must go on speaking.
-        let here = |log: &&Log| log.name.data_dir() == data && !is_gone(log) && !log.unreadable;
+        let is_due = |log: &Log| matches!(log.health, Health::Switching { started: true });
+        let arrives = |log: &Log| is_due(log) && log.relocation.as_ref().is_some_and(|moving| moving.goal() == data);
+        let here = |log: &&Log| (log.name.data_dir() == data || arrives(log)) && !is_gone(log) && !log.unreadable;
         let entry = |log: &Log| {
             let (start, durable) = log.promise(clean);
             let durable =

@@ -204,6 +204,8 @@ impl LogSet {
         }
         let index = Rc::new(index);
         log.replace(&sources, &index, file);
+        // What a move has copied is not what the log has any more.
+        LogSet::restart_relocation(log);
         let freed = log.tail.forget_below(end);
         self.held -= freed;
         let others: Vec<_> = sources.iter().skip(1).map(|source| source.base).collect();

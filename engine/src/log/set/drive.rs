@@ -42,15 +42,18 @@ impl LogSet {
             }
             Health::Fenced => {}
             // What stays is still written first.
-            Health::Cutting { why: Cut::Asked, started: false, .. } => self.drive_writers(id, &mut log),
+            Health::Cutting { why: Cut::Asked, started: false, .. } | Health::Switching { started: false } => {
+                self.drive_writers(id, &mut log);
+            }
             Health::Cutting { started: false, .. } => self.settle_journaled(id, &mut log),
-            Health::Cutting { .. } | Health::Deleting { .. } => {}
+            Health::Cutting { .. } | Health::Deleting { .. } | Health::Switching { .. } => {}
         }
         match log.health {
             Health::Cutting { started: false, .. } if log.may_cut() => self.cut(id, &mut log),
             Health::Deleting { started: false } if log.is_quiet() => self.start_delete(id, &mut log),
             _ => {}
         }
+        self.drive_relocation(id, &mut log);
         self.publish_durable(id, &mut log);
         self.start_snapshot(id, &mut log);
         log.check_order();

@@ -124,7 +124,7 @@ impl LogSet {
         *probing = true;
         let (io, path) = (self.io.clone(), log.name.data_dir().to_owned());
         self.start_on(id, log, async move {
-            let done = io.call(Op::FreeSpace { path, free: 0 }).await;
+            let done = io.call(Op::FreeSpace { path, free: 0, total: 0 }).await;
             let Op::FreeSpace { free, .. } = done.op else { unreachable!("a completion returns its op") };
             Result::Probed(done.result.map(|_| free))
         });

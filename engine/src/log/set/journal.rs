@@ -106,6 +106,12 @@ impl Journal {
         self.open().map_or(JOURNAL_BYPASS, |open| JOURNAL_BYPASS.min(open.ring.block_max() / 2))
     }
 
+    /// A log wants no place any more.
+    pub(super) fn forget_queued(&mut self, id: LogId) {
+        self.queue.retain(|queued| *queued != id);
+        self.voids.retain(|queued| *queued != id);
+    }
+
     fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
     }
@@ -381,7 +387,7 @@ impl LogSet {
         self.let_journal_go(&data);
     }
 
-    /// A log is gone.
+    /// A log is gone, or is where this journal does not reach.
     pub(super) fn forget_in_journal(&mut self, id: LogId) {
         let Some(data) = self.any_log_mut(id).map(|log| log.name.data_dir().to_owned()) else { return };
         let Some(dir) = self.dirs.get_mut(&data) else { return };
@@ -462,7 +468,7 @@ impl Log {
 
 /// Makes an empty journal of `bytes`, every block of it written before, durably.
 async fn make(io: &Io, data: &Path, path: PathBuf, bytes: u64, closing: &std::cell::Cell<bool>) -> io::Result<Made> {
-    let done = io.call(Op::FreeSpace { path: data.to_owned(), free: 0 }).await;
+    let done = io.call(Op::FreeSpace { path: data.to_owned(), free: 0, total: 0 }).await;
     done.result?;
     let Op::FreeSpace { free, .. } = done.op else { unreachable!("a completion returns its op") };
     if free / SPACE_SHARE < bytes {

@@ -12,6 +12,7 @@ mod health;
 mod journal;
 mod outcome;
 mod read;
+mod relocate;
 mod remove;
 mod retain;
 mod scrub;
@@ -22,6 +23,8 @@ mod truncate;
 
 pub use compact::CompactionTerms;
 pub(super) use journal::LogJournal;
+pub(super) use relocate::Relocation;
+pub use relocate::{FutureLog, RelocateError};
 pub(super) use remove::remove_folder;
 pub use shutdown::{Shutdown, ShutdownError};
 
@@ -39,7 +42,7 @@ use crate::time::{Mono, Wall};
 use outcome::Outcome;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A data folder as this shard uses it.
@@ -90,6 +93,7 @@ pub struct LogSet {
     /// The set ends; tasks look at it too.
     closing: Rc<Cell<bool>>,
     scrub: scrub::Scrub,
+    relocations: relocate::Pace,
     compacting: compact::Compacting,
 }
 
@@ -156,6 +160,7 @@ impl LogSet {
         let (now, wall) = (io.now(), io.wall());
         let closing = Rc::new(Cell::new(false));
         let scrub = scrub::Scrub::new(&io, &limits, background.clone(), Rc::clone(&closing));
+        let relocations = relocate::Pace::new(&io, limits.relocate_bytes_per_s);
         let compacting = compact::Compacting::new(now, limits.clean_backoff_ms);
         let dirs = dirs.into_iter().map(|dir| (dir.path, DirState::new(&io, dir.incarnation))).collect();
         LogSet {
@@ -187,6 +192,7 @@ impl LogSet {
             idle_at: None,
             closing,
             scrub,
+            relocations,
             compacting,
         }
     }
@@ -245,6 +251,11 @@ impl LogSet {
             durable: log.durable,
             end: log.end,
         })
+    }
+
+    /// The data folder that the log lies in.
+    pub fn data_dir(&self, id: LogId) -> Option<&Path> {
+        self.log(id).map(|log| log.name.data_dir())
     }
 
     /// Bytes of batches in all segments.
@@ -325,6 +336,13 @@ impl LogSet {
         if let Some(log) = self.logs.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
             && !std::mem::replace(&mut log.is_dirty, true)
         {
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// As [`LogSet::mark_dirty`], for a log that the caller holds.
+    fn mark_dirty_held(&mut self, id: LogId, log: &mut Log) {
+        if !std::mem::replace(&mut log.is_dirty, true) {
             self.dirty.push_back(id);
         }
     }

@@ -1,6 +1,6 @@
 //! What tasks hand back to the set, and what the set makes of it.
 
-use super::{LogSet, compact::Step, health::Trouble, journal::Made};
+use super::{LogSet, compact::Step, health::Trouble, journal::Made, relocate};
 use crate::log::config::LogId;
 use crate::log::files::OpenFile;
 use crate::log::index::SegmentIndex;
@@ -45,6 +45,8 @@ pub(super) enum Result {
     FolderRenamed(io::Result<()>),
     /// The folder is gone.
     Deleted,
+    /// A move of the log has come further. Not one of the log's tasks.
+    Relocating(relocate::Step),
 }
 
 /// An open segment, ready to be written.
@@ -83,7 +85,9 @@ impl LogSet {
         loop {
             let next = self.outcomes.borrow_mut().pop_front();
             let Some(Outcome { id, result }) = next else { return };
-            if let Some(log) = self.any_log_mut(id) {
+            if let Some(log) = self.any_log_mut(id)
+                && !matches!(result, Result::Relocating(_))
+            {
                 log.tasks -= 1;
             }
             self.take_outcome(id, result);
@@ -110,6 +114,7 @@ impl LogSet {
             Result::Snapshot => self.snapshot_written(id),
             Result::FolderRenamed(result) => self.folder_renamed(id, result),
             Result::Deleted => self.deleted(id),
+            Result::Relocating(step) => self.relocating(id, step),
         }
     }
 

@@ -80,7 +80,7 @@ impl LogSet {
 impl Log {
     fn readable_end(&self) -> i64 {
         match self.health {
-            Health::Good => self.end,
+            Health::Good | Health::Switching { .. } => self.end,
             _ => self.durable,
         }
     }

@@ -36,10 +36,17 @@ impl LogSet {
     pub(super) fn start_delete(&mut self, id: LogId, log: &mut Log) {
         log.health = Health::Deleting { started: true };
         log.writers.clear();
+        let copy = log.relocation.take().map(|moving| moving.folder().to_owned());
         let spares: Vec<_> = log.recycled.drain(..).chain(log.prepared.take().map(|made| made.path)).collect();
         let (io, from) = (self.io.clone(), log.name.dir.clone());
         let to = names::deleted_folder(&from, &log.uid);
-        self.start_on(id, log, async move { Result::FolderRenamed(rename_folder(&io, &from, &to, &spares).await) });
+        self.start_on(id, log, async move {
+            if let Some(copy) = copy {
+                // What stays of it goes at the next start.
+                let _ = remove_folder(&io, &copy).await;
+            }
+            Result::FolderRenamed(rename_folder(&io, &from, &to, &spares).await)
+        });
     }
 
     pub(super) fn folder_renamed(&mut self, id: LogId, result: io::Result<()>) {
@@ -77,6 +84,8 @@ async fn rename_folder(io: &Io, from: &Path, to: &Path, spares: &[PathBuf]) -> i
     for spare in spares {
         tasks::unlink(io, spare).await?;
     }
+    // The log may have been moved away from here and back a moment ago.
+    remove_folder(io, to).await?;
     match tasks::rename(io, from, to).await {
         // Never written, so there never was a folder.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -171,7 +171,7 @@ impl LogSet {
         self.start_on(id, log, async move {
             let made = async {
                 let _turn = class.acquire().await;
-                let done = io.call(Op::FreeSpace { path: data.clone(), free: 0 }).await;
+                let done = io.call(Op::FreeSpace { path: data.clone(), free: 0, total: 0 }).await;
                 done.result?;
                 let Op::FreeSpace { free, .. } = done.op else { unreachable!("a completion returns its op") };
                 if free / SPARE_SHARE < len {

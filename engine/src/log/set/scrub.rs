@@ -121,8 +121,9 @@ impl LogSet {
         let Outcome { id, segment, bytes, damage, others } = outcome;
         self.scrub.pass.segments += 1;
         self.scrub.pass.bytes += bytes;
-        // A file that left service meanwhile may hold anything.
-        if !segment.alive.get() || self.closing.get() {
+        // A file that left service meanwhile may hold anything, and one that changes its folder may not be found.
+        let is_switching = self.log(id).is_some_and(|log| matches!(log.health, Health::Switching { .. }));
+        if !segment.alive.get() || is_switching || self.closing.get() {
             return;
         }
         for (file, reason) in others {
@@ -147,7 +148,9 @@ impl LogSet {
 impl Log {
     /// The first segment from `base` on that has something on the device.
     fn scrub_job(&self, id: LogId, base: i64) -> Option<Job> {
-        if !self.has_folder || matches!(self.health, Health::Cutting { .. } | Health::Deleting { .. }) {
+        if !self.has_folder
+            || matches!(self.health, Health::Cutting { .. } | Health::Switching { .. } | Health::Deleting { .. })
+        {
             return None;
         }
         let dir = &self.name.dir;

@@ -121,11 +121,11 @@ impl LogSet {
             }
             Health::Full { .. } | Health::Fenced => log.writers.iter().all(|w| w.is_quiet()),
             Health::Deleting { started } => started,
-            Health::Draining { .. } | Health::Cutting { .. } => false,
+            Health::Draining { .. } | Health::Cutting { .. } | Health::Switching { .. } => false,
         };
         self.ops.pending() == 0
             && self.outcomes.borrow().is_empty()
-            && self.logs.iter().filter_map(Option::as_deref).all(settled)
+            && self.logs.iter().filter_map(Option::as_deref).all(|log| settled(log) && !log.is_copied())
             && self.dirs.values().all(|dir| !dir.checkpointing.get())
     }
 

@@ -46,6 +46,7 @@ impl LogSet {
         let Health::Cutting { to, started, .. } = &mut log.health else { return };
         *started = true;
         let to = *to;
+        LogSet::restart_relocation(log);
         let Some(at) = log.segment_of(to) else { unreachable!("a cut is between the log's start and its end") };
         self.held -= log.tail.reset(Vec::new());
         self.unwritten -= log.writers.iter_mut().map(Writer::forget_unwritten).sum::<u64>();

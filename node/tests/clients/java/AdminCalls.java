@@ -85,7 +85,8 @@ public final class AdminCalls {
     }
 
     private void createTopics() {
-        create("three partitions", "t", 3, 1);
+        // Its records are older than a week, and must not go while the calls are made.
+        create("three partitions", new NewTopic("t", 3, (short) 1).configs(Map.of("retention.ms", "-1")), false);
         create("what exists", "t", 3, 1);
         create("validated only", new NewTopic("v", 2, (short) 1), true);
         create("what exists, validated only", new NewTopic("t", 2, (short) 1), true);
@@ -330,7 +331,7 @@ public final class AdminCalls {
     }
 
     private void alter(String step, ConfigResource resource, boolean validateOnly, AlterConfigOp... ops) {
-        Transcript.step("alter configs: " + step, () -> {
+        Transcript.step("alter configs " + step, () -> {
             Map<ConfigResource, Collection<AlterConfigOp>> all = new HashMap<>();
             all.put(resource, List.of(ops));
             Transcript.get(admin.incrementalAlterConfigs(all, new AlterConfigsOptions().validateOnly(validateOnly).timeoutMs(5_000)).all());
@@ -552,14 +553,14 @@ public final class AdminCalls {
     }
 
     private void forget(String step, String group, Set<TopicPartition> partitions) {
-        Transcript.step("delete offsets: " + step, () -> {
+        Transcript.step("delete offsets, " + step, () -> {
             Transcript.get(admin.deleteConsumerGroupOffsets(group, partitions).all());
             return "ok";
         });
     }
 
     private void remove(String step, String group, RemoveMembersFromConsumerGroupOptions options) {
-        Transcript.step("remove members: " + step, () -> {
+        Transcript.step("remove members, " + step, () -> {
             Transcript.get(admin.removeMembersFromConsumerGroup(group, options).all());
             return "ok";
         });

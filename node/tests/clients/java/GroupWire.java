@@ -56,7 +56,7 @@ final class GroupWire {
     }
 
     private void join(String step, JoinGroupRequestData request, int version) {
-        Transcript.step("wire: join " + step + " v" + version, () -> shown(joined(request, version)));
+        Transcript.step("wire join " + step + " v" + version, () -> shown(joined(request, version)));
     }
 
     private Errors sync(String group, String member, int generation, byte[] assignment, int version) throws IOException {
@@ -96,44 +96,44 @@ final class GroupWire {
         }
         String member = joined(join("wire", ""), 9).memberId();
         JoinGroupResponseData in = joined(join("wire", member), 9);
-        Transcript.step("wire: joined", () -> shown(in));
+        Transcript.step("wire joined", () -> shown(in));
         int now = in.generationId();
-        Transcript.step("wire: heartbeat before the assignment", () -> heartbeat("wire", member, null, now));
-        Transcript.step("wire: commit before the assignment", () -> commit("wire", member, now, 9));
-        Transcript.step("wire: sync", () -> sync("wire", member, now, new byte[] {1}, 5));
+        Transcript.step("wire heartbeat before the assignment", () -> heartbeat("wire", member, null, now));
+        Transcript.step("wire commit before the assignment", () -> commit("wire", member, now, 9));
+        Transcript.step("wire sync", () -> sync("wire", member, now, new byte[] {1}, 5));
         join("another type", join("wire", "").setProtocolType("connect"), 9);
         join("with somebody's id", join("wire", "somebody"), 9);
         join("again as it is", join("wire", member).setReason("again"), 9);
         int then = now + 1;
-        Transcript.step("wire: sync again", () -> sync("wire", member, then, new byte[] {2}, 5));
+        Transcript.step("wire sync again", () -> sync("wire", member, then, new byte[] {2}, 5));
         for (Object[] who : new Object[][] {{member, now}, {member, then + 1}, {member, -1}, {"somebody", then}, {"", then}, {"", -1}}) {
             String name = who[0] == member ? "member" : "'" + who[0] + "'";
             int at = (Integer) who[1];
             String when = at - then > 1 || at < 0 ? String.valueOf(at) : "now" + (at - then);
             for (int version : new int[] {7, 9}) {
-                Transcript.step("wire: commit v" + version + " of " + name + " at " + when, () -> commit("wire", (String) who[0], at, version));
+                Transcript.step("wire commit v" + version + " of " + name + " at " + when, () -> commit("wire", (String) who[0], at, version));
             }
-            Transcript.step("wire: heartbeat of " + name + " at " + when, () -> heartbeat("wire", (String) who[0], null, at));
-            Transcript.step("wire: sync of " + name + " at " + when, () -> sync("wire", (String) who[0], at, null, 5));
+            Transcript.step("wire heartbeat of " + name + " at " + when, () -> heartbeat("wire", (String) who[0], null, at));
+            Transcript.step("wire sync of " + name + " at " + when, () -> sync("wire", (String) who[0], at, null, 5));
         }
-        Transcript.step("wire: sync with another protocol", () -> {
+        Transcript.step("wire sync with another protocol", () -> {
             SyncGroupRequestData data = new SyncGroupRequestData().setGroupId("wire").setMemberId(member).setGenerationId(then)
                 .setProtocolType("connect").setProtocolName("range");
             return ((SyncGroupResponse) ask(new SyncGroupRequest.Builder(data), 5)).error();
         });
-        Transcript.step("wire: heartbeat with an instance that is none", () -> heartbeat("wire", member, "i", then));
-        Transcript.step("wire: heartbeat of nobody", () -> heartbeat("nobody", "m", null, 0));
-        Transcript.step("wire: heartbeat without group", () -> heartbeat("", "m", null, 0));
+        Transcript.step("wire heartbeat with an instance that is none", () -> heartbeat("wire", member, "i", then));
+        Transcript.step("wire heartbeat of nobody", () -> heartbeat("nobody", "m", null, 0));
+        Transcript.step("wire heartbeat without group", () -> heartbeat("", "m", null, 0));
         for (int version : new int[] {8, 9}) {
-            Transcript.step("wire: commit to nobody v" + version, () -> commit("nobody", "m", 3, version));
+            Transcript.step("wire commit to nobody v" + version, () -> commit("nobody", "m", 3, version));
         }
-        Transcript.step("wire: sync of nobody", () -> sync("nobody", "m", 0, null, 5));
-        Transcript.step("wire: leave of somebody", () -> leave("wire", "somebody", null));
-        Transcript.step("wire: leave of nobody", () -> leave("nobody", "m", null));
-        Transcript.step("wire: leave with an instance that is none", () -> leave("wire", member, "i"));
-        Transcript.step("wire: leave", () -> leave("wire", member, null));
-        Transcript.step("wire: leave again", () -> leave("wire", member, null));
-        Transcript.step("wire: commit after it", () -> commit("wire", member, then, 9));
+        Transcript.step("wire sync of nobody", () -> sync("nobody", "m", 0, null, 5));
+        Transcript.step("wire leave of somebody", () -> leave("wire", "somebody", null));
+        Transcript.step("wire leave of nobody", () -> leave("nobody", "m", null));
+        Transcript.step("wire leave with an instance that is none", () -> leave("wire", member, "i"));
+        Transcript.step("wire leave", () -> leave("wire", member, null));
+        Transcript.step("wire leave again", () -> leave("wire", member, null));
+        Transcript.step("wire commit after it", () -> commit("wire", member, then, 9));
         statics();
         large();
         versions();
@@ -142,23 +142,23 @@ final class GroupWire {
 
     private void statics() throws Exception {
         JoinGroupResponseData old = joined(join("static", "").setGroupInstanceId("i"), 9);
-        Transcript.step("wire: static joined", () -> shown(old));
-        Transcript.step("wire: static synced", () -> sync("static", old.memberId(), old.generationId(), new byte[] {1}, 5));
+        Transcript.step("wire static joined", () -> shown(old));
+        Transcript.step("wire static synced", () -> sync("static", old.memberId(), old.generationId(), new byte[] {1}, 5));
         JoinGroupResponseData again = joined(join("static", "").setGroupInstanceId("i"), 9);
-        Transcript.step("wire: static back", () -> shown(again) + " skips " + again.skipAssignment() + " another id " + !again.memberId().equals(old.memberId()));
-        Transcript.step("wire: fenced heartbeat", () -> heartbeat("static", old.memberId(), "i", old.generationId()));
-        Transcript.step("wire: heartbeat of the old id alone", () -> heartbeat("static", old.memberId(), null, old.generationId()));
+        Transcript.step("wire static back", () -> shown(again) + " skips " + again.skipAssignment() + " another id " + !again.memberId().equals(old.memberId()));
+        Transcript.step("wire fenced heartbeat", () -> heartbeat("static", old.memberId(), "i", old.generationId()));
+        Transcript.step("wire heartbeat of the old id alone", () -> heartbeat("static", old.memberId(), null, old.generationId()));
         join("fenced", join("static", old.memberId()).setGroupInstanceId("i"), 9);
-        Transcript.step("wire: fenced leave", () -> leave("static", old.memberId(), "i"));
-        Transcript.step("wire: heartbeat of the new self", () -> heartbeat("static", again.memberId(), "i", again.generationId()));
-        Transcript.step("wire: leave by instance", () -> leave("static", "", "i"));
+        Transcript.step("wire fenced leave", () -> leave("static", old.memberId(), "i"));
+        Transcript.step("wire heartbeat of the new self", () -> heartbeat("static", again.memberId(), "i", again.generationId()));
+        Transcript.step("wire leave by instance", () -> leave("static", "", "i"));
     }
 
     private void large() throws Exception {
         String member = joined(join("large", ""), 9).memberId();
         JoinGroupResponseData in = joined(join("large", member), 9);
-        Transcript.step("wire: an assignment of 2 MB", () -> sync("large", member, in.generationId(), new byte[2 << 20], 5));
-        Transcript.step("wire: heartbeat after it", () -> heartbeat("large", member, null, in.generationId()));
+        Transcript.step("wire an assignment of 2 MB", () -> sync("large", member, in.generationId(), new byte[2 << 20], 5));
+        Transcript.step("wire heartbeat after it", () -> heartbeat("large", member, null, in.generationId()));
     }
 
     private void versions() throws Exception {

@@ -14,6 +14,7 @@ use protocol::messages::consumer_group_heartbeat::{
 };
 use protocol::{ApiKey, ErrorCode, Uuid};
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 /// How long it may keep what it was asked to give up. Longer than any run: who is put out for that goes on until it hears of it, and
 /// the check for two owners could not tell.
@@ -36,6 +37,9 @@ pub(crate) struct Modern {
     topic: Uuid,
     /// A partition that it gave up, the last epoch in which it had it, and what it had committed.
     lost: Option<(i32, i32, i64)>,
+    /// Partitions that it was given before whoever made them was told that they are there: until then some shards may not know
+    /// them, and a client asks again.
+    unannounced: BTreeSet<i32>,
 }
 
 /// What a heartbeat was answered.
@@ -63,8 +67,9 @@ impl Member {
         modern.sent = ctx.now;
         modern.lies = lie != 0;
         let tells_all = joins || modern.missed;
-        let owned = TopicPartitions { topic_id: modern.topic, partitions: self.share.keys().copied().collect() };
-        let owned = if joins || self.share.is_empty() { Vec::new() } else { vec![owned] };
+        let partitions: Vec<i32> = self.share.keys().chain(&modern.unannounced).copied().collect();
+        let owned = TopicPartitions { topic_id: modern.topic, partitions };
+        let owned = if joins || owned.partitions.is_empty() { Vec::new() } else { vec![owned] };
         // Until it is answered, the answer may be lost.
         modern.missed = true;
         let request = ConsumerGroupHeartbeatRequest {
@@ -108,28 +113,35 @@ impl Member {
         }
         modern.missed = false;
         let until = modern.sent.plus_millis(SESSION_MS as u64);
-        self.take_share(&told);
         let (topic, group) = (self.topic, self.group.clone());
-        let parts: Vec<Part> = self.share.keys().map(|index| Part { topic, index: *index }).collect();
+        self.take_share(&told, ctx.truth.topics[topic].partitions.len() as i32);
+        let later = self.modern.iter().flat_map(|modern| &modern.unannounced);
+        let parts: Vec<Part> = self.share.keys().chain(later).map(|index| Part { topic, index: *index }).collect();
         ctx.truth.group(&group).holds(&group, &self.id, &parts, until, ctx.now)
     }
 
-    fn take_share(&mut self, told: &Told) {
+    /// `announced` is how many partitions are known to be there.
+    fn take_share(&mut self, told: &Told, announced: i32) {
         let before = std::mem::replace(&mut self.generation, told.epoch);
         if self.state == State::Outside {
             self.state = State::Working;
         }
-        let (Some(modern), Some((topic, assigned))) = (&mut self.modern, &told.assignment) else { return };
-        if !assigned.is_empty() {
-            modern.topic = *topic;
+        let Some(modern) = &mut self.modern else { return };
+        let mut assigned: BTreeSet<i32> = self.share.keys().chain(&modern.unannounced).copied().collect();
+        if let Some((topic, told)) = &told.assignment {
+            assigned.clone_from(told);
+            if !told.is_empty() {
+                modern.topic = *topic;
+            }
         }
+        modern.unannounced = assigned.split_off(&announced);
         for (index, (_, committed)) in self.share.iter().filter(|(index, _)| !assigned.contains(index)) {
             modern.lost = Some((*index, before, *committed));
         }
         self.share.retain(|index, _| assigned.contains(index));
         for index in assigned {
-            if !self.share.contains_key(index) {
-                self.share.insert(*index, (0, -1));
+            if let Entry::Vacant(place) = self.share.entry(index) {
+                place.insert((0, -1));
                 self.state = State::Beginning;
             }
         }
@@ -161,6 +173,7 @@ impl Member {
         self.state = State::Outside;
         if let Some(modern) = &mut self.modern {
             (modern.lost, modern.missed) = (None, false);
+            modern.unannounced.clear();
         }
     }
 

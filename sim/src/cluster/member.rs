@@ -512,6 +512,13 @@ impl Member {
                     continue;
                 }
                 _ if ctx.truth.look(part).is_damaged => continue,
+                // Somebody deletes the topic under the group.
+                Ok(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
+                    if ctx.truth.topics[part.topic].standing != Standing::Exists =>
+                {
+                    self.next_at = ctx.now.plus_millis(200);
+                    continue;
+                }
                 _ => {
                     self.next_at = ctx.now.plus_millis(200);
                     self.remote.check_code(ctx, "Fetch", code)?;

@@ -45,9 +45,11 @@ impl LogSet {
         let appended = log.writer_mut(trouble.base).map_or(0, |writer| writer.appended);
         let cutting = match log.health {
             Health::Cutting { to, why: Cut::Asked, started: false } => Some(to),
+            Health::Switching { .. } => log.truncate_to,
             _ => None,
         };
-        if matches!(log.health, Health::Good) || cutting.is_some() {
+        if matches!(log.health, Health::Good | Health::Switching { started: false }) || cutting.is_some() {
+            LogSet::restart_relocation(log);
             log.truncate_to = cutting;
             tracing::warn!(log = %log.name.dir.display(), error = %trouble.error, "disk full: appends are refused until there is room");
             log.health = Health::Draining { needed: grow_to(0, appended, &log.config).min(appended.max(1 << 20)) };

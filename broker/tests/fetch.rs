@@ -189,6 +189,24 @@ fn cold_data_comes_from_disk_and_damage_stays_where_it_is() {
 }
 
 #[test]
+fn a_partition_that_the_disk_refuses_does_not_starve_those_behind_it() {
+    let mut world = World::new(1, 1);
+    let id = world.topic("t", 2, &[]);
+    let conn = world.connect(0);
+    produce(&mut world, conn, &[("t", 0, &kilobyte()), ("t", 1, &kilobyte())]);
+    world.brokers[0].store_mut().cool();
+    let (_, log) = world.log_of(id, 0);
+    world.brokers[0].store_mut().spoiled.push(Spoiled::Io(log));
+    // Less than a batch: only the first that has something gets it.
+    let call = FetchCall { max_bytes: 100, ..FetchCall::default() };
+    let parts = [("t", Uuid::ZERO, 0, 0), ("t", Uuid::ZERO, 1, 0)];
+    for batches in [&[][..], &[0]] {
+        let outcome = world.ask(conn, call.frame(&parts));
+        assert_eq!(call.read(&outcome).2, [failed(0, ErrorCode::KafkaStorageError), part(1, 1, batches)]);
+    }
+}
+
+#[test]
 fn followers_are_refused_and_records_are_never_null() {
     let mut world = World::new(1, 1);
     let id = world.topic("t", 1, &[]);

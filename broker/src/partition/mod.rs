@@ -70,6 +70,8 @@ pub(crate) struct Partition<C> {
     pub(crate) leader_epoch: i32,
     /// Its log could not be read when the broker started: what is in it is unknown, not absent.
     pub(crate) is_offline: bool,
+    /// The last read from disk failed.
+    pub(crate) refused_by_disk: bool,
     /// `durable` is the high watermark, `end` the log end. Kept here, because storage hears of both from us.
     pub(crate) offsets: LogOffsets,
     pub(crate) producers: Producers,
@@ -101,6 +103,7 @@ impl<C> Partition<C> {
             rules,
             leader_epoch,
             is_offline: false,
+            refused_by_disk: false,
             offsets,
             producers: Producers::default(),
             pending: VecDeque::new(),

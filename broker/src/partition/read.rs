@@ -66,8 +66,11 @@ impl<S: Store> Broker<S> {
                 Some(fetched)
             }
             Ok(Found::Disk(log, range, fetched)) => {
-                budget.found += range.max_bytes.max(1);
-                budget.left = budget.left.saturating_sub(range.max_bytes);
+                // What the disk refused last time it will probably refuse again; it must not take the others' place.
+                if !self.partitions.get(&key).is_some_and(|partition| partition.refused_by_disk) {
+                    budget.found += range.max_bytes.max(1);
+                    budget.left = budget.left.saturating_sub(range.max_bytes);
+                }
                 self.read_disk(log, range, DiskWait::Fetch { ticket, key, fetched });
                 None
             }
@@ -92,6 +95,8 @@ impl<S: Store> Broker<S> {
         mut fetched: Fetched<S::Chunk>,
         result: Result<Vec<S::Chunk>, ReadFault>,
     ) {
+        let failed = matches!(result, Err(ReadFault::Io(_) | ReadFault::Corrupt(_)));
+        self.partitions.get_mut(&key).into_iter().for_each(|partition| partition.refused_by_disk = failed);
         match result {
             Ok(pieces) => fetched.pieces = pieces,
             // Its topic was deleted meanwhile; to be told of an offset, a consumer would look for another one.

@@ -2,7 +2,7 @@
 //! cannot be used takes only its own partitions out of service; one that is missing from the list, or is empty where it was not,
 //! stops the start, because empty logs would take the place of those in it. What lies in a folder is the engine's.
 //!
-//! `.ringlog/log-dirs` in every folder, replaced at each start:
+//! `.ringlog/log-dirs` in every folder, replaced at each start; this text in the envelope of a copy, so that a flipped bit is found:
 //!
 //! ```text
 //! version=1
@@ -14,6 +14,7 @@
 use crate::data_dir::{DataDir, DataDirError};
 use crate::identity::{self, IdentityError};
 use broker::log_dirs::LogDir;
+use engine::log::{open_copy, seal_copy};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -185,12 +186,13 @@ impl Places {
         let metadata = ids[self.home].clone().unwrap_or_default();
         let lines = known.iter().map(|(id, path)| format!("{id}={path}\n"));
         let text = format!("version=1\nmetadata={metadata}\n{}", lines.collect::<String>());
+        let file = seal_copy(text.as_bytes());
         for dir in self.usable() {
             let path = dir.path.join(RECORD);
-            if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+            if fs::read(&path).is_ok_and(|old| old == file) {
                 continue;
             }
-            identity::replace(&path, text.as_bytes()).map_err(|error| LogDirsError::Io { path, error })?;
+            identity::replace(&path, &file).map_err(|error| LogDirsError::Io { path, error })?;
         }
         Ok(())
     }
@@ -225,10 +227,18 @@ fn read_records(places: &[Place]) -> Result<Known, LogDirsError> {
     let mut known = Known::default();
     for dir in places.iter().filter_map(|place| place.state.as_ref().ok()) {
         let record = dir.path.join(RECORD);
-        let text = match fs::read_to_string(&record) {
-            Ok(text) => text,
+        let file = match fs::read(&record) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(LogDirsError::Io { path: record, error }),
+        };
+        let text = match open_copy(&file) {
+            Ok(text) => String::from_utf8_lossy(text),
+            Err(error) => {
+                // Every other folder has the same, and this start writes it anew.
+                tracing::error!("{}: what is remembered of log.dirs is damaged and passed over: {error}", record.display());
+                continue;
+            }
         };
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match key {

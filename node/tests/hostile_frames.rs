@@ -78,6 +78,12 @@ fn served() -> Vec<Served> {
         OffsetDelete => offset_delete::OffsetDeleteRequest,
         DescribeCluster => describe_cluster::DescribeClusterRequest,
         DescribeTopicPartitions => describe_topic_partitions::DescribeTopicPartitionsRequest,
+        AlterReplicaLogDirs => alter_replica_log_dirs::AlterReplicaLogDirsRequest,
+        DescribeProducers => describe_producers::DescribeProducersRequest,
+        UnregisterBroker => unregister_broker::UnregisterBrokerRequest,
+        ConsumerGroupHeartbeat => consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
+        ConsumerGroupDescribe => consumer_group_describe::ConsumerGroupDescribeRequest,
+        ListConfigResources => list_config_resources::ListConfigResourcesRequest,
     }
 }
 
@@ -276,7 +282,8 @@ fn unknown_keys_and_versions() {
         (ApiKey::Produce as i16, 99, "Produce version 99"),
         (ApiKey::Fetch as i16, -1, "Fetch version -1"),
         (ApiKey::Metadata as i16, i16::MAX, "Metadata version 32767"),
-        (ApiKey::Produce as i16, 2, "Produce version 2"),
+        // Controllers speak it among themselves.
+        (ApiKey::Vote as i16, 0, "Vote version 0"),
     ] {
         let mut peer = broker.client();
         let request =

@@ -51,6 +51,8 @@ pub(super) const FUTURE_FOLDER: &str = "-future";
 pub(super) const COMPACTED: &str = "ringlog.compacted";
 /// Kafka's list of the first offsets that were never cleaned, in the data folder.
 pub(super) const KAFKA_CLEANED: &str = "cleaner-offset-checkpoint";
+/// The node's list of all data folders, inside [`PRIVATE`], in the envelope of a copy.
+pub(super) const LOG_DIRS: &str = "log-dirs";
 /// What ends the name of a copy of one of Kafka's small files, inside [`PRIVATE`].
 pub const COPY: &str = ".rcpy";
 

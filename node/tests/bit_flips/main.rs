@@ -180,7 +180,8 @@ fn flip(folder: &[File], truth: &Look, file: &File, (at, bit): (usize, u8), end:
             let named = verified.findings.iter().any(|finding| names(finding, &file.path, None));
             assert!(named, "{what}: verify does not find it: {:?}", verified.findings);
             let is_older = truth.snapshots.keys().all(|(dir, upto)| path != dir.join(format!("{upto:020}.rsnap")));
-            let by_rest = file.path.ends_with("meta.properties") || file.path.ends_with("meta.properties.rcpy");
+            let nodes = ["meta.properties", "meta.properties.rcpy", "log-dirs"];
+            let by_rest = nodes.iter().any(|name| file.path.ends_with(name));
             let is_idle = by_rest || (is_older && path.extension().is_some_and(|is| is == "rsnap"));
             assert!(by_start || is_idle, "{what}: the start says {said:?}");
             assert_eq!((missing, got.refused.len()), (0, 0), "{what}: no record is concerned");

@@ -52,6 +52,8 @@ pub(super) async fn verify(io: &Io, data: &Path, verified: &mut Verified) -> io:
             checkpoint(io, &path, &mut promises, verified).await;
         } else if let Some(name) = entry.name.strip_suffix(names::COPY) {
             copy(io, &path, &data.join(name), verified).await;
+        } else if entry.name == names::LOG_DIRS {
+            log_dirs(io, &path, verified).await;
         } else if entry.name.ends_with(names::JOURNAL) {
             journal(io, &path, &mut promises, verified).await;
         }
@@ -96,6 +98,14 @@ async fn journal(io: &Io, path: &Path, promises: &mut Promises, verified: &mut V
             verified.note(path, format!("block {sequence} of the journal is missing"), Advice::RestoreFile);
             verified.findings.last_mut().into_iter().for_each(|finding| finding.position = position);
         }
+    }
+}
+
+/// What the folder remembers of all of them; the next start writes it anew.
+async fn log_dirs(io: &Io, path: &Path, verified: &mut Verified) {
+    let Some(file) = whole(io, path, STATE_BYTES_MAX, verified).await else { return };
+    if let Err(error) = open_copy(&file) {
+        verified.note(path, format!("list of all data folders: {error}"), Advice::NextStart);
     }
 }
 

@@ -9,6 +9,8 @@ pub const MARKS: &[&str] = &[
     "engine: records of the journal were made void",
     "engine: segments behind a hole were dropped",
     "engine: rot made a log read-only",
+    "engine: a start finished a compaction",
+    "engine: segments were replaced by their compacted form",
     "broker: a batch was sent again and was there",
     "broker: a commit of an old generation was refused",
     "broker: a generation of several members formed",
@@ -19,6 +21,8 @@ pub const MARKS: &[&str] = &[
     "node: a connection moved to another shard",
     "node: a large batch was received in place",
     "node: a log was fenced",
+    "node: a log was moved to another directory",
+    "node: a read met a segment that was replaced",
     "node: a full log healed",
     "node: damaged records were refused",
 ];

@@ -236,7 +236,10 @@ fn read_records(places: &[Place]) -> Result<Known, LogDirsError> {
             Ok(text) => String::from_utf8_lossy(text),
             Err(error) => {
                 // Every other folder has the same, and this start writes it anew.
-                tracing::error!("{}: what is remembered of log.dirs is damaged and passed over: {error}", record.display());
+                tracing::error!(
+                    "{}: what is remembered of log.dirs is damaged and passed over: {error}",
+                    record.display()
+                );
                 continue;
             }
         };

@@ -565,6 +565,8 @@ impl Log {
         for writer in self.writers.iter_mut().filter(|writer| !writer.unnamed) {
             let end = writer.last_written_mark();
             *writer = Writer::new(writer.base, Mark { ..end });
+            // An empty segment was not copied: its file is to be made here, and its name to be made durable.
+            writer.unnamed = end.position == 0;
         }
         old
     }

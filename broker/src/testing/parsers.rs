@@ -45,8 +45,8 @@ pub fn group_value(value: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
     Ok(value.encode(&mut writer, WRITTEN).ok().and_then(|()| writer.into_bytes().ok()))
 }
 
-/// Loads a partition of `__consumer_offsets` from these records, lets a member join every group that came of it, and waits
-/// for its answer. Panics where the coordinator does, and where somebody is answered twice or never.
+/// Loads a partition of `__consumer_offsets` from these records, lets a member join every classic group that came of it, and waits
+/// for its answer; groups of the new protocol are described. Panics where the coordinator does, and where somebody is answered twice or never.
 pub fn load_groups(log: &[(&[u8], Option<&[u8]>)]) {
     let mut scene = Scene::new();
     for (key, value) in log {
@@ -54,7 +54,11 @@ pub fn load_groups(log: &[(&[u8], Option<&[u8]>)]) {
         let _ = scene.coordinator.replay(0, key, *value);
     }
     scene.coordinator.finish_load(scene.now, 0);
-    let Ok(listed) = scene.coordinator.list(&[], &[]) else { panic!("everything was loaded") };
+    let Ok(all) = scene.coordinator.list(&[], &[]) else { panic!("everything was loaded") };
+    for group in all {
+        let _ = scene.coordinator.describe_consumer(&group.group);
+    }
+    let Ok(listed) = scene.coordinator.list(&[], &["classic"]) else { panic!("everything was loaded") };
     let groups: Vec<GroupId> =
         listed.into_iter().map(|group| group.group).filter(|id| !id.as_str().is_empty()).collect();
     for (ticket, group) in groups.iter().enumerate() {

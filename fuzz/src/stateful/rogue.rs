@@ -3,7 +3,7 @@
 use engine::io::sim::SimPeer;
 use protocol::messages::metadata::MetadataResponseTopic;
 use protocol::messages::{FetchResponse, InitProducerIdResponse, JoinGroupResponse, MetadataResponse, ProduceRequest};
-use protocol::{ApiKey, Reader, RequestHeader, ResponseHeader, Uuid, supported};
+use protocol::{ApiKey, Reader, RequestHeader, ResponseHeader, Uuid, legacy, supported};
 use std::collections::VecDeque;
 
 use crate::messages;
@@ -108,8 +108,9 @@ fn is_silent(frame: &[u8]) -> bool {
 fn check_answer(asked: &Asked, frame: &[u8], learned: &mut Learned) {
     let key = ApiKey::try_from(asked.key).expect("what is answered is known");
     let served = supported(key).expect("what is answered is served");
+    let is_old = legacy(key).is_some_and(|old| old.contains(asked.version));
     // A client that asks for too new a version of ApiVersions is told so in the oldest.
-    let version = if served.contains(asked.version) { asked.version } else { 0 };
+    let version = if served.contains(asked.version) || is_old { asked.version } else { 0 };
     assert!(version == asked.version || key == ApiKey::ApiVersions, "{key:?} v{} was answered", asked.version);
     let mut reader = Reader::new(frame);
     ResponseHeader::decode(&mut reader, key, version).expect("an answer's header");

@@ -11,8 +11,8 @@ import servers
 def pytest_addoption(parser):
     parser.addoption("--against", choices=["ringlog", "kafka"], default="ringlog",
                      help="which broker the suite starts; kafka checks the suite itself")
-    parser.addoption("--kills", type=int, default=50, help="how often the crash test kills the broker")
-    parser.addoption("--fire-seconds", type=int, default=25, help="how long groups are under fire")
+    parser.addoption("--kills", type=int, default=25, help="how often the crash test kills the broker")
+    parser.addoption("--fire-seconds", type=int, default=8, help="how long groups are under fire")
     parser.addoption("--fire-seed", type=int, default=0, help="what happens to them and when; 0 draws one")
 
 

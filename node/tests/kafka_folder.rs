@@ -23,6 +23,9 @@ fn as_kafka_left_it(data: &Path) {
     fs::write(data.join("old-0/leader-epoch-checkpoint"), "0\n1\n4 0\n").expect("writable");
     fs::create_dir_all(data.join("__cluster_metadata-0")).expect("writable");
     fs::write(data.join("__cluster_metadata-0/00000000000000000000.log"), "not ours to read").expect("writable");
+    // The id is the one that ours has, too.
+    let known = "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n";
+    fs::write(data.join("__cluster_metadata-0/partition.metadata"), known).expect("writable");
     fs::create_dir_all(data.join("lost+found")).expect("writable");
 }
 

@@ -62,7 +62,7 @@ pub enum DataDirError {
     },
     /// A log lies in two data folders, and neither is the copy of a move.
     #[error(
-        "{first} and {second} are the same partition of the same topic; nobody can say which is right. Move the wrong one out of its          data folder"
+        "{first} and {second} are the same partition of the same topic; nobody can say which is right. Move the wrong one out of its data folder"
     )]
     Twice {
         /// One folder.

@@ -6,6 +6,9 @@ use crate::shard::Io;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The folder of Kafka's own metadata log, which no move of ours concerns.
+const KAFKA_METADATA: &str = "__cluster_metadata-0";
+
 /// A log's name across data folders.
 type Key = ([u8; 16], i32);
 
@@ -15,7 +18,9 @@ pub async fn settle_moves(io: &Io, dirs: &mut [DataDir]) -> Result<(), DataDirEr
     let mut folders: BTreeMap<Key, Vec<(usize, PathBuf)>> = BTreeMap::new();
     for (at, dir) in dirs.iter().enumerate() {
         for log in &dir.logs {
-            if let Some(uid) = log.uid {
+            // Kafka's metadata log, which is left alone, has the same id as ours.
+            let is_kafkas = log.name.dir.ends_with(KAFKA_METADATA);
+            if let Some(uid) = log.uid.filter(|_| !is_kafkas) {
                 folders.entry((uid, log.partition)).or_default().push((at, log.name.dir.clone()));
             }
         }

@@ -551,7 +551,7 @@ def test_configs_of_groups_and_client_metrics(host, target, topic_name):
             (c, ["--alter", f"--{kind}", "{}", "--delete-config", setting.split("=")[0]], 0),
         ]
         each(host, target, f"{topic_name}-{kind}", steps)
-        both(host, target, c, "--describe", "--entity-type", "groups" if kind == "group" else kind)
+        both(host, target, c, "--describe", "--entity-type", "groups" if kind == "group" else kind, sort=True)
 
 
 @pytest.mark.parametrize("args", [

@@ -99,6 +99,16 @@ mod tests {
         assert!(refused > 0, "when everything is served, this module can go");
     }
 
+    /// A refusal that nobody can get goes when its key is served.
+    #[test]
+    fn what_is_served_has_no_refusal() {
+        for row in VERSIONS.iter().filter(|row| SERVED.contains(&row.key)) {
+            let why = Why::of(row.key);
+            let found = [[0; 256], [1; 256]].map(|bytes| refuse(row.key, &mut Reader::new(&bytes), row.max, &why));
+            assert!(found.iter().all(|found| matches!(found, Ok(None))), "{}", row.key.name());
+        }
+    }
+
     #[test]
     fn the_codes_are_those_of_a_broker_without_the_feature() {
         for (key, code) in [

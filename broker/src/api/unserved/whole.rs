@@ -60,18 +60,12 @@ pub(super) fn refuse(key: ApiKey, r: &mut Reader<'_>, v: i16, why: &Why) -> Resu
 fn refuse_rest(key: ApiKey, r: &mut Reader<'_>, v: i16, why: &Why) -> Result<Option<Answer>, DecodeError> {
     match key {
         ApiKey::DescribeQuorum => whole!(r, v, why, DescribeQuorumRequest => DescribeQuorumResponse, text),
-        ApiKey::UnregisterBroker => whole!(r, v, why, UnregisterBrokerRequest => UnregisterBrokerResponse, text),
         ApiKey::AddRaftVoter => whole!(r, v, why, AddRaftVoterRequest => AddRaftVoterResponse, text),
         ApiKey::RemoveRaftVoter => whole!(r, v, why, RemoveRaftVoterRequest => RemoveRaftVoterResponse, text),
         ApiKey::GetTelemetrySubscriptions => {
             whole!(r, v, why, GetTelemetrySubscriptionsRequest => GetTelemetrySubscriptionsResponse)
         }
         ApiKey::PushTelemetry => whole!(r, v, why, PushTelemetryRequest => PushTelemetryResponse),
-        ApiKey::ListConfigResources => whole!(r, v, why, ListConfigResourcesRequest => ListConfigResourcesResponse),
-        ApiKey::DescribeLogDirs => whole!(r, v, why, DescribeLogDirsRequest => DescribeLogDirsResponse),
-        ApiKey::ConsumerGroupHeartbeat => {
-            whole!(r, v, why, ConsumerGroupHeartbeatRequest => ConsumerGroupHeartbeatResponse, text)
-        }
         ApiKey::ShareGroupHeartbeat => {
             whole!(r, v, why, ShareGroupHeartbeatRequest => ShareGroupHeartbeatResponse, text)
         }

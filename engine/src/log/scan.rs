@@ -187,7 +187,7 @@ pub(super) async fn scan_segment(
     mut each: impl FnMut(&BatchHeader, u64),
 ) -> io::Result<Scanned> {
     let from = (index.bytes, index.end_offset);
-    let mut scan = Scan { index, limits, from, damage: Vec::new(), len: file.len };
+    let mut scan = Scan { index, limits, from, damage: Vec::new(), or_end: None, len: file.len };
     let mut wanted = READ_BYTES;
     loop {
         let at = scan.index.bytes - scan.index.bytes % BLOCK_BYTES;
@@ -210,6 +210,8 @@ struct Scan<'a> {
     /// Position and offset where the walk began.
     from: (u64, i64),
     damage: Vec<Damage>,
+    /// Behind a bad batch: where it ends if its number of records is right and its last offset delta is not.
+    or_end: Option<i64>,
     len: u64,
 }
 
@@ -226,6 +228,7 @@ impl Scan<'_> {
             if bytes.len() < HEADER_LEN && (bytes.len() as u64) < remaining {
                 return Walked::More(HEADER_LEN);
             }
+            self.settle_end(bytes);
             let step = match judge(bytes, remaining, self.index.end_offset, self.limits.gaps) {
                 Next::Partial(needed) => return Walked::More(needed),
                 Next::Bad(stop) => match self.step_over(bytes, &stop) {
@@ -251,26 +254,44 @@ impl Scan<'_> {
         if *stop != Stop::BadCrc || !in_place || header.base_offset >= self.limits.floor || size > bytes.len() {
             return None;
         }
+        // What is below the floor ends there at the latest, whatever the bad bytes say.
+        let by_count = header.base_offset.saturating_add(i64::from(header.record_count.max(1)));
+        let end_offset = header.next_offset().min(self.limits.floor);
         self.damage.push(Damage {
             position: self.index.bytes,
             bytes: size as u64,
             base_offset: header.base_offset,
-            end_offset: header.next_offset(),
+            end_offset,
             reason: stop.to_string(),
         });
-        self.note(bytes, &header);
+        self.note_until(bytes, &header, end_offset - 1);
+        self.or_end = Some(by_count).filter(|&end| end != end_offset && end <= self.limits.floor);
         Some(size)
     }
 
+    /// Tells by the batch behind a bad one where that one ended.
+    fn settle_end(&mut self, bytes: &[u8]) {
+        let Some(end) = self.or_end.take() else { return };
+        let Some(raw) = bytes.first_chunk() else { return };
+        if BatchHeader::decode(raw).base_offset == end {
+            self.index.end_offset = end;
+            self.damage.last_mut().expect("the bad one").end_offset = end;
+        }
+    }
+
     fn note(&mut self, bytes: &[u8], header: &BatchHeader) {
+        self.note_until(bytes, header, header.last_offset());
+    }
+
+    fn note_until(&mut self, bytes: &[u8], header: &BatchHeader, last_offset: i64) {
         let (Some(raw), Some(len)) = (bytes.first_chunk(), header.size_bytes()) else { return };
         let indexed = Indexed {
             header: raw,
             base_offset: header.base_offset,
-            last_offset: header.last_offset(),
+            last_offset,
             leader_epoch: header.leader_epoch,
             max_timestamp: header.max_timestamp,
-            offset_of_max_timestamp: header.last_offset(),
+            offset_of_max_timestamp: last_offset,
             len,
         };
         self.index.note(&indexed, self.limits.interval_bytes);

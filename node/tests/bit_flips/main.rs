@@ -128,7 +128,7 @@ fn flip_everything(folder: &[File], end: End, seed: u64) -> Tally {
     tally
 }
 
-/// The twelve bytes of each batch that no checksum of its own covers.
+/// What a walk of the batches goes by, in each: the twelve bytes that no checksum of its own covers, and its last offset.
 fn flip_headers(folder: &[File], end: End, seed: u64) -> Tally {
     let truth = look(&world(folder), None);
     let mut rng = Rng::new(seed);
@@ -140,9 +140,10 @@ fn flip_headers(folder: &[File], end: End, seed: u64) -> Tally {
         let (_, end_offset, _) = *seen.segments.iter().find(|&&(of, _, _)| of == base).expect("recovery knows it");
         let mut position = 0;
         for batch in seen.batches.range(base..end_offset).map(|(_, batch)| batch) {
-            // Base offset is 0 to 7, leader epoch 12 to 15.
-            let at = [rng.below(8), 12 + rng.below(4)][rng.below(2) as usize] as usize;
-            flip(folder, &truth, file, (position + at, rng.below(8) as u8), end, &mut tally);
+            // Base offset is 0 to 7, leader epoch 12 to 15, last offset delta 23 to 26.
+            for at in [rng.below(8), 12 + rng.below(4), 23 + rng.below(4)] {
+                flip(folder, &truth, file, (position + at as usize, rng.below(8) as u8), end, &mut tally);
+            }
             position += batch.len();
         }
     }

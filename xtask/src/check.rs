@@ -14,9 +14,18 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
     step("clippy", || {
         run(root, "cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
     })?;
-    step("tests", || run(root, "cargo", &["test", "--quiet", "--workspace"], &[]))?;
-    step("loom", || models::loom(root))?;
-    step("shuttle, briefly", || models::shuttle(root, None))
+    let tests = ["test", "--quiet", "--workspace", "--no-fail-fast"];
+    all([
+        step("tests", || run(root, "cargo", &tests, &[])),
+        step("loom", || models::loom(root)),
+        step("shuttle, briefly", || models::shuttle(root, None)),
+    ])
+}
+
+/// What failed of steps that do not need each other: one run tells everything.
+fn all<const N: usize>(steps: [Result<(), String>; N]) -> Result<(), String> {
+    let failed: Vec<String> = steps.into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
 /// Writes what `check` would complain about and a machine can mend.
@@ -27,14 +36,16 @@ pub(crate) fn fix(root: &Path) -> Result<(), String> {
 
 /// Every test there is: `check`, the schema against Kafka's own, and the unmodified clients on a release build.
 pub(crate) fn test(root: &Path) -> Result<(), String> {
-    check(root)?;
-    step("install clients", || clients_install(root))?;
-    step("schema against Kafka 4.3.1", || crate::validate_schema::run(root, None))?;
-    crate::sanitize::sanitize(root, Some("address"))?;
-    step("simulate, briefly", || crate::simulate::brief(root))?;
-    step("rigs, briefly", || crate::rigs::short(root))?;
-    step("fuzz, briefly", || fuzz::tests(root).and_then(|()| fuzz::brief(root, "2")))?;
-    step("clients", || clients(root, &[]))
+    all([
+        check(root),
+        step("install clients", || clients_install(root)),
+        step("schema against Kafka 4.3.1", || crate::validate_schema::run(root, None)),
+        crate::sanitize::sanitize(root, Some("address")),
+        step("simulate, briefly", || crate::simulate::brief(root)),
+        step("rigs, briefly", || crate::rigs::short(root)),
+        step("fuzz, briefly", || fuzz::tests(root).and_then(|()| fuzz::brief(root, "2"))),
+        step("clients", || clients(root, &[])),
+    ])
 }
 
 /// Installs the clients into `.cache/`.

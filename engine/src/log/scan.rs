@@ -275,7 +275,7 @@ impl Scan<'_> {
         let Some(raw) = bytes.first_chunk() else { return };
         if BatchHeader::decode(raw).base_offset == end {
             self.index.end_offset = end;
-            self.damage.last_mut().expect("the bad one").end_offset = end;
+            self.damage.iter_mut().last().into_iter().for_each(|bad| bad.end_offset = end);
         }
     }
 

@@ -132,9 +132,9 @@ impl Coordinator {
                     tracing::warn!(group = %id, ?error, "the record of a group without members was not stored");
                 }
             }
-            Then::Forget { ticket } => {
+            Then::Forget { removed, ticket } => {
                 let group = self.buried.remove(&incarnation);
-                self.on_forgotten(group, ticket, result);
+                self.on_forgotten(group, &removed, ticket, result);
             }
             Then::Remove { removed, ticket } => {
                 if let Some(group) = self.find_incarnation(&id, incarnation) {

@@ -613,3 +613,25 @@ fn epochs_are_known_after_a_pass_whatever_has_become_of_indexes() {
     };
     assert_eq!(epochs(&mut rig), [7, 7, 7, 8, 8, 8, 9, 9, 9, 10, 10, 10]);
 }
+
+#[test]
+fn what_an_earlier_pass_left_behind_does_not_undo_a_later_one() {
+    for turns in 0..30 {
+        let world = world(9);
+        let mut rig = boot(&world, often());
+        let id = rig.create("t-0", LogConfig { compact_policy: false, ..config() });
+        let mut model = Model::default();
+        settled(&mut rig, id, &mut model, 120, 200);
+        // Its removal failed; only Kafka, when it splits a segment, leaves one below a replacement that is to be undone.
+        world.write_file(segment(1, ".cleaned"), b"half").unwrap();
+        rig.set().set_config(id, config());
+        rig.pass(3);
+        for _ in 0..8 * turns {
+            rig.turn();
+        }
+        world.crash();
+        let mut rig = boot(&world, LogLimits { clean_backoff_ms: None, ..often() });
+        let id = rig.logs["t-0"];
+        model.check(&mut rig, id, &format!("after {turns}"));
+    }
+}

@@ -314,15 +314,14 @@ impl LogSet {
     pub(super) fn sync_done(&mut self, id: LogId, base: i64, upto: u64, result: io::Result<u32>) {
         let Some(writer) = self.any_log_mut(id).and_then(|log| log.writer_mut(base)) else { return };
         match result {
-            Ok(_) => {
-                writer.end_sync(Some(upto));
-                self.release_journal(id, base);
-            }
-            Err(_) if marks::planted!("engine: take a failed flush for a flush") => writer.end_sync(Some(upto)),
-            Err(error) => {
+            Err(error) if !marks::planted!("engine: take a failed flush for a flush") => {
                 writer.end_sync(None);
                 // A flush that failed for want of space has lost data all the same.
                 self.fence(id, &Trouble::at_segment("flush", base, error));
+            }
+            _ => {
+                writer.end_sync(Some(upto));
+                self.release_journal(id, base);
             }
         }
     }

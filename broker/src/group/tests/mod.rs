@@ -8,6 +8,7 @@ mod consumers;
 mod deletion;
 mod joining;
 mod loading;
+mod memory;
 mod migration;
 mod model;
 mod reconciling;

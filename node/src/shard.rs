@@ -570,6 +570,7 @@ impl Shard {
     fn advance_stop(&mut self, now: Mono) {
         if matches!(self.phase, Phase::Serving) && self.stages.is_stop_requested() {
             self.transport.stop();
+            self.broker.handle(Input::Stopping, self.clock(now));
             self.phase = Phase::Draining { until: Some(now.plus_millis(DRAIN_MS)) };
         }
         if let Phase::Draining { until } = &mut self.phase {

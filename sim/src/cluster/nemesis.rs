@@ -1,7 +1,7 @@
 //! What goes wrong, and when: one deed after the other, from a stream of its own.
 
 use super::plan::{Feature, Plan};
-use super::process::NEVER;
+use super::process::{DATA, NEVER};
 use super::run::troubles;
 use engine::io::sim::{End, Rng, SimWorld};
 use engine::time::Mono;
@@ -10,6 +10,9 @@ use std::path::PathBuf;
 
 /// Completions after which a process that is to end has ended, at most: in the middle of something, but soon.
 const SOON: u64 = 400;
+
+/// Bytes at the end of a file that rot takes more often than others.
+const TAIL_BYTES: u64 = 2_000;
 
 /// One misfortune, to be carried out by the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +126,11 @@ impl Nemesis {
         }
         let files = world.fs_list();
         let own: Vec<_> =
-            files.iter().filter(|(path, len)| *len > 0 && path.to_string_lossy().starts_with("/data/t")).collect();
+            files.iter().filter(|(path, len)| *len > 0 && DATA.iter().any(|dir| is_log_in(path, dir))).collect();
         let (path, len) = own.get(self.rng.below(own.len().max(1) as u64) as usize)?;
-        world.flip_bit(path, self.rng.below(*len), self.rng.below(8) as u8).ok()?;
+        // Half of them where a log ends, which a start looks at.
+        let room = if self.rng.coin() { *len } else { TAIL_BYTES.min(*len) };
+        world.flip_bit(path, len - 1 - self.rng.below(room), self.rng.below(8) as u8).ok()?;
         *self.counts.entry("Rot".to_owned()).or_default() += 1;
         self.is_troubled = true;
         Some(path.clone())
@@ -144,4 +149,9 @@ impl Nemesis {
         self.next_at = NEVER;
         self.has.clear();
     }
+}
+
+/// Whether it is the file of a topic's log in that data folder.
+fn is_log_in(path: &std::path::Path, folder: &str) -> bool {
+    path.strip_prefix(folder).is_ok_and(|rest| rest.to_string_lossy().starts_with('t'))
 }

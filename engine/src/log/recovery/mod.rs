@@ -370,6 +370,8 @@ impl RecoveredLog {
             log.health = Health::Fenced;
         }
         let last = self.found.len().saturating_sub(1);
+        log.segments.reserve_exact(self.found.len());
+        log.writers.reserve_exact(self.found.len().min(1));
         for (at, found) in self.found.into_iter().enumerate() {
             let header_crc = found.index.header_crc;
             let damage = self.damage.iter().filter(|(file, _)| *file == found.path).map(|(_, damage)| damage.clone());

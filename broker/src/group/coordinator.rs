@@ -9,6 +9,7 @@ use super::load::Load;
 use super::settings::GroupSettings;
 use super::state::Group;
 use super::timers::Timer;
+use super::wiring::OFFSETS_TOPIC;
 use crate::Now;
 use crate::image::MetadataImage;
 use protocol::ErrorCode;
@@ -64,6 +65,9 @@ impl Coordinator {
     pub(crate) fn follow(&mut self, image: Arc<MetadataImage>) {
         if !self.fx.image.has_same_topics(&image) {
             self.fx.topics_changes += 1;
+        }
+        if let Some(topic) = image.topic(OFFSETS_TOPIC) {
+            self.fx.settings.batch_bytes_max = usize::try_from(topic.settings.max_message_bytes).unwrap_or(0);
         }
         self.fx.image = image;
     }
@@ -132,9 +136,9 @@ impl Coordinator {
                     tracing::warn!(group = %id, ?error, "the record of a group without members was not stored");
                 }
             }
-            Then::Forget { ticket } => {
+            Then::Forget { removed, ticket } => {
                 let group = self.buried.remove(&incarnation);
-                self.on_forgotten(group, ticket, result);
+                self.on_forgotten(group, &removed, ticket, result);
             }
             Then::Remove { removed, ticket } => {
                 if let Some(group) = self.find_incarnation(&id, incarnation) {

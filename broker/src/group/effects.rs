@@ -85,6 +85,8 @@ pub(crate) enum Then {
     },
     /// The group, already out of sight, is gone for good.
     Forget {
+        /// Its offsets whose tombstones are in the last batch.
+        removed: Vec<TopicPartition>,
         /// The waiting DeleteGroups; none for expiry.
         ticket: Option<Ticket>,
     },

@@ -6,6 +6,7 @@ use super::config::{Durability, LogConfig, LogName};
 use super::epochs::Epochs;
 use super::files::OpenFile;
 use super::index::SegmentIndex;
+use super::kafka_indexes::KafkaIndexes;
 use super::names;
 use super::scan::Damage;
 use super::set::{LogJournal, Relocation};
@@ -138,6 +139,8 @@ pub(super) struct Segment {
     pub(super) created: Wall,
     pub(super) path: PathBuf,
     pub(super) index: SegmentIndexState,
+    /// What Kafka's index files of it would hold; of importance while it is the active one.
+    pub(super) kafka_indexes: KafkaIndexes,
     /// False once the file is out of service; readers look before they believe what they read.
     pub(super) alive: Rc<Cell<bool>>,
     /// True for a file that we wrote from its first byte on and never cut: it may be recycled.
@@ -320,6 +323,7 @@ impl Log {
             created: wall,
             path: names::segment(&self.name.dir, base),
             index: SegmentIndexState::Memory(Rc::new(SegmentIndex::new(base))),
+            kafka_indexes: KafkaIndexes::EMPTY,
             alive: Rc::new(Cell::new(true)),
             ours: true,
             is_sealed: false,

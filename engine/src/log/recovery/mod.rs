@@ -17,6 +17,7 @@ use super::config::{LogConfig, LogName};
 use super::envelope::{self, Kind};
 use super::epochs::Epochs;
 use super::files::OpenFile;
+use super::kafka_indexes::KafkaIndexes;
 use super::limits::{BLOCK_BYTES, STATE_BYTES_MAX};
 use super::names::{self, FileKind};
 use super::scan::Damage;
@@ -384,6 +385,7 @@ impl RecoveredLog {
                 created: Wall(found.index.max_timestamp),
                 path: found.path,
                 is_sealed: at != last,
+                kafka_indexes: KafkaIndexes::of(&found.index),
                 index: if at == last || !found.has_index_file {
                     SegmentIndexState::Memory(Rc::new(found.index))
                 } else {

@@ -3,7 +3,7 @@
 use super::outcome::{Opened, Result};
 use super::{LogOp, LogSet, health::Trouble};
 use crate::io::{Op, OpenMode};
-use crate::log::config::{Durability, LogId};
+use crate::log::config::{Durability, LogConfig, LogId};
 use crate::log::event::LogEvent;
 use crate::log::files::{OpenFile, is_full, write_mode};
 use crate::log::limits::BLOCK_BYTES;
@@ -136,7 +136,7 @@ impl LogSet {
         }
         log.writers[at].file = WriterFile::Opening;
         let ready_made = self.take_ready_made(log);
-        let reserved = grow_to(0, log.writers[at].appended, &log.config);
+        let reserved = new_file_bytes(&log.writers[at], &log.config);
         let (io, uid, partition) = (self.io.clone(), log.uid, log.partition);
         let (dir, has_folder) = (log.name.dir.clone(), log.has_folder);
         let task = async move {
@@ -349,6 +349,11 @@ impl LogSet {
             outcomes.borrow_mut().push_back(super::Outcome { id, result });
         });
     }
+}
+
+/// Space that a new segment file begins with. A disk that had no room for more gets what is there to be written.
+fn new_file_bytes(writer: &Writer, config: &LogConfig) -> u64 {
+    if writer.no_ahead { writer.appended.next_multiple_of(BLOCK_BYTES) } else { grow_to(0, writer.appended, config) }
 }
 
 async fn reopen(io: &Io, path: PathBuf) -> io::Result<Opened> {

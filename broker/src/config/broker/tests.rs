@@ -76,7 +76,7 @@ fn every_expected_key_is_there_once() {
 fn every_synonym_of_a_topic_key_is_a_broker_key() {
     for synonym in topic::KEYS.iter().flat_map(|key| key.synonyms) {
         let key = find(synonym.key);
-        assert!(key.is_some_and(|key| matches!(key.class, Class::Used(_))), "{}", synonym.key);
+        assert!(key.is_some_and(|key| key.fate == Fate::Used), "{}", synonym.key);
     }
 }
 
@@ -87,7 +87,17 @@ fn defaults_stand_as_they_are() {
         let standing = judge(key.name, default);
         assert!(matches!(standing, Ok(Standing::Used | Standing::Notice(_))), "{}={default}: {standing:?}", key.name);
     }
-    assert!(keys().all(|key| key.doc().ends_with('.')));
+}
+
+#[test]
+fn every_key_has_a_sentence_of_its_own() {
+    let mut seen = std::collections::BTreeMap::new();
+    for key in keys() {
+        assert!(key.about.ends_with('.') && key.about.len() > 15, "{}", key.name);
+        assert!(key.doc().starts_with(key.about) && key.doc().ends_with('.'), "{}", key.name);
+        let other = seen.insert(key.about, key.name);
+        assert_eq!(other, None, "{} is described like another one", key.name);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{BrokerKey, int, list, long, short};
 use crate::config::broker::Scope::{Cluster, Fixed};
 use crate::config::broker::why::{BUFFERS, NEW_GROUPS, OFFSETS, THREADS};
-use crate::config::value::Rule::{Any, AnyOf, Min};
+use crate::config::value::Rule::{Any, AnyOf, Min, Range};
 
 pub(super) const KEYS: &[BrokerKey] = &[
     int("group.coordinator.append.linger.ms", Some("-1"), Min(-1), Fixed)
@@ -20,6 +20,10 @@ pub(super) const KEYS: &[BrokerKey] = &[
     )
     .unused(NEW_GROUPS, "Protocols that groups may speak."),
     int("group.coordinator.threads", Some("4"), Min(1), Fixed).unused(THREADS, "Threads that run the coordinator."),
+    int("group.heartbeat.hold.ms", Some("5000"), Range(0, 20_000), Cluster).used(
+        "Ours: how long the answer to a heartbeat that has nothing to tell waits for news, so that members hear of a rebalance at \
+         once; for clients known to bear it, and never as long as their heartbeat interval. 0 answers at once, as Kafka does.",
+    ),
     int("group.initial.rebalance.delay.ms", Some("3000"), Any, Fixed)
         .used("How long a new group waits for more members before its first assignment."),
     int("group.max.session.timeout.ms", Some("1800000"), Any, Fixed)

@@ -9,6 +9,7 @@
 //! | zeros, a torn or stale batch, below the floor | read-only: rot | read-only: rot |
 //! | a hole before the next segment, at or above the floor | – | drop what follows |
 //! | a hole before the next segment, below the floor | – | foreign: keep (compaction); ours: read-only |
+//! | what would be cut, behind rot that was passed over | keep | keep; later segments, too: read-only |
 //! | batches of an old format | read-only | keep: reads of it fail with the reason |
 //!
 //! What compaction left half done is settled before that, so that these rows see segments only:
@@ -31,6 +32,8 @@ pub(in crate::log) struct Observed {
     pub(super) below_floor: bool,
     /// Ringlog wrote every byte of the log, so it has no gaps that compaction left.
     pub(super) ours: bool,
+    /// A bad batch below the floor was passed over. Its own length said where to go on, so where the valid part ends is not known.
+    pub(super) is_damaged: bool,
 }
 
 impl Observed {
@@ -51,6 +54,7 @@ impl Observed {
             },
             below_floor: floor.is_some_and(|floor| end < floor),
             ours,
+            is_damaged: !scanned.damage.is_empty(),
         }
     }
 }
@@ -100,7 +104,15 @@ fn end_of(stop: &Stop) -> End {
     }
 }
 
-pub(in crate::log) fn decide(mut seen: Observed) -> Action {
+pub(in crate::log) fn decide(seen: Observed) -> Action {
+    match decide_by_place(seen) {
+        Action::Cut if seen.is_damaged => Action::Keep,
+        Action::CutAndDropLater if seen.is_damaged => Action::ReadOnly,
+        action => action,
+    }
+}
+
+fn decide_by_place(mut seen: Observed) -> Action {
     seen.below_floor &= !marks::planted!("engine: cut rot like a torn tail");
     match (seen.end, seen.place) {
         (End::OldFormat, Place::Last) => Action::ReadOnly,
@@ -161,7 +173,13 @@ mod tests {
             for place in places {
                 let group =
                     [(false, false), (false, true), (true, false), (true, true)].map(
-                        |(below_floor, ours)| match decide(Observed { end, place, below_floor, ours }) {
+                        |(below_floor, ours)| match decide(Observed {
+                            end,
+                            place,
+                            below_floor,
+                            ours,
+                            is_damaged: false,
+                        }) {
                             Action::Keep => 'K',
                             Action::Cut => 'C',
                             Action::CutAndDropLater => 'D',
@@ -179,7 +197,11 @@ mod tests {
     fn nothing_promised_is_ever_cut() {
         for end in [End::Whole, End::Torn, End::OldFormat] {
             for place in [Place::Last, Place::Hole, Place::Overlaps] {
-                let action = decide(Observed { end, place, below_floor: true, ours: true });
+                let action = decide(Observed { end, place, below_floor: true, ours: true, is_damaged: false });
+                assert!(matches!(action, Action::ReadOnly | Action::Keep), "{end:?} {place:?} {action:?}");
+            }
+            for place in [Place::Last, Place::Joins, Place::Hole, Place::Overlaps] {
+                let action = decide(Observed { end, place, below_floor: false, ours: true, is_damaged: true });
                 assert!(matches!(action, Action::ReadOnly | Action::Keep), "{end:?} {place:?} {action:?}");
             }
         }

@@ -193,6 +193,7 @@ impl Segment<'_> {
             floor: floor.unwrap_or(i64::MIN),
             gaps: !self.facts.ours || self.base < self.facts.gaps_below,
             proof: self.facts.hints.proof_of(self.base, self.facts.gaps_below),
+            compacted: self.base < self.facts.gaps_below,
             ..ScanLimits::default()
         };
         let start = index.unwrap_or_else(|| SegmentIndex::new(self.base));

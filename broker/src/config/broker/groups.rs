@@ -159,6 +159,17 @@ pub(super) const KEYS: &[BrokerKey] = &[
     ),
     row("group.coordinator.threads", Kind::Int, Rule::Min(1), Some("4"), Scope::Fixed, Class::Notice(THREADS)),
     row(
+        "group.heartbeat.hold.ms",
+        Kind::Int,
+        Rule::Range(0, 20_000),
+        Some("5000"),
+        Scope::Cluster,
+        Class::Used(
+            "Ours: how long the answer to a heartbeat that has nothing to tell waits for news, so that members hear of a rebalance at \
+             once; for clients known to bear it, and never as long as their heartbeat interval. 0 answers at once, as Kafka does.",
+        ),
+    ),
+    row(
         "group.initial.rebalance.delay.ms",
         Kind::Int,
         Rule::Any,

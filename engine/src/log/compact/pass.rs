@@ -223,7 +223,10 @@ impl Pass {
     fn next_source(&self, from: usize, out: &Output) -> Option<&Source> {
         let next = self.sources.get(self.cursor).filter(|next| next.base < self.upto)?;
         let base = self.sources[from].base;
-        let joins = || joins(base, out.bytes(), &(next.base..next.end), next.bytes, &self.config);
+        let joins = || {
+            joins(base, out.bytes(), &(next.base..next.end), next.bytes, &self.config)
+                && out.indexes_take(next.bytes, &self.config)
+        };
         let taken = self.cursor - from;
         (taken == 0 || (taken < CLEAN_SEGMENTS_MAX && joins())).then_some(next)
     }

@@ -17,6 +17,7 @@ use super::config::{LogConfig, LogName};
 use super::envelope::{self, Kind};
 use super::epochs::Epochs;
 use super::files::OpenFile;
+use super::kafka_indexes::KafkaIndexes;
 use super::limits::{BLOCK_BYTES, STATE_BYTES_MAX};
 use super::names::{self, FileKind};
 use super::scan::Damage;
@@ -375,6 +376,8 @@ impl RecoveredLog {
             log.health = Health::Fenced;
         }
         let last = self.found.len().saturating_sub(1);
+        log.segments.reserve_exact(self.found.len());
+        log.writers.reserve_exact(self.found.len().min(1));
         for (at, found) in self.found.into_iter().enumerate() {
             let header_crc = found.index.header_crc;
             let damage = self.damage.iter().filter(|(file, _)| *file == found.path).map(|(_, damage)| damage.clone());
@@ -390,6 +393,7 @@ impl RecoveredLog {
                 created: Wall(found.index.max_timestamp),
                 path: found.path,
                 is_sealed: at != last,
+                kafka_indexes: KafkaIndexes::of(&found.index),
                 index: if at == last || !found.has_index_file {
                     SegmentIndexState::Memory(Rc::new(found.index))
                 } else {

@@ -17,6 +17,7 @@ use crate::log::compact::swap;
 use crate::log::config::LogId;
 use crate::log::event::LogEvent;
 use crate::log::files::is_full;
+use crate::log::kafka_indexes::KafkaIndexes;
 use crate::log::limits::CLEAN_RETRY_MS_MAX;
 use crate::log::names::FileKind;
 use crate::log::state::{Health, Log, Segment, SegmentIndexState};
@@ -410,6 +411,7 @@ impl Log {
             offset_of_max_timestamp: index.offset_of_max_timestamp,
             created: sources.iter().map(|source| source.created).max().unwrap_or(first.created),
             path: first.path.clone(),
+            kafka_indexes: KafkaIndexes::of(index),
             index: SegmentIndexState::Memory(Rc::clone(index)),
             alive: Rc::new(Cell::new(true)),
             ours: false,

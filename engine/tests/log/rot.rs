@@ -324,6 +324,38 @@ fn a_folder_that_kafka_wrote_opens_and_serves() {
 }
 
 #[test]
+fn what_kafka_closed_cleanly_is_never_cut() {
+    let path = "/data/t-0/00000000000000000000.log";
+    for (bit, is_closed) in [(8 * 500, true), (8 * 500, false), (8 * 4, true), (8 * 10 + 1, true), (8 * 11, true)] {
+        let world = SimWorld::new(8);
+        let mut bytes = Vec::new();
+        for base in 0..10 {
+            let mut batch = batch(base, 1, 1000, 1000);
+            protocol::batch::patch(&mut batch, base, 7);
+            bytes.extend(batch);
+        }
+        bytes[5_000 + bit / 8] ^= 1 << (bit % 8);
+        world.write_file(path, &bytes).unwrap();
+        let text = format!("version: 0\ntopic_id: {}\n", engine::log::base64_url(&UID));
+        world.write_file("/data/t-0/partition.metadata", text.as_bytes()).unwrap();
+        if is_closed {
+            world.write_file("/data/.kafka_cleanshutdown", b"{}").unwrap();
+        }
+        let mut rig = boot(&world);
+        let id = rig.logs["t-0"];
+        let is_kept = world.read_file(path).unwrap() == bytes;
+        assert_eq!(is_kept, is_closed, "bit {bit}: {:?}", rig.reports);
+        if is_closed {
+            assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced), "bit {bit}: {:?}", rig.reports);
+            assert_eq!(verify(&rig.fetch(id, 4, 500).unwrap()), [(4, 4)]);
+        }
+        if is_closed && bit == 8 * 500 {
+            assert_eq!(verify(&rig.fetch(id, 9, 500).unwrap()), [(9, 9)], "what is behind it counts");
+        }
+    }
+}
+
+#[test]
 fn an_old_message_format_is_named() {
     let world = SimWorld::new(7);
     let mut old = vec![0; 100];

@@ -118,7 +118,7 @@ impl Walk<'_> {
         let start = believed.unwrap_or_else(|| SegmentIndex::new(self.base));
         let walked_from = start.bytes;
         let scanned = self.scan(&path, start, opened).await?;
-        let action = decide(Observed::of(&scanned, self.next, self.hints.durable_floor, self.ours));
+        let action = decide(Observed::of(&scanned, self.next, self.hints, self.ours));
         match action {
             Action::Cut => marks::reached!("engine: a torn tail was cut"),
             Action::CutAndDropLater => marks::reached!("engine: segments behind a hole were dropped"),
@@ -221,7 +221,7 @@ impl Walk<'_> {
         let file = OpenFile::open(self.io, path, read_mode(self.io)).await?;
         let limits = ScanLimits {
             interval_bytes: self.hints.index_interval_bytes,
-            floor: self.hints.durable_floor.unwrap_or(i64::MIN),
+            floor: self.hints.rot_below(),
             // Our own segments have none unless compaction left them; in a recycled file one would be somebody's old bytes.
             gaps: self.gaps,
             proof: self.hints.proof_of(self.base, self.gaps_below),

@@ -21,6 +21,7 @@
 //! | `.log.swap` | at or behind a `.log.cleaned`, as only an unfinished split of Kafka's leaves it | cut (removed): the segments are all there |
 //! | `.log.swap` | anything else | read-only: it was flushed before it had that name, so this is rot |
 
+use super::RecoverHints;
 use crate::log::scan::{Scanned, Stop};
 
 /// What recovery knows when a segment's walk has ended.
@@ -28,7 +29,7 @@ use crate::log::scan::{Scanned, Stop};
 pub(in crate::log) struct Observed {
     pub(super) end: End,
     pub(super) place: Place,
-    /// The first offset behind the valid part is promised to be durable.
+    /// The first offset behind the valid part is promised to be durable, or nothing but rot can be there.
     pub(super) below_floor: bool,
     /// Ringlog wrote every byte of the log, so it has no gaps that compaction left.
     pub(super) ours: bool,
@@ -37,8 +38,8 @@ pub(in crate::log) struct Observed {
 }
 
 impl Observed {
-    /// What a walk says, with the base offset of the segment behind it and the durable floor, where there are such.
-    pub(in crate::log) fn of(scanned: &Scanned, next: Option<i64>, floor: Option<i64>, ours: bool) -> Observed {
+    /// What a walk says, with the base offset of the segment behind it, where there is one, and what was promised.
+    pub(in crate::log) fn of(scanned: &Scanned, next: Option<i64>, hints: &RecoverHints, ours: bool) -> Observed {
         let end = scanned.index.end_offset;
         Observed {
             end: match end_of(&scanned.stop) {
@@ -52,7 +53,8 @@ impl Observed {
                 Some(next) if next > end => Place::Hole,
                 Some(_) => Place::Overlaps,
             },
-            below_floor: floor.is_some_and(|floor| end < floor),
+            below_floor: hints.durable_floor.is_some_and(|floor| end < floor)
+                || (hints.closed_by_kafka && scanned.stop != Stop::EndOfFile),
             ours,
             is_damaged: !scanned.damage.is_empty(),
         }

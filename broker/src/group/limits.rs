@@ -4,6 +4,9 @@
 /// Kafka itself has no bound but that of the request.
 pub(crate) const MEMBER_PROTOCOLS_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes that a member costs besides what it says: its entries in tables, timers and records.
+pub(crate) const MEMBER_OVERHEAD_BYTES: usize = 1 << 10;
+
 /// Member ids handed out by MEMBER_ID_REQUIRED that have not joined yet, a group. Each lives one session timeout.
 pub(crate) const PENDING_MEMBERS_MAX: usize = 10_000;
 
@@ -19,6 +22,13 @@ pub(crate) const MEMBER_ID_SUFFIX_BYTES: usize = 1 + 36;
 /// Least milliseconds of a further wait after a join phase to which nobody came back. Static members keep their group in it,
 /// and with a rebalance timeout of 0 the shard would do nothing but end that phase again.
 pub(crate) const REJOIN_WAIT_MS_MIN: u64 = 1_000;
+
+/// Least milliseconds by which the answer to a heartbeat that waits comes before the client's next one is due: the way there and
+/// back, and the Java client's `retry.backoff.ms`, which it keeps between an answer and the next request.
+pub(crate) const HOLD_MARGIN_MS_MIN: u64 = 100;
+
+/// A heartbeat that could wait less milliseconds than this does not wait: it would be work for nothing.
+pub(crate) const HOLD_MS_MIN: u64 = 50;
 
 /// Milliseconds that a new member's JoinGroup may wait before the member is taken for gone: it cannot send heartbeats
 /// before it knows its id. Kafka's `classicGroupNewMemberJoinTimeoutMs`.

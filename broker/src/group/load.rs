@@ -4,6 +4,7 @@ use super::consumer::membership::cancel_timers;
 use super::coordinator::Coordinator;
 use super::ids::{GroupId, InstanceId, MemberId};
 use super::member::{Awaiting, Member, Protocol};
+use super::memory::Charge;
 use super::rebalance::refuse_awaiting;
 use super::records::{self, Fact};
 use super::state::{Formed, Group, State};
@@ -89,6 +90,7 @@ impl Coordinator {
         self.fx.now = now;
         self.partitions.insert(partition, Load::Done);
         for group in self.groups.values_mut().filter(|g| g.partition == partition) {
+            group.charge_all_to(&self.fx.memory);
             if let Some(consumer) = group.consumer.as_mut() {
                 consumer.finish_replay(&mut self.fx, &group.id);
                 continue;
@@ -108,6 +110,7 @@ impl Coordinator {
         self.partitions.remove(&partition);
         let gone = self.groups.extract_if(|_, group| group.partition == partition);
         for (id, group) in gone.collect::<Vec<_>>() {
+            self.holds.stir(&id);
             for timer in [Timer::Join(id.clone()), Timer::Sync(id.clone()), Timer::Assign(id.clone())] {
                 self.fx.timers.cancel(timer);
             }
@@ -163,6 +166,7 @@ fn restored_member(value: &MemberMetadata<'_>, protocol: &Arc<str>) -> (MemberId
         assignment: value.assignment.as_ref().into(),
         is_new: false,
         awaiting: Awaiting::Nothing,
+        charge: Charge::default(),
     };
     (MemberId::from(&*value.member_id), member)
 }

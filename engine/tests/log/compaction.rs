@@ -635,3 +635,51 @@ fn what_an_earlier_pass_left_behind_does_not_undo_a_later_one() {
         model.check(&mut rig, id, &format!("after {turns}"));
     }
 }
+
+fn append_key(rig: &mut Rig, id: LogId, key: &str, bytes: usize) {
+    let (base, wall) = (rig.set().offsets(id).end, rig.io.wall().0);
+    let mut builder = BatchBuilder::new().position(base, 7);
+    builder.append(wall, Some(key.as_bytes()), Some(&vec![1; bytes]), &[]);
+    let batch = builder.build();
+    let (last_offset, offset_of_max_timestamp) = (base, base);
+    let append = Append {
+        bytes: &batch,
+        base_offset: base,
+        last_offset,
+        leader_epoch: 7,
+        max_timestamp: wall,
+        offset_of_max_timestamp,
+    };
+    rig.set().append(id, append).unwrap();
+}
+
+#[test]
+fn a_checkpoint_that_is_older_than_a_pass_finds_no_fault_with_what_that_left() {
+    let mut finished = 0;
+    for turns in 30..90 {
+        let world = world(10);
+        let mut rig = boot(&world, LogLimits { checkpoint_ms: 1_000, ..often() });
+        let id = rig.create("t-0", config());
+        for key in ["old", "stays"] {
+            append_key(&mut rig, id, key, 10);
+        }
+        rig.until_durable(id);
+        // The checkpoint knows the headers up to here, where a batch ends that stays.
+        rig.pass(1_100);
+        for _ in 0..4 {
+            append_key(&mut rig, id, "old", 5_000);
+        }
+        rig.until_durable(id);
+        for _ in 0..turns {
+            rig.turn();
+        }
+        world.crash();
+        let mut rig = boot(&world, LogLimits { clean_backoff_ms: None, ..often() });
+        let id = rig.logs["t-0"];
+        let read_only = rig.reports.iter().any(|report| report.contains("ReadOnly"));
+        assert!(!read_only, "after {turns} turns: {:?}", rig.reports);
+        finished += usize::from(rig.reports.iter().any(|report| report.contains("is finished")));
+        append_key(&mut rig, id, "new", 10);
+    }
+    assert!(finished > 0, "no crash came between a replacement and its index");
+}

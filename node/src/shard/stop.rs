@@ -2,6 +2,7 @@
 
 use super::{Shard, Turn};
 use crate::stages::{DRAIN_MS, FLUSH_MS};
+use broker::Input;
 use engine::log::{Shutdown, ShutdownError};
 use engine::time::Mono;
 
@@ -48,6 +49,7 @@ impl Shard {
     pub(super) fn advance_stop(&mut self, now: Mono) {
         if matches!(self.phase, Phase::Serving) && self.stages.is_stop_requested() {
             self.transport.stop();
+            self.broker.handle(Input::Stopping, self.clock(now));
             self.phase = Phase::Draining { until: Some(now.plus_millis(DRAIN_MS)) };
         }
         if let Phase::Draining { until } = &mut self.phase {

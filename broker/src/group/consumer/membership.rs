@@ -98,6 +98,7 @@ impl ConsumerGroup {
         let come = facts.pattern().cloned();
         turn.records.push(records::member(turn.group, id, &facts));
         self.put_facts(id, facts);
+        self.members.get_mut(id).into_iter().for_each(|member| member.charge_to(&turn.fx.memory));
         self.follow_patterns(turn, gone, come);
         subscribes_otherwise
     }
@@ -126,7 +127,7 @@ impl ConsumerGroup {
     }
 
     /// Begins a member's session anew.
-    pub(super) fn restart_session(&self, fx: &mut Effects, group: &GroupId, id: &MemberId) {
+    pub(crate) fn restart_session(&self, fx: &mut Effects, group: &GroupId, id: &MemberId) {
         let Some(member) = self.members.get(id) else { return };
         let session_ms = match &member.facts.classic {
             Some(classic) => timeout_ms(classic.session_timeout_ms),

@@ -73,7 +73,7 @@ impl Group {
     }
 
     /// Appends records of the group; the answer follows once they are durable, and without records once those before are.
-    pub(super) fn store(&mut self, fx: &mut Effects, mut records: Vec<Record>, held: Option<Held>) {
+    pub(crate) fn store(&mut self, fx: &mut Effects, mut records: Vec<Record>, held: Option<Held>) {
         let Some(state) = self.consumer.as_mut() else { return self.append_last(fx, records, held) };
         if state.unsaved {
             state.unsaved = false;

@@ -104,7 +104,8 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     let journals = journals(io, path).await?;
     tasks::make_private(io, path).await.map_err(failed)?;
     let floors = Floors::take(io, path).await.map_err(failed)?;
-    if entries.iter().any(|entry| entry.name == names::KAFKA_CLEAN) {
+    let closed_by_kafka = entries.iter().any(|entry| entry.name == names::KAFKA_CLEAN);
+    if closed_by_kafka {
         // Kafka's indexes do not follow what is appended here: coming back, it has to rebuild them.
         tasks::unlink(io, &path.join(names::KAFKA_CLEAN)).await.map_err(failed)?;
         tasks::sync_dir(io, path).await.map_err(failed)?;
@@ -145,6 +146,7 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
         log.hints = RecoverHints { origin, ..floors.hints(log.uid.unwrap_or_default(), log.partition) };
         let place = (log.topic.clone(), log.partition);
         log.hints.start = log.hints.start.or_else(|| starts.get(&place).copied());
+        log.hints.closed_by_kafka = closed_by_kafka;
         log.hints.first_dirty = cleaned.get(&place).copied();
     }
     let logs = found.logs.iter().filter_map(|log| Some(((log.uid?, log.partition), log.name.dir.clone()))).collect();

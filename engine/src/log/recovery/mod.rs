@@ -43,6 +43,8 @@ use swaps::Settled;
 pub struct RecoverHints {
     /// The log was closed cleanly: lengths and indexes are believed.
     pub clean: bool,
+    /// Kafka closed the log cleanly: its segments end with their last batches, and anything else there is rot.
+    pub closed_by_kafka: bool,
     /// Everything below was durable; `None` when there is no checkpoint, as in a folder that Kafka wrote.
     pub durable_floor: Option<i64>,
     /// First readable offset, where a checkpoint has one.
@@ -61,6 +63,7 @@ impl Default for RecoverHints {
     fn default() -> RecoverHints {
         RecoverHints {
             clean: false,
+            closed_by_kafka: false,
             durable_floor: None,
             start: None,
             header_proof: None,
@@ -72,9 +75,15 @@ impl Default for RecoverHints {
 }
 
 impl RecoverHints {
-    /// The chained checksum of headers that the segment at `base` must have at the floor.
-    pub(super) fn proof_of(&self, base: i64) -> Option<(i64, u32)> {
-        let (_, header_crc) = self.header_proof.filter(|&(of, _)| of == base)?;
+    /// A bad batch below this offset is rot: what is behind it counts.
+    pub(super) fn rot_below(&self) -> i64 {
+        if self.closed_by_kafka { i64::MAX } else { self.durable_floor.unwrap_or(i64::MIN) }
+    }
+
+    /// The chained checksum of headers that the segment at `base` must have at the floor. A pass of compaction, which may have
+    /// replaced everything below `gaps_below`, can be younger than the checkpoint.
+    pub(super) fn proof_of(&self, base: i64, gaps_below: i64) -> Option<(i64, u32)> {
+        let (_, header_crc) = self.header_proof.filter(|&(of, _)| of == base && base >= gaps_below)?;
         self.durable_floor.map(|floor| (floor, header_crc))
     }
 }
@@ -211,7 +220,12 @@ struct Listing {
 impl Listing {
     /// True when offsets may be missing in the segment at `base`.
     fn may_have_gaps(&self, base: i64) -> bool {
-        !self.ours || self.mark.is_some_and(|mark| base < mark.gaps_below)
+        !self.ours || base < self.gaps_below()
+    }
+
+    /// Compaction may have left gaps below this offset.
+    fn gaps_below(&self) -> i64 {
+        self.mark.map_or(0, |mark| mark.gaps_below)
     }
 
     /// Lists the folder and removes what was abandoned in it.

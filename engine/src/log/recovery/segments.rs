@@ -52,7 +52,8 @@ pub(super) async fn open_all(
         let failed = |error| RecoverError::Io { file: path.clone(), error };
         let has_index = listing.indexes.contains(&base);
         let gaps = listing.may_have_gaps(base);
-        let walk = Walk { io, name, hints, base, len, next, has_index, ours: listing.ours, gaps };
+        let gaps_below = listing.gaps_below();
+        let walk = Walk { io, name, hints, base, len, next, has_index, ours: listing.ours, gaps, gaps_below };
         let action = walk.run(&mut opened).await.map_err(failed)?;
         if action == Action::CutAndDropLater {
             for (_, &(later, _)) in rest.by_ref() {
@@ -99,6 +100,8 @@ struct Walk<'a> {
     ours: bool,
     /// Offsets may be missing.
     gaps: bool,
+    /// Below this offset compaction may have left gaps.
+    gaps_below: i64,
 }
 
 impl Walk<'_> {
@@ -117,7 +120,7 @@ impl Walk<'_> {
         let start = believed.unwrap_or_else(|| SegmentIndex::new(self.base));
         let walked_from = start.bytes;
         let scanned = self.scan(&path, start, opened).await?;
-        let action = decide(Observed::of(&scanned, self.next, self.hints.durable_floor, self.ours));
+        let action = decide(Observed::of(&scanned, self.next, self.hints, self.ours));
         match action {
             Action::Cut => marks::reached!("engine: a torn tail was cut"),
             Action::CutAndDropLater => marks::reached!("engine: segments behind a hole were dropped"),
@@ -128,6 +131,8 @@ impl Walk<'_> {
         let settled = self.is_settled(&scanned);
         let mut index = scanned.index;
         match action {
+            // The log takes no appends; what lies behind is not served, and may be something all the same.
+            Action::Keep if !scanned.damage.is_empty() => {}
             // A segment of another format is served by its length: reads then say what it is.
             Action::Keep | Action::ReadOnly if index.bytes < self.len => index.bytes = self.len,
             Action::ReadOnly | Action::Rebuild => {}
@@ -234,10 +239,11 @@ impl Walk<'_> {
         let file = OpenFile::open(self.io, path, read_mode(self.io)).await?;
         let limits = ScanLimits {
             interval_bytes: self.hints.index_interval_bytes,
-            floor: self.hints.durable_floor.unwrap_or(i64::MIN),
+            floor: self.hints.rot_below(),
             // Our own segments have none unless compaction left them; in a recycled file one would be somebody's old bytes.
             gaps: self.gaps,
-            proof: self.hints.proof_of(self.base),
+            proof: self.hints.proof_of(self.base, self.gaps_below),
+            compacted: self.base < self.gaps_below,
             ..ScanLimits::default()
         };
         let (base, batches) = (self.base, &mut opened.batches);

@@ -46,7 +46,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Min(0),
         Some("15000"),
         Scope::Cluster,
-        Class::Used("Time between two looks for a log to compact while there is none; from a start on."),
+        Class::Used("Time between two looks for a log to compact while there is none."),
     ),
     row(
         "log.cleaner.dedupe.buffer.size",
@@ -56,7 +56,7 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Scope::Cluster,
         Class::Used(
             "Memory for the keys of compactions, in bytes, shared by all cores and held only while one runs; what does not fit is \
-             left for the next pass. From a start on.",
+             left for the next pass. A change counts from the next pass on.",
         ),
     ),
     row(
@@ -97,7 +97,9 @@ pub(super) const KEYS: &[BrokerKey] = &[
         Rule::Any,
         Some("1.7976931348623157E308"),
         Scope::Cluster,
-        Class::Used("Bytes that compactions read and write together, a second, at most; from a start on."),
+        Class::Used(
+            "Bytes that compactions read and write together, a second, at most; a pass that is under way follows.",
+        ),
     ),
     row(
         "log.cleaner.max.compaction.lag.ms",

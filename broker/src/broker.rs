@@ -6,6 +6,7 @@ use crate::append_then::Then;
 use crate::controller::seat::Seat;
 use crate::disk::Disk;
 use crate::front::message::{TellPart, Ticket};
+use crate::front::patience::{Ending, Patience};
 use crate::front::sessions::Sessions;
 use crate::front::traffic::REQUEST_BYTES;
 use crate::front::{Baggage, Conn, Front, Message};
@@ -119,6 +120,7 @@ impl<S: Store> Broker<S> {
             }
             Input::Arrived { conn, peer, local, baggage } => self.arrive(conn, Conn::new(peer, local), baggage),
             Input::Closed { conn } => {
+                self.end_wait(conn, Ending::Closed);
                 self.front.conns.remove(&conn);
                 self.drop_polls(conn);
             }
@@ -129,6 +131,7 @@ impl<S: Store> Broker<S> {
             Input::ReadDone { ticket, result } => self.read_done(ticket, result),
             Input::TimeFound { ticket, result } => self.time_found(ticket, result),
             Input::DirsMeasured { ticket, volumes } => self.dirs_measured(ticket, volumes),
+            Input::Stopping => self.end_all_holds(),
             Input::Tick => self.tick(),
         }
         self.settle();
@@ -136,11 +139,13 @@ impl<S: Store> Broker<S> {
 
     /// A connection goes to another shard. None of its requests is under way; later answers to it would be lost.
     pub fn depart(&mut self, conn: ConnId) -> Baggage {
-        let session = self.front.conns.remove(&conn).and_then(|conn| conn.session);
-        Baggage { session: session.and_then(|id| Some((id, self.sessions.take(id)?))) }
+        let Some(known) = self.front.conns.remove(&conn) else { return Baggage::default() };
+        let session = known.session.and_then(|id| Some((id, self.sessions.take(id)?)));
+        Baggage { session, patience: known.patience }
     }
 
     fn arrive(&mut self, conn: ConnId, mut known: Conn, baggage: Baggage) {
+        known.patience = baggage.patience;
         if let Some((id, session)) = baggage.session
             && self.sessions.put(id, session, self.now.mono_ms)
         {
@@ -160,6 +165,8 @@ impl<S: Store> Broker<S> {
             && to != self.me
         {
             self.effects.push_back(Effect::Move { conn: origin.conn, to });
+            // It goes when nothing of it is under way, and reads nothing until then.
+            self.end_wait(origin.conn, Ending::NextRequest);
         }
     }
 
@@ -215,23 +222,25 @@ impl<S: Store> Broker<S> {
     }
 
     fn frame(&mut self, conn: ConnId, seq: u64, frame: S::Chunk) {
+        self.end_wait(conn, Ending::NextRequest);
         let Some(known) = self.front.conns.get(&conn).cloned() else { return };
         let origin = Origin { shard: self.me, conn, seq };
-        self.serve(origin, frame, known.local, known.peer);
+        self.serve(origin, frame, known.local, known.peer, known.patience);
     }
 
     fn split_frame(&mut self, conn: ConnId, seq: u64, frame: S::Chunk, records: S::Chunk) {
+        self.end_wait(conn, Ending::NextRequest);
         let Some(known) = self.front.conns.get(&conn).cloned() else { return };
         let origin = Origin { shard: self.me, conn, seq };
-        let served = Request::decode(origin, frame, known.local, known.peer)
+        let served = Request::decode(origin, frame, known.local, known.peer, known.patience)
             .and_then(|request| api::k00_produce::handle_split(self, &request, records));
         if let Err(refusal) = served {
             self.close(origin, &refusal);
         }
     }
 
-    fn serve(&mut self, origin: Origin, frame: S::Chunk, local: SocketAddr, peer: SocketAddr) {
-        match Request::decode(origin, frame, local, peer) {
+    fn serve(&mut self, origin: Origin, frame: S::Chunk, local: SocketAddr, peer: SocketAddr, patience: Patience) {
+        match Request::decode(origin, frame, local, peer, patience) {
             Ok(request) => self.serve_request(&request),
             Err(refusal) => self.close(origin, &refusal),
         }
@@ -295,7 +304,10 @@ impl<S: Store> Broker<S> {
 
     fn peer(&mut self, from: ShardId, msg: Message<S::Chunk>) {
         match msg {
-            Message::Forward { origin, frame, local, peer } => self.serve(origin, frame, local, peer),
+            Message::Forward { origin, frame, local, peer, patience } => {
+                self.serve(origin, frame, local, peer, patience);
+            }
+            Message::EndHold { conn, ending } => self.end_hold(from, conn, ending),
             Message::Answer { origin, parts } => self.answer(origin, parts),
             Message::Close { origin, reason } => {
                 self.effects.push_back(Effect::Close { conn: origin.conn, seq: origin.seq, reason });

@@ -121,6 +121,8 @@ pub enum Input<C: Chunk> {
         /// Of each directory of `log.dirs`, in order; none where the system does not say.
         volumes: Vec<Option<Volume>>,
     },
+    /// The process stops: what may wait for long is answered.
+    Stopping,
     /// Time has passed.
     Tick,
 }

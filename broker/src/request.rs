@@ -1,7 +1,7 @@
 //! A request off the wire: who sent it, its header, and the frame that its body borrows from. Also the way back: framing an
 //! answer and handing it to the shard that holds the connection. Decoding bodies is each API's own file.
 
-use crate::front::Message;
+use crate::front::{Message, Patience};
 use crate::{Broker, Chunk, Effect, Origin, Store, io::ReplyPart};
 use protocol::header::{RequestHeader, ResponseHeader};
 use protocol::messages::keys::ApiKey;
@@ -37,6 +37,8 @@ pub struct Request<C> {
     pub local: SocketAddr,
     /// The client's address.
     pub peer: SocketAddr,
+    /// What the client does while a heartbeat is not answered.
+    pub patience: Patience,
 }
 
 /// Why a request ends its connection instead of being answered.
@@ -74,7 +76,13 @@ pub enum Refusal {
 
 impl<C: Chunk> Request<C> {
     /// Reads the header of `frame`. Whether key and version are served is not asked here.
-    pub fn decode(origin: Origin, frame: C, local: SocketAddr, peer: SocketAddr) -> Result<Self, Refusal> {
+    pub fn decode(
+        origin: Origin,
+        frame: C,
+        local: SocketAddr,
+        peer: SocketAddr,
+        patience: Patience,
+    ) -> Result<Self, Refusal> {
         let mut reader = Reader::new(&frame);
         let undecodable = |error| Refusal::Decode { what: "request header", error };
         let wire = RequestHeader::decode(&mut reader).map_err(undecodable)?;
@@ -86,7 +94,7 @@ impl<C: Chunk> Request<C> {
             client_id: wire.client_id.as_deref().map(Arc::from),
         };
         let body = reader.position();
-        Ok(Request { origin, header, frame, body, local, peer })
+        Ok(Request { origin, header, frame, body, local, peer, patience })
     }
 
     /// Decodes the body with `decode`. Bytes behind it are ignored, as Kafka does.
@@ -135,7 +143,8 @@ impl<S: Store> Broker<S> {
     pub(crate) fn answer(&mut self, origin: Origin, parts: Vec<ReplyPart<S::Chunk>>) {
         if origin.shard != self.me {
             self.effects.push_back(Effect::Send { to: origin.shard, msg: Message::Answer { origin, parts } });
-        } else if self.front.conns.contains_key(&origin.conn) {
+        } else if let Some(conn) = self.front.conns.get_mut(&origin.conn) {
+            conn.beat.take_if(|beat| beat.seq == origin.seq);
             self.effects.push_back(Effect::Reply { conn: origin.conn, seq: origin.seq, parts });
         }
     }

@@ -58,6 +58,10 @@ pub struct LogSettings {
     pub min_cleanable_ppm: u32,
     /// Bytes between two index entries.
     pub index_interval_bytes: u32,
+    /// A segment is rolled when one of Kafka's index files would be full with so many bytes.
+    pub segment_index_bytes: u32,
+    /// A segment has all of its space from its first batch on.
+    pub preallocate: bool,
     /// Delay between taking a file out of service and removing it, in milliseconds.
     pub file_delete_delay_ms: u64,
     /// When an append counts as durable.

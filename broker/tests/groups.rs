@@ -3,6 +3,7 @@
 
 use broker::ConnId;
 use broker::testing::{Call, World, body_of, fetch};
+use protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use protocol::messages::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 use protocol::messages::describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
 use protocol::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -441,5 +442,100 @@ fn a_deleted_topic_takes_its_offsets_along() {
         world.change(&[broker::controller::record::Record::RemoveTopic { id }]);
         world.topic("t", 1, &[]);
         assert_eq!(committed(&mut world, conn, "g", ("t", Uuid::ZERO), 8), -1);
+    }
+}
+
+/// Tells the broker who the client is, as clients do first.
+fn introduce(world: &mut World, conn: ConnId, software: &str) {
+    let request =
+        ApiVersionsRequest { client_software_name: software.to_owned().into(), client_software_version: "1".into() };
+    ask!(world, conn, ApiVersions, 3, request => ApiVersionsResponse);
+}
+
+fn heartbeat(group: &str, member: &str) -> HeartbeatRequest<'static> {
+    HeartbeatRequest {
+        group_id: group.to_owned().into(),
+        generation_id: 1,
+        member_id: member.to_owned().into(),
+        ..HeartbeatRequest::default()
+    }
+}
+
+#[test]
+fn a_heartbeat_waits_for_news_on_whatever_shard_its_connection_is() {
+    for mut world in worlds() {
+        for shard in 0..world.brokers.len() {
+            let group = format!("g{shard}");
+            let (conn, other) = (world.connect(shard), world.connect(0));
+            introduce(&mut world, conn, "apache-kafka-java");
+            let member = enter(&mut world, conn, &group, 9);
+            assign(&mut world, conn, &group, &member, 5);
+            let beat = send!(world, conn, Heartbeat, 4, heartbeat(&group, &member));
+            world.run();
+            world.advance(3_000);
+            assert_eq!(world.outcome(conn, beat), None, "there is nothing to tell");
+            // Whatever comes behind it ends the wait: its own answer could not overtake.
+            let committed = ask!(world, conn, OffsetCommit, 8, commit_request(&group, ("none", Uuid::ZERO), 0, 1) => OffsetCommitResponse);
+            assert_eq!(committed.topics.len(), 1);
+            let beaten = answer!(world, conn, Heartbeat, 4, beat => HeartbeatResponse);
+            assert_eq!(beaten.error_code, NONE);
+            // In one go with the next request, so that the second is there before the first was taken for one that waits.
+            let beat = send!(world, conn, Heartbeat, 4, heartbeat(&group, &member));
+            let next = send!(world, conn, Heartbeat, 4, heartbeat(&group, &member));
+            world.run();
+            assert_eq!(answer!(world, conn, Heartbeat, 4, beat => HeartbeatResponse).error_code, NONE);
+            assert_eq!(world.outcome(conn, next), None);
+            // A rebalance is told when it begins.
+            let told = ask!(world, other, JoinGroup, 9, join_request(&group, "") => JoinGroupResponse);
+            send!(world, other, JoinGroup, 9, join_request(&group, &told.member_id));
+            world.run();
+            let beaten = answer!(world, conn, Heartbeat, 4, next => HeartbeatResponse);
+            assert_eq!(beaten.error_code, ErrorCode::RebalanceInProgress.code());
+        }
+    }
+}
+
+#[test]
+fn heartbeats_are_answered_at_once_to_clients_that_might_not_bear_it() {
+    for mut world in worlds() {
+        for software in [None, Some("kafkajs"), Some("sarama"), Some("apache-kafka-java.")] {
+            let group = format!("g{software:?}");
+            let conn = world.connect(0);
+            if let Some(name) = software {
+                let request =
+                    ApiVersionsRequest { client_software_name: name.into(), client_software_version: "1".into() };
+                ask!(world, conn, ApiVersions, 3, request => ApiVersionsResponse);
+            }
+            let member = enter(&mut world, conn, &group, 9);
+            assign(&mut world, conn, &group, &member, 5);
+            let beaten = ask!(world, conn, Heartbeat, 4, heartbeat(&group, &member) => HeartbeatResponse);
+            assert_eq!(beaten.error_code, NONE, "{software:?}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_lost_its_connection_while_it_waited_waits_no_more_and_no_stop_waits_for_it() {
+    for mut world in worlds() {
+        let shards = world.brokers.len();
+        let conn = world.connect(shards - 1);
+        introduce(&mut world, conn, "apache-kafka-java");
+        let member = enter(&mut world, conn, "g", 9);
+        assign(&mut world, conn, "g", &member, 5);
+        send!(world, conn, Heartbeat, 4, heartbeat("g", &member));
+        world.run();
+        world.disconnect(conn);
+        world.run();
+        let conn = world.connect(0);
+        introduce(&mut world, conn, "apache-kafka-java");
+        let beaten = ask!(world, conn, Heartbeat, 4, heartbeat("g", &member) => HeartbeatResponse);
+        assert_eq!(beaten.error_code, NONE, "it may be one that waits for a shorter time only");
+        let member = enter(&mut world, conn, "h", 9);
+        assign(&mut world, conn, "h", &member, 5);
+        let beat = send!(world, conn, Heartbeat, 4, heartbeat("h", &member));
+        world.run();
+        assert_eq!(world.outcome(conn, beat), None);
+        world.stop();
+        assert_eq!(answer!(world, conn, Heartbeat, 4, beat => HeartbeatResponse).error_code, NONE);
     }
 }

@@ -10,6 +10,10 @@
 //! Everything of a turn is batched: one reap, one send a connection, one wake-up a peer, one submit. Meaning is the
 //! broker's, bytes are the engine's; here is only the order of things.
 
+mod peers;
+mod reads;
+mod stop;
+
 use crate::cold::{ColdRead, ColdReads, LOOK_AGAIN_MS, Patience, WAIT_MS};
 use crate::counts::Counts;
 use crate::crew::Contents;
@@ -17,15 +21,14 @@ use crate::links::{Arrival, Links, Mail};
 use crate::live::Outside;
 use crate::peer_log::PeerLog;
 use crate::place;
-use crate::stages::{DRAIN_MS, FLUSH_MS, Stages};
+use crate::stages::Stages;
 use crate::store::{self, EngineStore, Mem};
 use broker::controller::plan::FoundTopic;
-use broker::io::{ReadFault, ReplyPart};
-use broker::log_dirs::Volume;
+use broker::io::ReplyPart;
 use broker::store::{LogId, Store};
-use broker::{Baggage, Broker, Effect, Input, Now, ShardId};
-use engine::io::{Done, ListenerId, Op, Owner};
-use engine::log::{LogEvent, Read, ReadError, Shutdown, ShutdownError};
+use broker::{Broker, Effect, Input, Now};
+use engine::io::{Done, ListenerId, Owner};
+use engine::log::{LogEvent, ShutdownError};
 use engine::mailbox::Parking;
 use engine::mem::Slice;
 use engine::shard::Io;
@@ -33,10 +36,10 @@ use engine::time::Mono;
 use protocol::Uuid;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use transport_tcp::{CloseReason, ConnId, Event, Leaving, TcpTransport};
+use stop::Phase;
+use transport_tcp::{ConnId, TcpTransport};
 
 /// What the loop does after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,21 +50,6 @@ pub enum Turn {
     Park(Option<Mono>),
     /// The shard has ended; [`Shard::ended`] says how.
     Finished,
-}
-
-/// How far stopping has come.
-enum Phase {
-    Serving,
-    /// No new connection; open ones may get their answers until then. None once they were told to go.
-    Draining {
-        until: Option<Mono>,
-    },
-    /// No connection is left; other shards may still need answers.
-    Drained,
-    /// No shard has a connection: the logs flush everything and are marked clean.
-    Closing(Box<Shutdown>),
-    /// Nothing is left to do.
-    Ended(Option<Result<(), ShutdownError>>),
 }
 
 /// One core of the broker.
@@ -258,14 +246,6 @@ impl Shard {
         }
     }
 
-    /// Flushes everything, marks the logs clean, and ends the shard.
-    fn begin_close(&mut self, now: Mono) {
-        self.broker.keep_snapshots();
-        tracing::debug!("counts of shard {}: {}", self.links.me().0, self.counts());
-        let logs = self.broker.store_mut().take_logs(&self.io);
-        self.phase = Phase::Closing(Box::new(logs.begin_shutdown(now.plus_millis(FLUSH_MS))));
-    }
-
     /// What was done so far.
     pub fn counts(&self) -> Counts {
         let store = self.broker.store();
@@ -286,22 +266,6 @@ impl Shard {
         let asks = self.stages.count_asks();
         if std::mem::replace(&mut self.counts_told, asks) != asks {
             tracing::info!("counts of shard {}: {}", self.links.me().0, self.counts());
-        }
-    }
-
-    fn turn_closing(&mut self, now: Mono) -> Turn {
-        // What the others still say concerns nobody here any more.
-        while let Some((_, mail)) = self.links.receive() {
-            self.turn_away(mail);
-        }
-        let Phase::Closing(logs) = &mut self.phase else { return Turn::Finished };
-        match logs.poll(now, self.io.wall()) {
-            None => Turn::Park(Some(logs.next_deadline())),
-            Some(result) => {
-                self.phase = Phase::Ended(Some(result));
-                self.io.abandon_tasks();
-                Turn::Finished
-            }
         }
     }
 
@@ -375,93 +339,6 @@ impl Shard {
         Now { mono_ms: mono.0 / 1_000_000, wall_ms: self.io.wall().0 }
     }
 
-    /// Connections that other shards are to have leave.
-    fn send_connections(&mut self) {
-        while let Some(Leaving { to, conn, socket, moving }) = self.transport.poll_leaving() {
-            let baggage = conn.map_or_else(Baggage::default, |conn| self.broker.depart(broker::ConnId(conn.0)));
-            let Some(socket) = self.io.with_driver(|driver| driver.release_conn(socket)) else {
-                unreachable!("only a driver that hands over shares its connections")
-            };
-            if conn.is_some() {
-                marks::reached!("node: a connection moved to another shard");
-            }
-            let to = ShardId(u16::try_from(to).unwrap_or_else(|_| unreachable!("shards have 16 bits")));
-            if let Err(arrival) = self.links.send_connection(to, Box::new(Arrival { socket, moving, baggage })) {
-                self.turn_away(Mail::Connection(arrival));
-            }
-        }
-    }
-
-    fn arrive(&mut self, arrival: Arrival, mono: Mono, now: Now) {
-        let Arrival { socket, moving, baggage } = arrival;
-        let (peer, local) = (moving.peer, moving.local);
-        let socket = match self.io.with_driver(|driver| driver.adopt_conn(socket)) {
-            Ok(socket) => socket,
-            Err(error) => {
-                self.transport.lose(&moving);
-                return tracing::error!(%peer, "a connection was lost between two shards: {error}");
-            }
-        };
-        if let Some(conn) = self.transport.adopt(socket, moving, mono) {
-            self.broker.handle(Input::Arrived { conn: broker::ConnId(conn.0), peer, local, baggage }, now);
-        }
-    }
-
-    /// Closes a connection that nobody will serve any more.
-    fn turn_away(&mut self, mail: Mail) {
-        if let Mail::Connection(arrival) = mail
-            && let Ok(conn) = self.io.with_driver(|driver| driver.adopt_conn(arrival.socket))
-        {
-            self.io.detach(Op::CloseConn { conn });
-        }
-    }
-
-    fn transport_event(&mut self, event: Event, now: Now) {
-        let input = match event {
-            Event::Opened { conn, peer, local } => {
-                tracing::debug!(%peer, "connected");
-                Input::Opened { conn: broker::ConnId(conn.0), peer, local }
-            }
-            Event::Frame { conn, seq, frame } => {
-                Input::Frame { conn: broker::ConnId(conn.0), seq, frame: Mem::Slice(frame) }
-            }
-            Event::Placed { conn, seq, head, rest } => place::input(broker::ConnId(conn.0), seq, &head, rest),
-            Event::Closed { conn, peer, reason } => {
-                self.note_end("disconnected", peer, &reason);
-                Input::Closed { conn: broker::ConnId(conn.0) }
-            }
-            Event::Refused { peer, reason } => return self.note_end("connection refused", peer, &reason),
-            Event::AcceptFailed(error) => return self.note_accept(&error),
-        };
-        self.broker.handle(input, now);
-    }
-
-    /// A peer's mistake is worth a warning, its coming and going is not.
-    fn note_end(&mut self, what: &str, peer: SocketAddr, reason: &CloseReason) {
-        let is_mistake = match reason {
-            CloseReason::PeerClosed | CloseReason::Idle { .. } | CloseReason::Stopping => {
-                return tracing::debug!(%peer, "{what}: {reason}");
-            }
-            CloseReason::Io(_) | CloseReason::PeerClosedInFrame { .. } => false,
-            CloseReason::FrameLength { .. }
-            | CloseReason::Slow { .. }
-            | CloseReason::Requested(_)
-            | CloseReason::TooMany { .. }
-            | CloseReason::TooManyFromIp { .. } => true,
-        };
-        match self.peer_log.admit(self.io.now()) {
-            Some(hidden) if is_mistake => tracing::warn!(%peer, "{what}: {reason}{hidden}"),
-            Some(hidden) => tracing::info!(%peer, "{what}: {reason}{hidden}"),
-            None => {}
-        }
-    }
-
-    fn note_accept(&mut self, error: &std::io::Error) {
-        if let Some(hidden) = self.peer_log.admit(self.io.now()) {
-            tracing::error!("cannot accept connections, trying again: {error}{hidden}");
-        }
-    }
-
     fn act(&mut self, effect: Effect<Mem>) {
         match effect {
             Effect::Reply { conn, seq, parts } => {
@@ -493,97 +370,6 @@ impl Shard {
         self.fetched.bytes += chunk.len() as u64;
         self.fetched.copied_bytes += if matches!(chunk, Mem::Slice(_)) { 0 } else { chunk.len() as u64 };
         chunk.into_slice()
-    }
-
-    /// Begins the reads for which there is memory, and says what the others wait for.
-    fn begin_reads(&mut self) {
-        let again = self.searches.take();
-        again.into_iter().for_each(|(ticket, log, timestamp)| self.find_time(ticket, log, timestamp));
-        loop {
-            let held_bytes = self.broker.store().logs.read_held_bytes();
-            let Some(read) = self.cold.borrow_mut().next(held_bytes) else { break };
-            self.read_disk(read);
-        }
-        while let Some(ticket) = self.cold.borrow_mut().give_up(self.io.now()) {
-            self.found.borrow_mut().push_back(Input::ReadDone { ticket, result: Ok(Vec::new()) });
-        }
-        let wanted_bytes = self.cold.borrow().waiting_bytes();
-        self.stages.want(self.wanted_bytes, wanted_bytes);
-        self.wanted_bytes = wanted_bytes;
-        self.transport.set_wanted(self.stages.wanted_bytes());
-    }
-
-    fn read_disk(&mut self, cold_read: ColdRead) {
-        let ColdRead { ticket, log, range, cost_bytes, .. } = cold_read;
-        let store = self.broker.store_mut();
-        let result = match store.look(log, range) {
-            Read::Bytes(slices) => Ok(store::chunks(slices)),
-            Read::End => Ok(Vec::new()),
-            Read::OutOfRange => Err(ReadFault::Gone),
-            Read::Disk(plan) => {
-                let read = store.logs.read_disk(plan);
-                let (found, cold) = (Rc::clone(&self.found), Rc::clone(&self.cold));
-                return self.io.spawn(async move {
-                    let result = read.await;
-                    cold.borrow_mut().done(cost_bytes);
-                    if let Err(ReadError::Gone) = result {
-                        marks::reached!("node: a read met a segment that was replaced");
-                        return cold.borrow_mut().ask_again(cold_read);
-                    }
-                    let result = result.map(store::chunks).map_err(store::fault);
-                    found.borrow_mut().push_back(Input::ReadDone { ticket, result });
-                });
-            }
-        };
-        self.cold.borrow_mut().done(cost_bytes);
-        self.found.borrow_mut().push_back(Input::ReadDone { ticket, result });
-    }
-
-    fn measure_dirs(&mut self, ticket: u64) {
-        let dirs = self.broker.store().dirs().to_vec();
-        let (io, found) = (self.io.clone(), Rc::clone(&self.found));
-        self.io.spawn(async move {
-            let mut volumes = Vec::new();
-            for dir in dirs {
-                let done = io.call(Op::FreeSpace { path: dir.path, free: 0, total: 0 }).await;
-                let measured = done.result.is_ok() && dir.is_online;
-                let Op::FreeSpace { free, total, .. } = done.op else { unreachable!("a completion returns its op") };
-                volumes.push(measured.then_some(Volume { total_bytes: total, usable_bytes: free }));
-            }
-            found.borrow_mut().push_back(Input::DirsMeasured { ticket, volumes });
-        });
-    }
-
-    fn find_time(&mut self, ticket: u64, log: LogId, timestamp: i64) {
-        let search = self.broker.store_mut().logs.lookup_time(store::engine_id(log), timestamp);
-        let (found, searches) = (Rc::clone(&self.found), Rc::clone(&self.searches));
-        self.io.spawn(async move {
-            let result = search.await;
-            if let Err(ReadError::Gone) = result {
-                return searches.borrow_mut().push((ticket, log, timestamp));
-            }
-            let result = result.map(|hit| hit.map(|hit| Mem::Slice(hit.bytes))).map_err(store::fault);
-            found.borrow_mut().push_back(Input::TimeFound { ticket, result });
-        });
-    }
-
-    fn advance_stop(&mut self, now: Mono) {
-        if matches!(self.phase, Phase::Serving) && self.stages.is_stop_requested() {
-            self.transport.stop();
-            self.phase = Phase::Draining { until: Some(now.plus_millis(DRAIN_MS)) };
-        }
-        if let Phase::Draining { until } = &mut self.phase {
-            if until.take_if(|until| *until <= now).is_some() {
-                self.transport.close_all();
-            }
-            if self.transport.connection_count() == 0 {
-                self.phase = Phase::Drained;
-                self.stages.note_drained();
-            }
-        }
-        if matches!(self.phase, Phase::Drained) && self.stages.is_drained() {
-            self.begin_close(now);
-        }
     }
 }
 

@@ -367,7 +367,8 @@ pub fn config(settings: &LogSettings) -> LogConfig {
             Durability::None => log::Durability::None,
         },
         file_delete_delay_ms: settings.file_delete_delay_ms,
-        ..LogConfig::default()
+        segment_index_bytes: settings.segment_index_bytes,
+        preallocate: settings.preallocate,
     }
 }
 

@@ -1,19 +1,19 @@
-//! All connections of one shard: accepting, reading while the budget lasts, answering in order, ending.
+//! All connections of one shard: accepting and answering in order. Reading while the budget lasts is in `read`, the ways in which a
+//! connection ends are in `end`, those between shards in `moves`.
+
+mod end;
+mod moves;
+mod read;
 
 use crate::admission::Admission;
-mod moves;
-
 use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, ConnId, Event};
 use crate::inbound::Whole;
-use crate::limits::{
-    ACCEPT_RETRY_MS, FRAME_GRACE_MS, HEADS_MAX, Limits, PLACED_MAX, SLOT_BITS, SPARSE_MAX, STALLED_CHECK_MS,
-    STALLED_MS, TIMES_KEPT,
-};
+use crate::limits::{ACCEPT_RETRY_MS, Limits, PLACED_MAX, SLOT_BITS, STALLED_CHECK_MS};
 use crate::moving::{Leaving, Moving};
 use crate::replies::Answer;
 use crate::tally::Tally;
-use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, RecvInto, Token};
+use engine::io::{ConnId as Socket, Done, ListenerId, Op, Owner, Token};
 use engine::mem::{Buf, Slice};
 use engine::time::Mono;
 use std::cmp::Reverse;
@@ -215,35 +215,6 @@ impl TcpTransport {
         self.placed += 1;
     }
 
-    /// While on, no connection starts a new frame; those inside one go on.
-    pub fn set_read_pressure(&mut self, on: bool) {
-        self.is_pressed = on;
-    }
-
-    /// Others wait for so many bytes, which answers that nobody takes may hold: those are looked for while this is not 0.
-    pub fn set_wanted(&mut self, bytes: usize) {
-        self.wanted_bytes = bytes;
-        if bytes > 0 && self.stalled_check_at.is_none() {
-            self.stalled_check_at = Some(self.now.plus_millis(STALLED_CHECK_MS));
-        }
-    }
-
-    /// Accepts nothing any more and closes every connection as soon as its requests are answered.
-    pub fn stop(&mut self) {
-        self.is_stopping = true;
-        for (index, listener) in self.listeners.iter().enumerate() {
-            if listener.accept_pending {
-                self.ops.push_back((token(Kind::Cancel, index), Op::Cancel(token(Kind::Accept, index))));
-            }
-        }
-        (0..self.conns.len()).for_each(|slot| self.mark(slot));
-    }
-
-    /// Closes every connection now, whatever it waits for.
-    pub fn close_all(&mut self) {
-        (0..self.conns.len()).for_each(|slot| self.end(slot, CloseReason::Stopping));
-    }
-
     /// Times at which something is to be looked at.
     pub fn time_count(&self) -> usize {
         self.idle.len() + self.timed.len()
@@ -390,85 +361,6 @@ impl TcpTransport {
         self.ops.push_back((token(Kind::Refuse, 0), Op::CloseConn { conn: socket }));
     }
 
-    fn received(&mut self, slot: usize, result: io::Result<u32>, into: RecvInto, now: Mono) {
-        let Some(conn) = self.conns[slot].as_mut() else { unreachable!("a connection outlives its ops") };
-        conn.recv_pending = false;
-        let is_cancelled = std::mem::take(&mut conn.is_cancelled);
-        self.heads -= usize::from(std::mem::take(&mut conn.awaits_head));
-        let bytes = u64::from(*result.as_ref().unwrap_or(&0));
-        self.tally.receives += u64::from(bytes > 0);
-        self.tally.received_bytes += bytes;
-        self.mark(slot);
-        let outcome = match (result, into) {
-            (Ok(0), _) => Err(self.conn(slot).inbound.at_end()),
-            (Ok(_), RecvInto::Buf(buf) | RecvInto::Fill(buf)) => self.take_frames(slot, buf, now),
-            (Ok(_), RecvInto::Any) => unreachable!("the driver replaces Any by the buffer it picked"),
-            (Err(error), _) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.conn(slot).inbound.at_end()),
-            (Err(error), into) if is_cancelled && error.kind() == io::ErrorKind::Interrupted => match into {
-                RecvInto::Buf(buf) | RecvInto::Fill(buf) => self.take_frames(slot, buf, now),
-                RecvInto::Any => Ok(()),
-            },
-            (Err(error), _) => Err(CloseReason::Io(error)),
-        };
-        if let Err(reason) = outcome {
-            self.end(slot, reason);
-        }
-    }
-
-    /// Cuts `buf` into frames. Good frames before a bad length are served first, as if they had come alone.
-    fn take_frames(&mut self, slot: usize, buf: Buf, now: Mono) -> Result<(), CloseReason> {
-        let mut frames = std::mem::take(&mut self.frames);
-        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return Ok(()) };
-        let before = conn.cost_bytes();
-        conn.moved_at = now;
-        let (was_at, _) = conn.inbound.progress();
-        let is_sparse = buf.len() <= SPARSE_MAX && buf.capacity() > SPARSE_MAX;
-        let moved_bytes = conn.inbound.moved_bytes();
-        let outcome = conn.inbound.received(buf, &mut frames);
-        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
-        let count = frames.len();
-        self.tally.frames += count as u64;
-        for mut whole in frames.drain(..) {
-            if is_sparse {
-                self.tally.kept_bytes += keep(&mut whole, self.limits.is_brief) as u64;
-            }
-            conn.hold(whole);
-        }
-        let (arrived, is_begun) = (conn.inbound.progress().0, conn.inbound.is_begun());
-        conn.pace.received(arrived.saturating_sub(was_at), is_begun, count > 0, now);
-        if is_begun && !std::mem::replace(&mut conn.is_timed, true) {
-            self.timed.push(Reverse((conn.pace.deadline(), conn.id)));
-        }
-        if conn.inbound.take_offer() {
-            self.large.push_back(conn.id);
-        }
-        self.spent_bytes = self.spent_bytes - before + conn.cost_bytes();
-        if self.favoured == Some(conn.id) && !conn.inbound.is_in_body() {
-            self.favoured = None;
-        }
-        self.frames = frames;
-        self.hand_out(slot);
-        if let Some(conn) = self.conns[slot].as_mut() {
-            self.tally.kept_bytes += conn.settle(count) as u64;
-        }
-        outcome
-    }
-
-    /// Reports the frames whose turn has come.
-    fn hand_out(&mut self, slot: usize) {
-        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
-        while let Some((seq, whole)) = conn.next_frame(&self.limits) {
-            self.waiting += 1;
-            self.events.push_back(match whole {
-                Whole::Frame(frame) => Event::Frame { conn: conn.id, seq, frame },
-                Whole::Placed { head, rest } => {
-                    self.placed -= 1;
-                    Event::Placed { conn: conn.id, seq, head, rest }
-                }
-            });
-        }
-    }
-
     fn sent(&mut self, slot: usize, result: io::Result<u32>, bufs: &[Slice], now: Mono) {
         let Some(conn) = self.conns[slot].as_mut() else { unreachable!("a connection outlives its ops") };
         conn.send_pending = false;
@@ -528,195 +420,6 @@ impl TcpTransport {
         }
     }
 
-    /// Starts the next receive, or lists the connection as paused if only the shard's memory forbids it.
-    fn read(&mut self, slot: usize) {
-        let confined = self.is_short();
-        let allowed = self.may_read(slot);
-        let Some(conn) = self.conns[slot].as_mut() else { return };
-        if !conn.is_within(&self.limits) {
-            return conn.pace.hold_up();
-        }
-        if !allowed {
-            conn.pace.hold_up();
-            if !std::mem::replace(&mut conn.is_paused, true) {
-                self.paused.push_back(slot);
-            }
-            return;
-        }
-        let before = conn.inbound.held_bytes();
-        let moved_bytes = conn.inbound.moved_bytes();
-        conn.awaits_head = conn.inbound.expects_large() && self.heads < HEADS_MAX;
-        self.heads += usize::from(conn.awaits_head);
-        let into = if conn.awaits_head { conn.inbound.target_head() } else { conn.inbound.target(confined) };
-        self.tally.moved_bytes += conn.inbound.moved_bytes() - moved_bytes;
-        conn.pace.asked(if let RecvInto::Fill(buf) = &into { buf.spare_len() } else { 0 }, self.now);
-        self.spent_bytes = self.spent_bytes - before + conn.inbound.held_bytes();
-        conn.recv_pending = true;
-        self.ops.push_back((token(Kind::Recv, slot), Op::Recv { conn: conn.socket, into }));
-    }
-
-    /// No new frame may start.
-    fn is_short(&self) -> bool {
-        self.is_pressed || self.spent_bytes >= self.limits.budget_bytes
-    }
-
-    /// New frames start while the budget lasts. Frames under way use the room they have; more room is again the budget's,
-    /// except that one connection may always go on while nothing else could free memory.
-    fn may_read(&mut self, slot: usize) -> bool {
-        let conn = self.conn(slot);
-        let (id, growth_bytes) = (conn.id, conn.inbound.growth_bytes(self.is_short()));
-        if !conn.inbound.is_in_body() {
-            return !self.is_short();
-        }
-        if growth_bytes == 0 || self.spent_bytes + growth_bytes <= self.limits.budget_bytes {
-            return true;
-        }
-        if self.favoured.is_none() && self.waiting == 0 {
-            self.favoured = Some(id);
-        }
-        self.favoured == Some(id)
-    }
-
-    /// What must be given back for everybody to go on, in bytes.
-    fn over_bytes(&self) -> usize {
-        (self.spent_bytes + 1).saturating_sub(self.limits.budget_bytes).max(self.wanted_bytes)
-    }
-
-    /// Looks at paused connections again once there is room.
-    fn resume(&mut self) {
-        let has_room = self.spent_bytes < self.limits.budget_bytes;
-        if !has_room && self.waiting > 0 {
-            return;
-        }
-        for _ in 0..self.paused.len() {
-            let Some(slot) = self.paused.pop_front() else { return };
-            if let Some(conn) = self.conns[slot].as_mut() {
-                conn.is_paused = false;
-                self.mark(slot);
-            }
-        }
-    }
-
-    fn check_idle(&mut self, id: ConnId, now: Mono) {
-        let (Some(slot), Some(ms)) = (self.slot_of(id), self.limits.idle_ms) else { return };
-        let conn = self.conn(slot);
-        // A request that waits for us is not the peer's idleness.
-        let active_at = if conn.phase == Phase::Open && conn.replies.waiting() > 0 && conn.is_flushed() {
-            now
-        } else {
-            conn.moved_at
-        };
-        let at = active_at.plus_millis(ms);
-        if at > now {
-            self.idle.push(Reverse((at, id)));
-        } else if conn.phase == Phase::LastWords {
-            self.shut_down(slot);
-        } else {
-            self.end(slot, CloseReason::Idle { ms });
-        }
-    }
-
-    /// A frame that has begun must come on; while we do not read, it is not the peer's fault.
-    fn check_pace(&mut self, id: ConnId, now: Mono) {
-        let Some(slot) = self.slot_of(id) else { return };
-        let Some(conn) = self.conns[slot].as_mut().filter(|conn| conn.phase == Phase::Open) else { return };
-        let Some(begun_at) = conn.pace.begun_at() else {
-            conn.is_timed = false;
-            return;
-        };
-        let at = if conn.recv_pending { conn.pace.deadline() } else { now.plus_millis(FRAME_GRACE_MS) };
-        if at > now {
-            return self.timed.push(Reverse((at, id)));
-        }
-        let (arrived, len) = conn.inbound.progress();
-        let ms = u64::try_from(now.since(begun_at).as_millis()).unwrap_or(u64::MAX);
-        self.end(slot, CloseReason::Slow { arrived, len, ms });
-    }
-
-    /// Short memory keeps everybody waiting: those who take nothing of what they asked for, or do not finish what they
-    /// began, give theirs back, the largest first.
-    fn end_stalled(&mut self, now: Mono) {
-        self.stalled_check_at = None;
-        let mut over_bytes = self.over_bytes();
-        if over_bytes == 0 {
-            return;
-        }
-        self.stalled_check_at = Some(now.plus_millis(STALLED_CHECK_MS));
-        let looked =
-            self.conns.iter_mut().enumerate().filter_map(|(slot, conn)| Some((conn.as_mut()?.look(now), slot)));
-        let mut stalled: Vec<(usize, usize)> = looked.filter(|(bytes, _)| *bytes > 0).collect();
-        stalled.sort_unstable();
-        // What a receive holds comes back a moment after its connection ended.
-        while over_bytes > 0 {
-            let Some((bytes, slot)) = stalled.pop() else { return };
-            over_bytes = over_bytes.saturating_sub(bytes);
-            let why = if self.conn(slot).is_flushed() {
-                format!("memory is short, and a frame that holds {bytes} bytes does not come on")
-            } else {
-                format!("memory is short, and the peer took none of {bytes} answer bytes for {STALLED_MS} ms")
-            };
-            self.end(slot, CloseReason::Requested(why));
-        }
-    }
-
-    /// Ends a connection now; answers that were not sent are dropped.
-    fn end(&mut self, slot: usize, reason: CloseReason) {
-        let Some(conn) = self.conns[slot].as_mut() else { return };
-        match conn.phase {
-            Phase::Open => {
-                self.waiting -= conn.asked();
-                let (conn, peer) = (conn.id, conn.peer);
-                self.events.push_back(Event::Closed { conn, peer, reason });
-            }
-            Phase::LastWords => {}
-            Phase::Ending | Phase::Closing => return,
-        }
-        self.shut_down(slot);
-    }
-
-    fn shut_down(&mut self, slot: usize) {
-        let Some(conn) = self.conns[slot].as_mut() else { return };
-        self.spent_bytes -= conn.cost_bytes();
-        self.placed -= conn.placed();
-        conn.drop_answers();
-        self.placed += conn.placed();
-        self.spent_bytes += conn.cost_bytes();
-        conn.phase = Phase::Ending;
-        conn.shutdown_pending = true;
-        if self.favoured == Some(conn.id) {
-            self.favoured = None;
-        }
-        self.ops.push_back((token(Kind::Shutdown, slot), Op::Shutdown { conn: conn.socket }));
-        self.mark(slot);
-    }
-
-    fn was_shut_down(&mut self, slot: usize) {
-        if let Some(conn) = self.conns[slot].as_mut() {
-            conn.shutdown_pending = false;
-        }
-        self.mark(slot);
-    }
-
-    fn closed(&mut self, slot: usize) {
-        let Some(conn) = self.conns[slot].take() else { return };
-        self.spent_bytes -= conn.cost_bytes();
-        self.placed -= conn.placed();
-        self.admission.leave(conn.peer.ip(), self.me);
-        self.free.push(slot);
-        self.forget_times_of_closed();
-    }
-
-    /// A flood must not leave an entry for each of its connections until their idle time has passed.
-    fn forget_times_of_closed(&mut self) {
-        let entries_max = 2 * self.connection_count() + TIMES_KEPT;
-        if self.idle.len() > entries_max || self.timed.len() > entries_max {
-            let conns = &self.conns;
-            let is_open = |id: ConnId| matches!(conns.get(slot_in(id)), Some(Some(conn)) if conn.id == id);
-            self.idle.retain(|Reverse((_, id))| is_open(*id));
-            self.timed.retain(|Reverse((_, id))| is_open(*id));
-        }
-    }
-
     fn mark(&mut self, slot: usize) {
         if let Some(conn) = self.conns[slot].as_mut()
             && !std::mem::replace(&mut conn.is_dirty, true)
@@ -733,17 +436,6 @@ impl TcpTransport {
     fn conn(&self, slot: usize) -> &Conn {
         #[expect(clippy::expect_used, reason = "a slot is taken until the last op of its connection has returned")]
         self.conns[slot].as_ref().expect("a connection outlives its ops")
-    }
-}
-
-/// Gives a frame that may stay memory of its own; how many bytes that moved.
-fn keep(whole: &mut Whole, is_brief: fn(&[u8]) -> bool) -> usize {
-    match whole {
-        Whole::Frame(frame) if !is_brief(frame) => {
-            *frame = Slice::from(frame.to_vec());
-            frame.len()
-        }
-        Whole::Frame(_) | Whole::Placed { .. } => 0,
     }
 }
 

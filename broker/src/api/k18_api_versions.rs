@@ -12,6 +12,7 @@
 //! version Kafka lists ApiVersions alone; we list everything.
 
 use super::SERVED;
+use crate::front::Patience;
 use crate::limits::CLIENT_SOFTWARE_BYTES_MAX;
 use crate::request::{Refusal, Request};
 use crate::{Broker, Store};
@@ -53,6 +54,9 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     let named =
         request.header.version < 3 || (is_valid(&body.client_software_name) && is_valid(&body.client_software_version));
     let response = if named {
+        if let Some(conn) = broker.front.conns.get_mut(&request.origin.conn) {
+            conn.patience = Patience::of(&body.client_software_name);
+        }
         response(broker, ErrorCode::None, request.header.version, broker.image.version())
     } else {
         ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() }

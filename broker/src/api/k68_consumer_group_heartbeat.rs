@@ -6,7 +6,8 @@
 //!
 //! KIPs: 848, 1082 (members choose their ids, version 1), 1263 (assignments at intervals). Deviations: regular expressions are
 //! matched at once, not in the background; racks are stored and told, but assignors ignore them; there are no ACLs. What a member
-//! says that it owns counts only with its current epoch, so that a late heartbeat gives nothing up.
+//! says that it owns counts only with its current epoch, so that a late heartbeat gives nothing up. One that has nothing to tell may be
+//! answered later, when it has (`group::hold`).
 
 use crate::group::consumer::heartbeat::{ConsumerHeartbeat, HeartbeatReply};
 use crate::group::consumer::partitions::{self, Partitions};
@@ -23,11 +24,13 @@ use std::sync::Arc;
 /// Takes a heartbeat.
 pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chunk>) -> Result<(), Refusal> {
     let body = request.body(ConsumerGroupHeartbeatRequest::decode)?;
+    broker.note_beat(request, &body.group_id);
     if broker.route_group(request, &body.group_id) == Route::Forwarded {
         return Ok(());
     }
     let heartbeat = ConsumerHeartbeat {
         version: request.header.version,
+        patience: request.patience,
         client_id: request.header.client_id.clone().unwrap_or_else(|| Arc::from("")),
         client_host: java_host(request.peer.ip()).into(),
         group: (&*body.group_id).into(),
@@ -43,6 +46,7 @@ pub(crate) fn handle<S: Store>(broker: &mut Broker<S>, request: &Request<S::Chun
     };
     let ticket = broker.wait_for_group(request);
     broker.groups.coordinator.consumer_heartbeat(broker.now, ticket, heartbeat);
+    broker.note_hold(request.origin, ticket);
     broker.drain_groups();
     Ok(())
 }

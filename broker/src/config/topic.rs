@@ -294,7 +294,8 @@ pub const KEYS: &[TopicKey] = &[
         Rule::Any,
         "false",
         &[same("log.preallocate")],
-        "Kafka's switch for allocating segments up front. Here space is prepared by need, whatever this says.",
+        "Whether a segment gets the space of segment.bytes with its first batch; what is left is given back when it is closed. \
+         Otherwise space grows by need.",
     ),
     key(
         "remote.log.copy.disable",
@@ -354,7 +355,8 @@ pub const KEYS: &[TopicKey] = &[
         Rule::Min(4),
         "10485760",
         &[same("log.index.size.max.bytes")],
-        "Kafka's bound for a segment's index file. Ours are sized by what they hold.",
+        "A segment is closed when an index of this size is full in Kafka's format: 8 bytes for each index.interval.bytes, 12 \
+         where the newest timestamp rose. Our own index files are as large as what they hold.",
     ),
     key(
         "segment.jitter.ms",

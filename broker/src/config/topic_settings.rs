@@ -149,6 +149,8 @@ impl TopicSettings {
             max_compaction_lag_ms: self.max_compaction_lag_ms,
             min_cleanable_ppm: (self.min_cleanable_dirty_ratio * 1e6) as u32,
             index_interval_bytes: self.index_interval_bytes.unsigned_abs(),
+            segment_index_bytes: self.segment_index_bytes.unsigned_abs(),
+            preallocate: self.preallocate,
             file_delete_delay_ms: self.file_delete_delay_ms.unsigned_abs(),
             durability: self.durability,
         }

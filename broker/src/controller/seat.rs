@@ -160,8 +160,8 @@ impl<S: Store> Broker<S> {
     /// Sends a request on to the controller's shard, or keeps it until the controller serves. `true`: it is taken care of.
     pub(crate) fn forward_to_controller(&mut self, request: &Request<S::Chunk>) -> bool {
         if self.me != CONTROLLER {
-            let Request { origin, ref frame, local, peer, .. } = *request;
-            let msg = Message::Forward { origin, frame: frame.clone(), local, peer };
+            let Request { origin, ref frame, local, peer, patience, .. } = *request;
+            let msg = Message::Forward { origin, frame: frame.clone(), local, peer, patience };
             self.effects.push_back(Effect::Send { to: CONTROLLER, msg });
             return true;
         }

@@ -1,9 +1,10 @@
 //! What the brokers of two shards say to each other. Mailboxes keep the order of a pair, which is what keeps pipelined
 //! appends to one partition in order.
 
+use super::patience::{Ending, Patience};
 use crate::group::{GroupAsk, GroupTell};
 use crate::image::MetadataImage;
-use crate::io::{Origin, ReplyPart, ShardId};
+use crate::io::{ConnId, Origin, ReplyPart, ShardId};
 use crate::log_dirs::{DirId, DirWish, Replica, Wanted};
 use crate::partition::PartitionKey;
 use crate::partition::producers::Active;
@@ -42,6 +43,15 @@ pub enum Message<C: Chunk> {
         local: SocketAddr,
         /// The client's address.
         peer: SocketAddr,
+        /// What the client does while a heartbeat is not answered.
+        patience: Patience,
+    },
+    /// The heartbeat that a connection of the sender waits with is to be answered.
+    EndHold {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        ending: Ending,
     },
     /// The framed answer to a forwarded request.
     Answer {

@@ -1,18 +1,21 @@
 //! The front of a shard: takes requests off its connections, sends each part to the shard that owns it, gathers, answers.
 //!
 //! [`message`] is what shards say to each other, [`gather`] collects the parts of one request, [`sessions`] remembers what
-//! consumers fetch (KIP-227), [`traffic`] which shard a connection works for. What a part means is the API's own file; what it does is `partition`.
+//! consumers fetch (KIP-227), [`traffic`] which shard a connection works for, [`patience`] whether its client waits for news. What a part means is the API's own file; what it does is `partition`.
 
 pub mod gather;
 pub mod message;
+pub mod patience;
 pub mod sessions;
 pub mod traffic;
 
 pub use message::{Message, Ticket};
+pub use patience::Patience;
 pub use traffic::Baggage;
 
 use crate::io::ConnId;
 use gather::Gather;
+use patience::OpenBeat;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use traffic::Traffic;
@@ -28,11 +31,15 @@ pub(crate) struct Conn {
     pub(crate) traffic: Traffic,
     /// The fetch session that it used last.
     pub(crate) session: Option<i32>,
+    /// What its client does while a heartbeat is not answered.
+    pub(crate) patience: Patience,
+    /// Its heartbeat that may be waiting.
+    pub(crate) beat: Option<OpenBeat>,
 }
 
 impl Conn {
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr) -> Conn {
-        Conn { peer, local, traffic: Traffic::default(), session: None }
+        Conn { peer, local, traffic: Traffic::default(), session: None, patience: Patience::None, beat: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whose traffic a connection carries: measured over a window of bytes, so that a connection can go to the shard that does
 //! nearly all of its work.
 
+use crate::front::patience::Patience;
 use crate::front::sessions::Session;
 use crate::io::ShardId;
 
@@ -40,6 +41,8 @@ impl Traffic {
 pub struct Baggage {
     /// Its fetch session, with its id.
     pub(crate) session: Option<(i32, Session)>,
+    /// What its client does while a heartbeat is not answered.
+    pub(crate) patience: Patience,
 }
 
 #[cfg(test)]

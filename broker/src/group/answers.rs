@@ -3,8 +3,8 @@
 use super::effects::Reply;
 use super::gather::{GroupGather, Tell};
 use crate::api::{
-    k08_offset_commit, k09_offset_fetch, k11_join_group, k14_sync_group, k15_describe_groups, k16_list_groups,
-    k42_delete_groups, k47_offset_delete, k68_consumer_group_heartbeat, k69_consumer_group_describe,
+    k08_offset_commit, k09_offset_fetch, k11_join_group, k12_heartbeat, k14_sync_group, k15_describe_groups,
+    k16_list_groups, k42_delete_groups, k47_offset_delete, k68_consumer_group_heartbeat, k69_consumer_group_describe,
 };
 use crate::io::Origin;
 use crate::request::Header;
@@ -14,6 +14,7 @@ use protocol::messages::keys::ApiKey;
 /// Encodes an answer that had to wait.
 pub(crate) fn answered<S: Store>(broker: &mut Broker<S>, origin: Origin, header: &Header, reply: Reply) {
     match reply {
+        Reply::Heartbeat(error) => k12_heartbeat::answer(broker, origin, header, error),
         Reply::Join(reply) => k11_join_group::answer(broker, origin, header, &reply),
         Reply::Sync(reply) => k14_sync_group::answer(broker, origin, header, &reply),
         Reply::Commit(reply) => k08_offset_commit::answer(broker, origin, header, &reply),

@@ -4,11 +4,13 @@
 use super::commit;
 use super::effects::{Effects, Output, Pending, Reply, Then};
 use super::hash;
+use super::hold::Holds;
 use super::ids::{AppendToken, GroupId, Incarnation};
 use super::load::Load;
 use super::settings::GroupSettings;
 use super::state::Group;
 use super::timers::Timer;
+use super::wiring::OFFSETS_TOPIC;
 use crate::Now;
 use crate::image::MetadataImage;
 use protocol::ErrorCode;
@@ -36,6 +38,8 @@ pub(crate) struct Coordinator {
     pub(super) partition_count: i32,
     /// What it wants done.
     pub(super) fx: Effects,
+    /// Heartbeats that wait for news.
+    pub(super) holds: Holds,
     next_incarnation: u64,
 }
 
@@ -51,6 +55,7 @@ impl Coordinator {
             partitions: BTreeMap::new(),
             partition_count: 0,
             fx,
+            holds: Holds::default(),
             next_incarnation: 0,
         }
     }
@@ -64,6 +69,9 @@ impl Coordinator {
     pub(crate) fn follow(&mut self, image: Arc<MetadataImage>) {
         if !self.fx.image.has_same_topics(&image) {
             self.fx.topics_changes += 1;
+        }
+        if let Some(topic) = image.topic(OFFSETS_TOPIC) {
+            self.fx.settings.batch_bytes_max = usize::try_from(topic.settings.max_message_bytes).unwrap_or(0);
         }
         self.fx.image = image;
     }
@@ -88,6 +96,7 @@ impl Coordinator {
     fn fire(&mut self, timer: &Timer) {
         let id = match timer {
             Timer::Expiry => return self.expire(),
+            Timer::Hold(id, member) => return self.stop_waiting(id, member),
             Timer::Session(id, _)
             | Timer::Join(id)
             | Timer::Sync(id)
@@ -95,6 +104,7 @@ impl Coordinator {
             | Timer::MemberSync(id, _)
             | Timer::Assign(id) => id,
         };
+        self.holds.stir(id);
         let Some(group) = self.groups.get_mut(id) else { return };
         match timer {
             Timer::Session(_, member) if group.consumer.is_some() => {
@@ -110,7 +120,7 @@ impl Coordinator {
             Timer::Assign(_) => group.on_assignment_due(&mut self.fx),
             Timer::Join(_) => group.on_join_timeout(&mut self.fx),
             Timer::Sync(_) => group.on_sync_timeout(&mut self.fx),
-            Timer::Expiry => {}
+            Timer::Expiry | Timer::Hold(..) => {}
         }
     }
 
@@ -119,6 +129,7 @@ impl Coordinator {
         while let Some(token) = self.fx.pop_oversized() {
             self.appended(self.fx.now, token, Err(ErrorCode::MessageTooLarge));
         }
+        self.tell_news();
         self.fx.pop()
     }
 
@@ -132,9 +143,9 @@ impl Coordinator {
                     tracing::warn!(group = %id, ?error, "the record of a group without members was not stored");
                 }
             }
-            Then::Forget { ticket } => {
+            Then::Forget { removed, ticket } => {
                 let group = self.buried.remove(&incarnation);
-                self.on_forgotten(group, ticket, result);
+                self.on_forgotten(group, &removed, ticket, result);
             }
             Then::Remove { removed, ticket } => {
                 if let Some(group) = self.find_incarnation(&id, incarnation) {
@@ -156,11 +167,13 @@ impl Coordinator {
                 held.into_iter().for_each(|held| held.settle(&mut self.fx, result));
             }
             Then::Assign { generation, assignment } => {
+                self.holds.stir(&id);
                 if let Some(group) = self.groups.get_mut(&id).filter(|g| g.incarnation == incarnation) {
                     group.on_assigned(&mut self.fx, generation, &assignment, result);
                 }
             }
             Then::Replace(replaced) => {
+                self.holds.stir(&id);
                 if let Some(group) = self.groups.get_mut(&id).filter(|g| g.incarnation == incarnation) {
                     group.on_replaced(&mut self.fx, *replaced, result);
                 }

@@ -3,7 +3,7 @@
 
 use super::consumer::records::group_tombstones;
 use super::coordinator::Coordinator;
-use super::effects::{Reply, Then, append_error};
+use super::effects::{Effects, Reply, Then, append_error};
 use super::ids::{GroupId, Ticket};
 use super::offsets::TopicPartition;
 use super::records;
@@ -65,12 +65,37 @@ impl Coordinator {
         for member in &group.expected {
             self.fx.timers.cancel(Timer::Session(id.clone(), member.clone()));
         }
-        self.fx.append(group.partition, tombstones, group.pending(Then::Forget { ticket }));
+        let mut batches = records::batches(tombstones, self.fx.settings.batch_bytes_max);
+        let Some(last) = batches.pop() else { unreachable!("a group has a tombstone of its own") };
+        let mut offsets = offsets.into_iter();
+        for batch in batches {
+            let removed = offsets.by_ref().take(batch.len()).collect();
+            self.fx.append(group.partition, batch, group.pending(Then::Remove { removed, ticket: None }));
+        }
+        let then = Then::Forget { removed: offsets.collect(), ticket };
+        self.fx.append(group.partition, last, group.pending(then));
         self.buried.insert(group.incarnation, group);
     }
 
-    /// The tombstones of a group are durable, or not; then it is there again, with a namesake's life if one began meanwhile.
-    pub(crate) fn on_forgotten(&mut self, group: Option<Group>, ticket: Option<Ticket>, result: Result<(), ErrorCode>) {
+    /// The last tombstones of a group are durable, or not; then it is there again, with a namesake's life if one began meanwhile.
+    /// So are offsets whose tombstones, in a batch before, were refused.
+    pub(crate) fn on_forgotten(
+        &mut self,
+        group: Option<Group>,
+        removed: &[TopicPartition],
+        ticket: Option<Ticket>,
+        mut result: Result<(), ErrorCode>,
+    ) {
+        let group = group.and_then(|mut group| {
+            group.forget_offsets(removed, result);
+            if result.is_ok() && !group.offsets.is_empty() {
+                result = Err(ErrorCode::CoordinatorNotAvailable);
+                let mut left = Group::new(group.id, group.incarnation, group.partition, group.since_wall_ms);
+                left.offsets = group.offsets;
+                return Some(left);
+            }
+            Some(group)
+        });
         if let Some(ticket) = ticket {
             let error = result.err().map_or(ErrorCode::None, |e| append_error(e, ErrorCode::UnknownServerError));
             self.fx.reply(ticket, Reply::Deleted(error));
@@ -110,8 +135,7 @@ impl Coordinator {
             if removed.is_empty() || self.check_partition(Some(group.partition)).is_err() {
                 continue;
             }
-            let tombstones = removed.iter().map(|at| records::offset_tombstone(&group.id, at)).collect();
-            self.fx.append(group.partition, tombstones, group.pending(Then::Remove { removed, ticket: None }));
+            group.drop_offsets(&mut self.fx, removed);
         }
     }
 
@@ -148,6 +172,16 @@ impl Group {
             }
         }
         (OffsetDeleteReply { error: ErrorCode::None, topics }, removed)
+    }
+
+    /// Writes tombstones of offsets for which nobody waits, in as many batches as it takes.
+    pub(crate) fn drop_offsets(&self, fx: &mut Effects, removed: Vec<TopicPartition>) {
+        let tombstones = removed.iter().map(|at| records::offset_tombstone(&self.id, at)).collect();
+        let mut removed = removed.into_iter();
+        for batch in records::batches(tombstones, fx.settings.batch_bytes_max) {
+            let removed = removed.by_ref().take(batch.len()).collect();
+            fx.append(self.partition, batch, self.pending(Then::Remove { removed, ticket: None }));
+        }
     }
 
     /// Offsets that are gone for good.

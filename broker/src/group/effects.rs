@@ -46,6 +46,8 @@ pub(crate) enum Output {
 /// An answer that had to wait. Answers that never wait are return values of the coordinator's methods.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
+    /// To a Heartbeat that waited.
+    Heartbeat(ErrorCode),
     /// To JoinGroup.
     Join(JoinReply),
     /// To SyncGroup.
@@ -85,6 +87,8 @@ pub(crate) enum Then {
     },
     /// The group, already out of sight, is gone for good.
     Forget {
+        /// Its offsets whose tombstones are in the last batch.
+        removed: Vec<TopicPartition>,
         /// The waiting DeleteGroups; none for expiry.
         ticket: Option<Ticket>,
     },

@@ -2,10 +2,8 @@
 //! becomes empty, or, for one without members, with the last commit (KIP-211).
 
 use super::coordinator::Coordinator;
-use super::effects::Then;
 use super::ids::GroupId;
 use super::offsets::{Committed, TopicPartition};
-use super::records;
 use super::state::{CONSUMER, Group, State};
 use super::timers::Timer;
 
@@ -33,11 +31,7 @@ impl Coordinator {
             match group.judge(self.fx.settings.offsets_retention_ms, self.fx.now.wall_ms) {
                 Verdict::Keep => {}
                 Verdict::Bury => self.bury_group(&id, None),
-                Verdict::Drop(removed) => {
-                    let tombstones = removed.iter().map(|at| records::offset_tombstone(&id, at)).collect();
-                    let pending = group.pending(Then::Remove { removed, ticket: None });
-                    self.fx.append(group.partition, tombstones, pending);
-                }
+                Verdict::Drop(removed) => group.drop_offsets(&mut self.fx, removed),
             }
         }
     }

@@ -112,6 +112,7 @@ impl Coordinator {
         if let Err(error) = self.check_join(&request) {
             return self.fx.reply(to, Reply::Join(JoinReply::error(request.member.as_str(), error)));
         }
+        self.holds.stir(&request.group);
         if self.join_consumer_group(to, &request) {
             return;
         }

@@ -30,6 +30,7 @@ impl Coordinator {
     ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
         self.fx.now = now;
         self.check_named_and_active(group)?;
+        self.holds.stir(group);
         match self.groups.get_mut(group) {
             Some(group) => Ok(group.leave(&mut self.fx, leaving)),
             // A group that is not there has none of them.

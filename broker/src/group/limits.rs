@@ -20,6 +20,13 @@ pub(crate) const MEMBER_ID_SUFFIX_BYTES: usize = 1 + 36;
 /// and with a rebalance timeout of 0 the shard would do nothing but end that phase again.
 pub(crate) const REJOIN_WAIT_MS_MIN: u64 = 1_000;
 
+/// Least milliseconds by which the answer to a heartbeat that waits comes before the client's next one is due: the way there and
+/// back, and the Java client's `retry.backoff.ms`, which it keeps between an answer and the next request.
+pub(crate) const HOLD_MARGIN_MS_MIN: u64 = 100;
+
+/// A heartbeat that could wait less milliseconds than this does not wait: it would be work for nothing.
+pub(crate) const HOLD_MS_MIN: u64 = 50;
+
 /// Milliseconds that a new member's JoinGroup may wait before the member is taken for gone: it cannot send heartbeats
 /// before it knows its id. Kafka's `classicGroupNewMemberJoinTimeoutMs`.
 pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;

@@ -108,6 +108,7 @@ impl Coordinator {
         self.partitions.remove(&partition);
         let gone = self.groups.extract_if(|_, group| group.partition == partition);
         for (id, group) in gone.collect::<Vec<_>>() {
+            self.holds.stir(&id);
             for timer in [Timer::Join(id.clone()), Timer::Sync(id.clone()), Timer::Assign(id.clone())] {
                 self.fx.timers.cancel(timer);
             }

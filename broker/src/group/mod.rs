@@ -13,6 +13,7 @@ mod fetch;
 pub(crate) mod gather;
 mod hash;
 pub(crate) mod heartbeat;
+mod hold;
 pub(crate) mod ids;
 pub(crate) mod join;
 pub(crate) mod leave;

@@ -13,7 +13,7 @@ use super::ids::{GroupId, MemberId};
 use super::limits::{RECORD_OVERHEAD_BYTES_MAX, RECORD_TEXT_BYTES_MAX};
 use super::offsets::{Committed, TopicPartition};
 use super::state::Group;
-use protocol::batch::BatchBuilder;
+use protocol::batch::{BatchBuilder, HEADER_LEN};
 use protocol::messages::group_metadata_record::{GroupMetadataKey, GroupMetadataValue, MemberMetadata};
 use protocol::messages::offset_commit_record::{LegacyOffsetCommitKey, OffsetCommitKey, OffsetCommitValue};
 use protocol::{Bytes, DecodeError, EncodeError, Reader, Writer};
@@ -82,6 +82,27 @@ pub(crate) fn batch(records: &[Record], wall_ms: i64) -> Vec<u8> {
         builder.append(wall_ms, Some(&record.key), record.value.as_deref(), &[]);
     }
     builder.build()
+}
+
+/// Cuts records into batches that the log takes, in their order. Only a group that is written again or deleted whole, and the
+/// offsets of thousands of partitions, need more than one.
+pub(crate) fn batches(records: Vec<Record>, bytes_max: usize) -> Vec<Vec<Record>> {
+    let mut batches: Vec<Vec<Record>> = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        let size = record.size_bytes_max();
+        match batches.last_mut() {
+            Some(batch) if HEADER_LEN + bytes + size <= bytes_max => {
+                bytes += size;
+                batch.push(record);
+            }
+            Some(_) | None => {
+                bytes = size;
+                batches.push(vec![record]);
+            }
+        }
+    }
+    batches
 }
 
 /// A committed offset.

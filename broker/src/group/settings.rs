@@ -20,7 +20,7 @@ pub(crate) struct GroupSettings {
     pub(crate) offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub(crate) retention_check_interval_ms: u64,
-    /// Largest batch that `__consumer_offsets` takes (`max.message.bytes` of the topic).
+    /// Largest batch that `__consumer_offsets` takes (`max.message.bytes` of the topic, once there is one).
     pub(crate) batch_bytes_max: usize,
     /// `group.consumer.*`.
     pub(crate) consumer: ConsumerSettings,

@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Rebalance(GroupId, MemberId),
     /// A member of the classic protocol in a consumer group was to send SyncGroup.
     MemberSync(GroupId, MemberId),
+    /// The wait of a heartbeat that has nothing to tell its member ends.
+    Hold(GroupId, MemberId),
     /// Targets of a consumer group are to be computed.
     Assign(GroupId),
     /// The join phase of a rebalance ends.

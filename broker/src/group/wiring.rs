@@ -4,14 +4,16 @@ use super::coordinator::Coordinator;
 use super::effects::{Output, Reply};
 use super::gather::{GroupGather, Tell};
 use super::hash;
+use super::heartbeat::HeartbeatRequest;
 use super::ids::{AppendToken, GroupId, Ticket};
 use super::records;
 use super::replay::OpenTransactions;
 use super::settings::GroupSettings;
 use crate::append_then::Then;
 use crate::front::message::Ticket as PartTicket;
+use crate::front::patience::Ending;
 use crate::image::{MetadataImage, TopicImage, shard_of};
-use crate::io::{Effect, Now, Origin, ReadFault, ShardId};
+use crate::io::{ConnId, Effect, Now, Origin, ReadFault, ShardId};
 use crate::request::{Header, Request};
 use crate::settings::BrokerSettings;
 use crate::store::Store;
@@ -41,6 +43,8 @@ pub(crate) struct Groups {
     /// Of partitions that are being replayed.
     pub(super) transactions: OpenTransactions,
     waiting: HashMap<Ticket, Waiting>,
+    /// The heartbeat that each connection waits with, as far as it waits for news.
+    held: HashMap<(ShardId, ConnId), Ticket>,
     next_ticket: u64,
     next_gather: u64,
 }
@@ -54,6 +58,7 @@ impl Groups {
             gathers: HashMap::new(),
             transactions: OpenTransactions::default(),
             waiting: HashMap::new(),
+            held: HashMap::new(),
             next_ticket: 0,
             next_gather: 0,
         }
@@ -97,8 +102,8 @@ impl<S: Store> Broker<S> {
     pub(crate) fn route_group(&mut self, request: &Request<S::Chunk>, group: &str) -> Route {
         match self.owner_of_group(group) {
             Ok(owner) if owner != self.me => {
-                let (origin, frame) = (request.origin, request.frame.clone());
-                let msg = Message::Forward { origin, frame, local: request.local, peer: request.peer };
+                let Request { origin, ref frame, local, peer, patience, .. } = *request;
+                let msg = Message::Forward { origin, frame: frame.clone(), local, peer, patience };
                 self.effects.push_back(Effect::Send { to: owner, msg });
                 Route::Forwarded
             }
@@ -114,6 +119,34 @@ impl<S: Store> Broker<S> {
     /// Remembers who waits for the coordinator's answer to a request.
     pub(crate) fn wait_for_group(&mut self, request: &Request<S::Chunk>) -> Ticket {
         self.groups.wait(Waiting::Request(request.origin, request.header.clone()))
+    }
+
+    /// Lets a heartbeat wait for news.
+    pub(crate) fn hold(&mut self, request: &Request<S::Chunk>, heartbeat: HeartbeatRequest, ms: u64) {
+        let ticket = self.wait_for_group(request);
+        self.groups.coordinator.hold(ticket, heartbeat, ms);
+        self.note_hold(request.origin, ticket);
+    }
+
+    /// Remembers which connection waits, if its request does.
+    pub(crate) fn note_hold(&mut self, origin: Origin, ticket: Ticket) {
+        if self.groups.coordinator.is_held(ticket) {
+            self.groups.held.insert((origin.shard, origin.conn), ticket);
+        }
+    }
+
+    /// The wait of a connection's heartbeat ends.
+    pub(crate) fn end_hold(&mut self, shard: ShardId, conn: ConnId, ending: Ending) {
+        if let Some(ticket) = self.groups.held.remove(&(shard, conn)) {
+            self.groups.coordinator.end_hold(self.now, ticket, ending);
+            self.drain_groups();
+        }
+    }
+
+    /// No heartbeat waits from now on.
+    pub(crate) fn end_all_holds(&mut self) {
+        self.groups.coordinator.end_all_holds(self.now);
+        self.drain_groups();
     }
 
     /// Carries out what the coordinator wants done.
@@ -138,7 +171,13 @@ impl<S: Store> Broker<S> {
 
     fn group_reply(&mut self, to: Ticket, reply: Reply) {
         match (self.groups.waiting.remove(&to), reply) {
-            (Some(Waiting::Request(origin, header)), reply) => super::answers::answered(self, origin, &header, reply),
+            (Some(Waiting::Request(origin, header)), reply) => {
+                let at = (origin.shard, origin.conn);
+                if self.groups.held.get(&at) == Some(&to) {
+                    self.groups.held.remove(&at);
+                }
+                super::answers::answered(self, origin, &header, reply);
+            }
             (Some(Waiting::Delete(ticket, group)), Reply::Deleted(error)) => {
                 self.tell_group(ticket, Tell::Deleted(group, error));
             }

@@ -94,6 +94,7 @@ impl<S: Store> Broker<S> {
             compact_policy: false,
             retention_ms: -1,
             retention_bytes: -1,
+            preallocate: false,
             ..settings.log_settings()
         };
         let spec = LogSpec {

@@ -182,6 +182,14 @@ impl World {
         self.run();
     }
 
+    /// Tells every shard that the process stops.
+    pub fn stop(&mut self) {
+        for shard in 0..self.brokers.len() {
+            self.brokers[shard].handle(Input::Stopping, self.now);
+        }
+        self.run();
+    }
+
     /// Goes on until nothing is under way.
     pub fn run(&mut self) {
         loop {

@@ -61,11 +61,14 @@ pub struct LogConfig {
     pub min_cleanable_ppm: u32,
     /// Bytes between two index entries.
     pub index_interval_bytes: u32,
+    /// A segment is rolled when one of Kafka's index files would be full with so many bytes (`segment.index.bytes`).
+    pub segment_index_bytes: u32,
     /// When an append counts as durable.
     pub durability: Durability,
     /// Delay between taking a file out of service and removing it, in milliseconds.
     pub file_delete_delay_ms: u64,
-    /// Reserve a whole segment at once (`preallocate`) instead of growing by rate.
+    /// Reserve a whole segment at once (`preallocate`), when its first batch comes, instead of growing by rate. What is left
+    /// is given back when it is sealed.
     pub preallocate: bool,
 }
 
@@ -85,6 +88,7 @@ impl Default for LogConfig {
             max_compaction_lag_ms: i64::MAX,
             min_cleanable_ppm: 500_000,
             index_interval_bytes: 4096,
+            segment_index_bytes: 10 << 20,
             durability: Durability::Fsync,
             file_delete_delay_ms: 60_000,
             preallocate: false,

@@ -108,10 +108,11 @@ impl SegmentIndex {
         }
     }
 
-    /// Takes note of the batch at the end of the segment.
-    pub(super) fn note(&mut self, batch: &Indexed<'_>, interval_bytes: u32) {
+    /// Takes note of the batch at the end of the segment; true where Kafka would add an entry to its indexes. It takes the
+    /// same batches as we do, but for the first.
+    pub(super) fn note(&mut self, batch: &Indexed<'_>, interval_bytes: u32) -> bool {
         let far =
-            self.entries.last().is_none_or(|last| self.bytes - u64::from(last.position) >= u64::from(interval_bytes));
+            self.entries.last().is_none_or(|last| self.bytes - u64::from(last.position) > u64::from(interval_bytes));
         let place = (u32::try_from(batch.base_offset - self.base_offset), u32::try_from(self.bytes));
         if let (true, (Ok(relative_offset), Ok(position))) = (far, place) {
             let max_timestamp_before = self.max_timestamp;
@@ -133,6 +134,7 @@ impl SegmentIndex {
         self.batches += 1;
         self.bytes += batch.len as u64;
         self.end_offset = batch.last_offset + 1;
+        far && self.batches > 1
     }
 
     /// Where to begin looking for the batch that contains `offset`.

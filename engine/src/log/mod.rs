@@ -18,6 +18,7 @@ mod epochs;
 mod floor;
 mod index;
 mod kafka_files;
+mod kafka_indexes;
 mod peek;
 mod scan;
 

@@ -1,6 +1,7 @@
 //! How far ahead of its end a segment reserves space, and when it is rolled: pure decisions.
 
 use super::config::LogConfig;
+use super::kafka_indexes::KafkaIndexes;
 use super::limits::{BLOCK_BYTES, GROW_MAX, GROW_MIN, SEGMENT_BYTES_MAX};
 
 /// The new reserved length of a segment that must hold `needed` bytes and has `reserved`. Doubles, so that an idle
@@ -13,10 +14,12 @@ pub(super) fn grow_to(reserved: u64, needed: u64, config: &LogConfig) -> u64 {
     wanted.max(needed).next_multiple_of(BLOCK_BYTES)
 }
 
-/// True when a segment should reserve more before it runs out: less than a quarter of the last step is left.
+/// True when a segment should reserve more before it runs out: less than a quarter of the last step is left, or it is to
+/// have all of its space from the beginning and has not, because it began as a smaller file.
 pub(super) fn is_short(reserved: u64, appended: u64, config: &LogConfig) -> bool {
     let step = reserved.min(GROW_MAX);
-    reserved < config.segment_bytes.min(SEGMENT_BYTES_MAX) && reserved.saturating_sub(appended) < step / 4
+    let runs_out = config.preallocate || reserved.saturating_sub(appended) < step / 4;
+    reserved < config.segment_bytes.min(SEGMENT_BYTES_MAX) && runs_out
 }
 
 /// What Kafka's `LogSegment.shouldRoll` looks at.
@@ -36,10 +39,12 @@ pub(super) struct RollQuestion {
     pub(super) timestamp: i64,
     /// Random part taken off `segment_ms`, in milliseconds.
     pub(super) jitter_ms: i64,
+    /// What Kafka's index files would hold.
+    pub(super) indexes: KafkaIndexes,
 }
 
 /// True when the batch belongs into a new segment: it would exceed `segment.bytes`, is more than `segment.ms` younger
-/// than the first batch, or its offset is too far from the base. An empty segment is never rolled.
+/// than the first batch, its offset is too far from the base, or an index is full. An empty segment is never rolled.
 pub(super) fn should_roll(ask: &RollQuestion, config: &LogConfig) -> bool {
     if ask.bytes == 0 {
         return false;
@@ -49,7 +54,7 @@ pub(super) fn should_roll(ask: &RollQuestion, config: &LogConfig) -> bool {
     let waited = ask.timestamp.saturating_sub(ask.first_timestamp);
     let too_old = waited > config.segment_ms.saturating_sub(ask.jitter_ms);
     let too_far = ask.last_offset.saturating_sub(ask.base_offset) > i64::from(i32::MAX);
-    too_large || too_old || too_far
+    too_large || too_old || too_far || ask.indexes.are_full(config.segment_index_bytes)
 }
 
 #[cfg(test)]
@@ -69,6 +74,9 @@ mod tests {
         assert_eq!(steps[steps.len() - 3..], [128 << 10, 192 << 10, 200 << 10]);
         assert_eq!(grow_to(0, 300 << 20, &config), 300 << 20, "one batch may be larger than a segment");
         assert!(!is_short(16 << 10, 4 << 10, &config) && is_short(16 << 10, 13 << 10, &config));
+        let whole = LogConfig { preallocate: true, ..config };
+        assert_eq!(grow_to(0, 1, &whole), 200 << 20);
+        assert!(is_short(16 << 10, 0, &whole) && !is_short(200 << 20, 0, &whole));
     }
 
     #[test]
@@ -82,12 +90,15 @@ mod tests {
             last_offset: 9,
             timestamp: 150,
             jitter_ms: 0,
+            indexes: KafkaIndexes::EMPTY,
         };
         assert!(!should_roll(&ask, &config));
         assert!(should_roll(&RollQuestion { batch_bytes: 401, ..ask }, &config));
         assert!(should_roll(&RollQuestion { timestamp: 151, ..ask }, &config));
         assert!(should_roll(&RollQuestion { jitter_ms: 1, ..ask }, &config));
         assert!(should_roll(&RollQuestion { last_offset: 1 << 31, ..ask }, &config));
+        let small = LogConfig { segment_index_bytes: 12, ..config.clone() };
+        assert!(should_roll(&ask, &small) && !should_roll(&RollQuestion { bytes: 0, ..ask }, &small));
         assert!(!should_roll(&RollQuestion { bytes: 0, batch_bytes: 5000, timestamp: 999, ..ask }, &config));
     }
 }

@@ -6,6 +6,7 @@ use super::config::{Durability, LogConfig, LogName};
 use super::epochs::Epochs;
 use super::files::OpenFile;
 use super::index::SegmentIndex;
+use super::kafka_indexes::KafkaIndexes;
 use super::names;
 use super::scan::Damage;
 use super::set::{LogJournal, Relocation};
@@ -138,6 +139,8 @@ pub(super) struct Segment {
     pub(super) created: Wall,
     pub(super) path: PathBuf,
     pub(super) index: SegmentIndexState,
+    /// What Kafka's index files of it would hold; of importance while it is the active one.
+    pub(super) kafka_indexes: KafkaIndexes,
     /// False once the file is out of service; readers look before they believe what they read.
     pub(super) alive: Rc<Cell<bool>>,
     /// True for a file that we wrote from its first byte on and never cut: it may be recycled.
@@ -310,6 +313,11 @@ impl Log {
     /// Opens a new, empty active segment at the log's end.
     pub(super) fn begin_segment(&mut self, wall: Wall) {
         let base = self.end;
+        if self.segments.is_empty() {
+            // Most logs of a broker with many have one segment ever; the usual first step makes room for four.
+            self.segments.reserve_exact(1);
+            self.writers.reserve_exact(1);
+        }
         self.segments.push_back(Segment {
             base,
             end: base,
@@ -320,6 +328,7 @@ impl Log {
             created: wall,
             path: names::segment(&self.name.dir, base),
             index: SegmentIndexState::Memory(Rc::new(SegmentIndex::new(base))),
+            kafka_indexes: KafkaIndexes::EMPTY,
             alive: Rc::new(Cell::new(true)),
             ours: true,
             is_sealed: false,
@@ -343,8 +352,9 @@ impl Log {
         self.writers.iter_mut().find(|writer| writer.base == base)
     }
 
-    /// Closes files that nothing needs at the moment.
-    pub(super) fn close_files(&mut self) {
+    /// Gives back what a log needs only while it is written to: files, and the room of its lists.
+    pub(super) fn rest(&mut self) {
+        self.writers.iter_mut().for_each(Writer::shrink);
         for writer in self.writers.iter_mut().filter(|writer| writer.is_quiet() && writer.is_synced()) {
             writer.file = WriterFile::Closed;
         }

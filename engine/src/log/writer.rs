@@ -181,6 +181,12 @@ impl Writer {
         self.submitted > self.appended - self.unrouted()
     }
 
+    /// Gives back the room of lists that are empty while nothing is appended.
+    pub(super) fn shrink(&mut self) {
+        self.flights.shrink_to_fit();
+        self.marks.shrink_to_fit();
+    }
+
     /// Everything appended so far is written and flushed here.
     pub(super) fn take_directly(&mut self) {
         self.direct_upto = self.appended;

@@ -14,3 +14,4 @@ mod life;
 mod rig;
 mod rot;
 mod scrub;
+mod settings;

@@ -4,7 +4,8 @@
 use super::Client;
 use protocol::ApiKey;
 use protocol::messages::{
-    delete_groups, heartbeat, join_group, leave_group, offset_commit, offset_delete, offset_fetch, sync_group,
+    api_versions, delete_groups, heartbeat, join_group, leave_group, offset_commit, offset_delete, offset_fetch,
+    sync_group,
 };
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,33 @@ fn own(text: &str) -> protocol::Str<'static> {
 }
 
 impl Client {
+    /// Says which client this is, as clients do first.
+    pub fn introduce(&mut self, software: &str) {
+        let request =
+            api_versions::ApiVersionsRequest { client_software_name: own(software), client_software_version: own("1") };
+        let encode = |writer: &mut protocol::Writer| request.encode(writer, 3);
+        self.ask(ApiKey::ApiVersions, 3, encode, |r| api_versions::ApiVersionsResponse::decode(r, 3).map(drop));
+    }
+
+    /// Sends a Heartbeat and does not wait for its answer.
+    pub fn send_heartbeat(&mut self, group: &str, member: &str, generation: i32) {
+        let request = heartbeat::HeartbeatRequest {
+            group_id: own(group),
+            generation_id: generation,
+            member_id: own(member),
+            ..Default::default()
+        };
+        self.send(ApiKey::Heartbeat, 3, |writer| request.encode(writer, 3));
+    }
+
+    /// The answer to it.
+    pub fn heard(&mut self) -> i16 {
+        let frame = self.receive();
+        let mut reader = protocol::Reader::new(&frame);
+        protocol::ResponseHeader::decode(&mut reader, ApiKey::Heartbeat, 3).expect("a header");
+        heartbeat::HeartbeatResponse::decode(&mut reader, 3).expect("a body").error_code
+    }
+
     /// Sends a JoinGroup and does not wait for its answer, which may take a rebalance.
     pub fn send_join(&mut self, join: &Join<'_>) {
         let protocols =

@@ -3,6 +3,7 @@
 use super::auditor::Auditor;
 use super::consumer::Consumer;
 use super::member::Member;
+use super::operator::Operator;
 use super::producer::Producer;
 use super::remote::{Ctx, Remote};
 use super::truth::{Standing, Truth};
@@ -15,6 +16,7 @@ pub(crate) enum Client {
     Consumer(Consumer),
     Member(Member),
     Auditor(Auditor),
+    Operator(Box<Operator>),
 }
 
 impl Client {
@@ -24,6 +26,7 @@ impl Client {
             Client::Consumer(consumer) => &consumer.remote,
             Client::Member(member) => &member.remote,
             Client::Auditor(auditor) => &auditor.remote,
+            Client::Operator(operator) => &operator.remote,
         }
     }
 
@@ -33,6 +36,7 @@ impl Client {
             Client::Consumer(consumer) => &mut consumer.remote,
             Client::Member(member) => &mut member.remote,
             Client::Auditor(auditor) => &mut auditor.remote,
+            Client::Operator(operator) => &mut operator.remote,
         }
     }
 
@@ -43,6 +47,7 @@ impl Client {
             Client::Consumer(consumer) => consumer.due(),
             Client::Member(member) => member.due(),
             Client::Auditor(auditor) => auditor.due(),
+            Client::Operator(operator) => operator.due(),
         }
     }
 
@@ -52,6 +57,7 @@ impl Client {
             Client::Consumer(consumer) => consumer.act(ctx),
             Client::Member(member) => member.act(ctx),
             Client::Auditor(auditor) => auditor.act(ctx),
+            Client::Operator(operator) => operator.act(ctx),
         }
     }
 
@@ -62,6 +68,7 @@ impl Client {
             Client::Consumer(consumer) => consumer.is_settled(ctx),
             Client::Member(member) => member.is_settled(ctx),
             Client::Auditor(auditor) => auditor.is_done(),
+            Client::Operator(operator) => operator.is_settled(),
         }
     }
 
@@ -72,6 +79,7 @@ impl Client {
             Client::Consumer(consumer) => format!("{who}, {}", consumer.plight(ctx)),
             Client::Member(member) => format!("{who}, {}", member.plight()),
             Client::Producer(producer) => format!("{who}, {}", producer.plight()),
+            Client::Operator(operator) => format!("{who}, {}", operator.plight()),
             Client::Auditor(_) => who.clone(),
         }
     }
@@ -82,7 +90,7 @@ impl Client {
             Client::Producer(producer) => truth.topics[producer.part.topic].standing == Standing::Deleted,
             Client::Consumer(consumer) => consumer.is_out_of_work(),
             Client::Member(member) => member.is_out_of_work(),
-            Client::Auditor(_) => false,
+            Client::Auditor(_) | Client::Operator(_) => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A consumer of some partitions: polls from the start, now and then from elsewhere again, and checks every batch.
 
+use super::old;
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
 use super::truth::{Part, Standing, Truth};
@@ -76,6 +77,15 @@ impl Consumer {
         }
         let next = if self.remote.is_waiting() { NEVER } else { self.next_at };
         if self.remote.conn().is_none() { next.max(self.remote.due()) } else { next.min(self.remote.due()) }
+    }
+
+    /// Speaks the version of an old client.
+    pub(crate) fn of_version(self, old: Option<i16>) -> Consumer {
+        match old {
+            // It gives up on a message that is larger than it wants.
+            Some(version) => Consumer { version, ..self }.in_large_steps(),
+            None => self,
+        }
     }
 
     /// Reads as much at a time as it can get.
@@ -256,6 +266,11 @@ impl Consumer {
         }
         self.readings[at].high = fetched.high;
         let Some(mut position) = self.readings[at].position else { return Ok(()) };
+        if self.version <= old::FETCH_MAX {
+            let next = old::read(ctx.truth, part, position, fetched.high, &fetched.records)?;
+            self.readings[at].position = Some(next);
+            return Ok(());
+        }
         let mut is_first = true;
         for view in iter_batches(&fetched.records) {
             let place = || ctx.truth.place(part);

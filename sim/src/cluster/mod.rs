@@ -6,7 +6,7 @@
 //! faults have stopped, everything must be answered.
 //!
 //! Reading order: `plan` is what a seed comes to, `truth` what must be true, `run` the loop; `process` brings the node up,
-//! `producer`, `consumer`, `admin` and `auditor` are its clients. N is one node until there are clusters.
+//! `producer`, `consumer`, `admin`, `operator` and `auditor` are its clients. N is one node until there are clusters.
 
 mod admin;
 mod auditor;
@@ -18,6 +18,8 @@ mod holders;
 mod keyed;
 mod member;
 mod nemesis;
+mod old;
+mod operator;
 mod plan;
 pub mod process;
 mod producer;

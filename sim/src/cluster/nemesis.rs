@@ -1,7 +1,7 @@
 //! What goes wrong, and when: one deed after the other, from a stream of its own.
 
 use super::plan::{Feature, Plan};
-use super::process::NEVER;
+use super::process::{DATA, NEVER};
 use super::run::troubles;
 use engine::io::sim::{End, Rng, SimWorld};
 use engine::time::Mono;
@@ -11,11 +11,19 @@ use std::path::PathBuf;
 /// Completions after which a process that is to end has ended, at most: in the middle of something, but soon.
 const SOON: u64 = 400;
 
+/// Changes of names within which it has ended.
+const NAMES_SOON: u64 = 12;
+
+/// Bytes at the end of a file that rot takes more often than others.
+const TAIL_BYTES: u64 = 2_000;
+
 /// One misfortune, to be carried out by the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
     /// The process ends in this way at the nth completion from now.
     EndAfter { nth: u64, end: End },
+    /// The process ends in this way at the nth change of a name from now, or not at all if names are left alone.
+    EndAmongNames { nth: u64, end: End },
     /// A clean stop.
     Stop,
     /// The disk gets slow, or stuck for a while, or well again.
@@ -72,8 +80,8 @@ impl Nemesis {
         self.is_troubled |= feature.troubles_disk();
         let well = Deed::Disk { slowness: 1, stuck_ms: 0 };
         let deed = match feature {
-            Feature::Kill => Deed::EndAfter { nth: 1 + self.rng.below(SOON), end: End::Kill },
-            Feature::PowerCut => Deed::EndAfter { nth: 1 + self.rng.below(SOON), end: End::PowerCut },
+            Feature::Kill => self.end_somewhere(End::Kill),
+            Feature::PowerCut => self.end_somewhere(End::PowerCut),
             Feature::Restart => Deed::Stop,
             Feature::SlowDisk => {
                 self.undo = Some(well);
@@ -101,6 +109,14 @@ impl Nemesis {
         Some(deed)
     }
 
+    /// In the middle of anything, or of changes of names, of which there are few and each is a danger.
+    fn end_somewhere(&mut self, end: End) -> Deed {
+        match self.rng.below(3) {
+            0 => Deed::EndAmongNames { nth: 1 + self.rng.below(NAMES_SOON), end },
+            _ => Deed::EndAfter { nth: 1 + self.rng.below(SOON), end },
+        }
+    }
+
     /// Whether a process that starts now ends before it serves, and how.
     pub(crate) fn crash_at_start(&mut self) -> Option<(u64, End)> {
         let ends: Vec<End> = [(Feature::Kill, End::Kill), (Feature::PowerCut, End::PowerCut)]
@@ -123,9 +139,11 @@ impl Nemesis {
         }
         let files = world.fs_list();
         let own: Vec<_> =
-            files.iter().filter(|(path, len)| *len > 0 && path.to_string_lossy().starts_with("/data/t")).collect();
+            files.iter().filter(|(path, len)| *len > 0 && DATA.iter().any(|dir| is_log_in(path, dir))).collect();
         let (path, len) = own.get(self.rng.below(own.len().max(1) as u64) as usize)?;
-        world.flip_bit(path, self.rng.below(*len), self.rng.below(8) as u8).ok()?;
+        // Half of them where a log ends, which a start looks at.
+        let room = if self.rng.coin() { *len } else { TAIL_BYTES.min(*len) };
+        world.flip_bit(path, len - 1 - self.rng.below(room), self.rng.below(8) as u8).ok()?;
         *self.counts.entry("Rot".to_owned()).or_default() += 1;
         self.is_troubled = true;
         Some(path.clone())
@@ -144,4 +162,9 @@ impl Nemesis {
         self.next_at = NEVER;
         self.has.clear();
     }
+}
+
+/// Whether it is the file of a topic's log in that data folder.
+fn is_log_in(path: &std::path::Path, folder: &str) -> bool {
+    path.strip_prefix(folder).is_ok_and(|rest| rest.to_string_lossy().starts_with('t'))
 }

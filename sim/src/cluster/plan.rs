@@ -2,6 +2,7 @@
 //! faults, so that none is always hidden behind another. A plan can be cut down, to shrink a failing run.
 
 use super::admin::Duties;
+use super::operator::Operation;
 use super::process::Setup;
 use broker::BrokerSettings;
 use broker::config::Values;
@@ -40,6 +41,14 @@ pub enum Feature {
     ConfigChanges,
     /// Connections move to the core that does their work.
     Moves,
+    /// Somebody runs the cluster: asks everything that can be asked, commits and deletes offsets of groups without members.
+    Operator,
+    /// Several data folders, between which logs are moved while they are used.
+    Folders,
+    /// Groups with members of both protocols, who come and go.
+    Migration,
+    /// Clients that Kafka 4.0 turned away, among those of today.
+    OldClients,
     /// The process is killed, also while it starts.
     Kill,
     /// The power fails, also while the node starts.
@@ -76,7 +85,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Feature; 28] = [
+    pub const ALL: [Feature; 32] = [
         Feature::Plain,
         Feature::Idempotent,
         Feature::Consumers,
@@ -105,6 +114,10 @@ impl Feature {
         Feature::Moves,
         Feature::Compaction,
         Feature::ConfigChanges,
+        Feature::Operator,
+        Feature::Folders,
+        Feature::Migration,
+        Feature::OldClients,
     ];
 
     /// How many in a hundred seeds have it.
@@ -113,6 +126,7 @@ impl Feature {
             Feature::Plain | Feature::Idempotent | Feature::Consumers => 80,
             Feature::Kill | Feature::PowerCut => 60,
             Feature::Wipe => 4,
+            Feature::Operator => 60,
             Feature::DiskDamage | Feature::Rot => 15,
             Feature::DiskErrors | Feature::FullDisk | Feature::StuckDisk => 25,
             _ => 40,
@@ -185,10 +199,18 @@ impl Plan {
     pub fn draw(seed: u64) -> Plan {
         let mut rng = stream(seed, "plan");
         // Drawn apart: it came later, and the seeds before it are still about what they were about.
-        let later = [Feature::Moves, Feature::ConfigChanges, Feature::Compaction];
-        let drawn = Feature::ALL.into_iter().filter(|feature| !later.contains(feature));
+        let later = [
+            (Feature::Moves, "moves"),
+            (Feature::ConfigChanges, "config changes"),
+            (Feature::Compaction, "compaction"),
+            (Feature::Operator, "operator"),
+            (Feature::Folders, "folders"),
+            (Feature::Migration, "migration"),
+            (Feature::OldClients, "old clients"),
+        ];
+        let drawn = Feature::ALL.into_iter().filter(|feature| later.iter().all(|(other, _)| other != feature));
         let mut features: BTreeSet<Feature> = drawn.filter(|feature| rng.below(100) < feature.odds()).collect();
-        for (feature, name) in later.into_iter().zip(["moves", "config changes", "compaction"]) {
+        for (feature, name) in later {
             if stream(seed, name).below(100) < feature.odds() {
                 features.insert(feature);
             }
@@ -233,6 +255,7 @@ impl Plan {
             spares_max: pick(&mut rng, &[0, 2]) as usize,
             spare_rate_min: if has_spares { 1_000 } else { 8 << 20 },
             segment_bytes_max,
+            relocate_bytes_per_s: pick(&mut stream(self.seed, "relocation"), &[16 << 10, 256 << 10, u64::MAX]),
             ..compaction(self.seed, journal(self.seed))
         };
         let bind = SocketAddr::from(([127, 0, 0, 1], 9092));
@@ -264,7 +287,25 @@ impl Plan {
         let mut broker = BrokerSettings::new(1, listeners, statics);
         broker.cluster_id = Some("a simulated cluster 00".to_owned());
         let network_bytes = pick(&mut rng, &[4 << 20, 64 << 20]) as usize;
-        Setup { shards: self.shards, log_limits, network_bytes, broker }
+        Setup { shards: self.shards, log_limits, folders: self.folders(), network_bytes, broker }
+    }
+
+    fn folders(&self) -> usize {
+        let more = 2 + stream(self.seed, "how many folders").below(2) as usize;
+        if self.has(Feature::Folders) { more } else { 1 }
+    }
+
+    /// What the operator does; none where there is no such person.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        let mut rng = stream(self.seed, "operation");
+        let folders = self.folders();
+        let is_there = self.has(Feature::Operator) || folders > 1;
+        is_there.then(|| Operation {
+            gap_ms: 50 + rng.below(1_500),
+            folders,
+            asks: self.has(Feature::Operator),
+            clock_jumps: self.has(Feature::ClockJumps),
+        })
     }
 
     /// What the administrator does.
@@ -284,6 +325,12 @@ impl Plan {
             compacted: self.has(Feature::Compaction),
             configures: self.has(Feature::ConfigChanges),
         }
+    }
+
+    /// The version that an old client speaks, up to `max`; none for a client of today.
+    pub(crate) fn old_version(&self, who: &str, max: i16) -> Option<i16> {
+        let mut rng = stream(self.seed, &format!("the version of {who}"));
+        (self.has(Feature::OldClients) && rng.coin()).then(|| rng.below(max as u64 + 1) as i16)
     }
 
     /// Misfortunes that come by chance, with how often per million ops.

@@ -31,8 +31,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use transport_tcp::{Admission, Limits, TcpTransport};
 
-/// The data folder in every world.
-pub const DATA: &str = "/data";
+/// The data folders; most worlds have the first only.
+pub const DATA: [&str; 3] = ["/data", "/data2", "/data3"];
 
 /// What a process is started with.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct Setup {
     pub shards: usize,
     /// Of each shard's logs.
     pub log_limits: LogLimits,
+    /// How many data folders.
+    pub folders: usize,
     /// Bytes that a shard's connections may hold.
     pub network_bytes: usize,
     /// What the broker is told; each start gets an incarnation of its own.
@@ -315,14 +317,16 @@ impl Drop for Member {
 }
 
 fn orders(setup: &Setup, incarnation: u64) -> Orders {
-    let log_dirs = vec![LogDir { path: DATA.to_owned(), is_offline: false }];
+    let folders = &DATA[..setup.folders];
+    let log_dirs = folders.iter().map(|path| LogDir { path: (*path).to_owned(), is_offline: false }).collect();
+    let paths: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
     let broker = BrokerSettings { incarnation, log_dirs, ..setup.broker.clone() };
     Orders {
         shards: setup.shards,
         cores: None,
         driver: node::driver::Kind::Posix,
-        data_dirs: vec![PathBuf::from(DATA)],
-        log_dirs: vec![PathBuf::from(DATA)],
+        data_dirs: paths.clone(),
+        log_dirs: paths,
         running: Vec::new(),
         log_limits: setup.log_limits.clone(),
         cold_bytes: setup.network_bytes / 4,

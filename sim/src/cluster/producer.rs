@@ -1,6 +1,7 @@
 //! A producer of one partition: plain or idempotent, several requests in flight, patient as Kafka's own.
 
 use super::keyed::keyed;
+use super::old;
 use super::process::NEVER;
 use super::remote::{Ctx, Heard, Remote};
 use super::truth::{BatchKey, Part, Standing, record_key, record_value};
@@ -34,6 +35,8 @@ pub(crate) struct Habits {
     /// Bytes of a record, at most.
     pub(crate) record_bytes: u64,
     pub(crate) codec: Codec,
+    /// The version of Produce of a client that Kafka 4.0 turned away.
+    pub(crate) old: Option<i16>,
     /// Few keys, again and again, some of them deleted.
     pub(crate) compacts: bool,
 }
@@ -96,9 +99,10 @@ impl Producer {
         if self.remote.conn().is_none() { next.max(self.remote.due()) } else { next.min(self.remote.due()) }
     }
 
-    /// Nothing is outstanding, or its partition refuses for good reason.
+    /// Nothing is outstanding, an id for it neither, or its partition refuses for good reason.
     pub(crate) fn is_settled(&self, ctx: &Ctx<'_>) -> bool {
-        self.done || self.queue.is_empty() || ctx.truth.look(self.part).is_damaged
+        let waits = !self.queue.is_empty() || self.remote.is_waiting();
+        self.done || !waits || ctx.truth.look(self.part).is_damaged
     }
 
     /// What is outstanding.
@@ -180,14 +184,19 @@ impl Producer {
         ctx.truth.sends(self.part, key, self.session, count, bytes);
         self.serial += 1;
         self.sequence += count as i32;
-        self.queue.push_back(Batch { key, bytes: builder.build() });
+        let bytes = builder.build();
+        let bytes = self.habits.old.map_or_else(|| bytes.clone(), |version| old::set_of(&bytes, version));
+        self.queue.push_back(Batch { key, bytes });
     }
 
     /// Sends the first batch that is not on its way.
     fn send(&mut self, ctx: &Ctx<'_>) {
         let topic = &ctx.truth.topics[self.part.topic];
-        let version =
-            if topic.id.is_some() && self.number.is_multiple_of(2) { 13 } else { 3 + (self.number % 10) as i16 };
+        let version = match self.habits.old {
+            Some(version) => version,
+            None if topic.id.is_some() && self.number.is_multiple_of(2) => 13,
+            None => 3 + (self.number % 10) as i16,
+        };
         let records = Records::Bytes(&self.queue[self.sent].bytes);
         let topic_data = vec![TopicProduceData {
             name: topic.name.clone().into(),

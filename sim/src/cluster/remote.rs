@@ -23,6 +23,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) is_calm: bool,
     /// Since when nothing is broken, or the start.
     pub(crate) calm_since: Mono,
+    /// Which start of the node this is.
+    pub(crate) life: u64,
     /// The disk has failed, or been full, stuck or slow, since the node was started: storage errors have a reason.
     pub(crate) is_troubled: bool,
 }

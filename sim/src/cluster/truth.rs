@@ -119,6 +119,8 @@ pub(crate) struct Partition {
     firm: i64,
     /// Highest watermark that was told.
     pub(crate) high: i64,
+    /// Everything below was flushed, and known to be, when a bit of it flipped: it may be refused, and nothing put in its place.
+    pub(crate) kept_below: i64,
     /// The disk changed its files behind the node's back: errors are right, wrong records are not.
     pub(crate) is_damaged: bool,
     /// Of a compacted topic.
@@ -131,6 +133,10 @@ pub(crate) struct Truth {
     pub(crate) topics: Vec<Topic>,
     pub(crate) groups: BTreeMap<String, super::groups::Group>,
     pub(crate) producer_ids: BTreeSet<i64>,
+    /// Configurations of what is no topic.
+    pub(crate) other_configs: BTreeMap<usize, super::configs::Known>,
+    /// Offsets of groups without members.
+    pub(crate) ledger: super::operator::Ledger,
     /// Batches acknowledged, batches read, and client requests answered, for the report.
     pub(crate) acknowledged: u64,
     pub(crate) read: u64,
@@ -178,6 +184,9 @@ impl Truth {
         let count = sent.map_or(0, |sent| sent.count);
         let last = base + i64::from(count) - 1;
         let is_firm = promises_all && sent.is_some_and(|sent| sent.is_firm);
+        if base < partition.kept_below {
+            return Err(Violation::Replaced { at: place, kept_below: partition.kept_below, base });
+        }
         partition.put(&place, key, base, last)?;
         if compacts {
             partition.keys.placed(key, base, count);
@@ -205,6 +214,31 @@ impl Truth {
         partition.put(&place, key, base, last)?;
         partition.promised = partition.promised.max(last + 1);
         Ok(last)
+    }
+
+    /// A record was read by itself: number `index` of so many of a batch.
+    pub(crate) fn reads_record(
+        &mut self,
+        part: Part,
+        key: BatchKey,
+        offset: i64,
+        (index, count): (u32, u32),
+        record_bytes: u32,
+    ) -> Result<(), Violation> {
+        self.read += 1;
+        let place = self.place(part);
+        let partition = self.partition(part);
+        let phantom = |what: String| Violation::Phantom { at: place.clone(), offset, what };
+        let Some(sent) = partition.sent.get(&key) else { return Err(phantom(format!("{key} was sent elsewhere"))) };
+        if (sent.count, sent.record_bytes) != (count, record_bytes) || index >= count {
+            return Err(phantom(format!(
+                "record {index} of {count} with {record_bytes} bytes of {key}, sent {sent:?}"
+            )));
+        }
+        let base = offset - i64::from(index);
+        partition.put(&place, key, base, base + i64::from(count) - 1)?;
+        partition.promised = partition.promised.max(offset + 1);
+        Ok(())
     }
 
     /// A batch of a compacted topic was fetched by a request for `from`, or as what follows `from` there; its last offset.

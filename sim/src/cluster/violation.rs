@@ -21,6 +21,11 @@ pub enum Violation {
     /// Acknowledged records are gone.
     #[error("{at}: records up to {promised} were acknowledged or read, it ends at {end}")]
     Lost { at: Place, promised: i64, end: i64 },
+    /// Rot was taken for a tail that was never acknowledged.
+    #[error(
+        "{at}: a bit has flipped in what was flushed up to {kept_below}, and a batch was put at {base} instead of it"
+    )]
+    Replaced { at: Place, kept_below: i64, base: i64 },
     /// A batch is in the log twice.
     #[error("{at}: {batch} is at {first} and at {second}")]
     Duplicate { at: Place, batch: BatchKey, first: i64, second: i64 },
@@ -63,6 +68,18 @@ pub enum Violation {
     /// A committed offset went back.
     #[error("group {group}, {at}: {acknowledged} was committed, {got} came back (at most {issued} was asked for)")]
     OffsetWentBack { group: String, at: Place, acknowledged: i64, issued: i64, got: i64 },
+    /// A group without members has other offsets than somebody left it with.
+    #[error("group {group}, {at}: {known:?} was committed, {got:?} came back")]
+    Ledger { group: String, at: Place, known: Vec<Option<i64>>, got: Option<i64> },
+    /// A group that has offsets is not there.
+    #[error("group {0} has committed offsets and is not listed")]
+    GroupLost(String),
+    /// A log lies in no folder, in two, or elsewhere than where it was moved.
+    #[error("{at}: {what}")]
+    Folder { at: Place, what: String },
+    /// An administrator was told something that is not so.
+    #[error("{who}: {what} says {got}")]
+    Told { who: String, what: &'static str, got: String },
     /// Two members of one generation own a partition.
     #[error("group {group}, generation {generation}: partition {partition} belongs to {first} and to {second}")]
     TwoOwners { group: String, generation: i32, partition: i32, first: String, second: String },

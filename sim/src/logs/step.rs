@@ -52,6 +52,7 @@ pub(crate) fn log_config(rng: &mut Rng) -> LogConfig {
         index_interval_bytes: pick(rng, &[512, 4096]) as u32,
         file_delete_delay_ms: pick(rng, &[0, 100, 60_000]) as u64,
         preallocate: rng.below(4) == 0,
+        segment_index_bytes: pick(rng, &[24, 120, 10 << 20]) as u32,
         ..LogConfig::default()
     }
 }

@@ -5,12 +5,8 @@
 //! Reading them from a file is the `node` crate's business.
 
 pub mod dynamic;
-mod groups;
 mod history;
-mod log;
-mod node;
-mod security;
-mod tiered;
+mod keys;
 mod why;
 
 #[cfg(test)]
@@ -31,9 +27,9 @@ pub enum Scope {
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// It has an effect; the text says which.
-    Used(&'static str),
+pub enum Fate {
+    /// It has an effect.
+    Used,
     /// It is taken and has no effect; the text says why that is fine.
     Notice(&'static str),
     /// Any value but the default stops the start; the text says what would be lost.
@@ -54,34 +50,26 @@ pub struct BrokerKey {
     /// Who may change it at run time.
     pub scope: Scope,
     /// What becomes of it.
-    pub class: Class,
+    pub fate: Fate,
+    /// What it is for.
+    pub about: &'static str,
 }
 
 impl BrokerKey {
-    /// What a reader is told about it.
+    /// What a reader is told about it: what it is for, and what becomes of it here where that is something else.
     pub fn doc(&self) -> String {
-        match self.class {
-            Class::Used(text) => text.to_owned(),
-            Class::Notice(why) => format!("Without effect: {why}."),
-            Class::Refused(why) => format!("Only the default is taken: {why}."),
+        let about = self.about;
+        match self.fate {
+            Fate::Used => about.to_owned(),
+            Fate::Notice(why) => format!("{about} Without effect here: {why}."),
+            Fate::Refused(why) => format!("{about} Only the default is taken: {why}."),
         }
     }
 }
 
-const fn row(
-    name: &'static str,
-    kind: Kind,
-    rule: Rule,
-    default: Option<&'static str>,
-    scope: Scope,
-    class: Class,
-) -> BrokerKey {
-    BrokerKey { name, kind, rule, default, scope, class }
-}
-
 /// All keys, by family and name.
 pub fn keys() -> impl Iterator<Item = &'static BrokerKey> {
-    [node::KEYS, log::KEYS, groups::KEYS, security::KEYS, tiered::KEYS].into_iter().flatten()
+    keys::FAMILIES.iter().copied().flatten()
 }
 
 /// The key of that name.
@@ -147,11 +135,11 @@ pub fn judge(name: &str, value: &str) -> Result<Standing, Refusal> {
         return Ok(Standing::Used);
     }
     check(name, key.kind, key.rule, value)?;
-    Ok(match key.class {
-        Class::Used(_) => Standing::Used,
-        Class::Notice(why) => Standing::Notice(why),
-        Class::Refused(_) if key.default.is_some_and(|default| value.eq_ignore_ascii_case(default)) => Standing::Used,
-        Class::Refused(why) => Standing::Refused(why),
+    Ok(match key.fate {
+        Fate::Used => Standing::Used,
+        Fate::Notice(why) => Standing::Notice(why),
+        Fate::Refused(_) if key.default.is_some_and(|default| value.eq_ignore_ascii_case(default)) => Standing::Used,
+        Fate::Refused(why) => Standing::Refused(why),
     })
 }
 

@@ -195,14 +195,13 @@ impl Group {
         Ok(SyncReply { error: ErrorCode::None, protocol_type: Some(CONSUMER.into()), protocol, assignment })
     }
 
-    /// Heartbeat in a group of the new protocol.
-    pub(crate) fn heartbeat_in_consumer(&self, fx: &mut Effects, request: &HeartbeatRequest) -> Result<(), ErrorCode> {
+    /// What a Heartbeat in a group of the new protocol is to be told.
+    pub(crate) fn verdict_in_consumer(&self, fx: &mut Effects, request: &HeartbeatRequest) -> Result<(), ErrorCode> {
         let state = self.consumer.as_ref().ok_or(ErrorCode::UnknownMemberId)?;
         let (member, _) = state.find_classic(&request.member, request.instance.as_ref())?;
         if member.epoch != request.generation {
             return Err(ErrorCode::IllegalGeneration);
         }
-        state.restart_session(fx, &self.id, &request.member);
         let may_have_more = member.progress == Progress::Unreleased && !state.waits_for_others(&request.member, member);
         if member.epoch < state.epoch || member.progress == Progress::Unrevoked || may_have_more {
             state.await_join(fx, &self.id, &request.member, member);

@@ -8,10 +8,13 @@ use super::pattern::Pattern;
 use super::state::{ConsumerGroup, Refused, Turn};
 use super::store::Held;
 use crate::Now;
+use crate::front::Patience;
 use crate::group::coordinator::Coordinator;
 use crate::group::effects::{Effects, Reply};
+use crate::group::hold::Beat;
 use crate::group::ids::{GroupId, InstanceId, MemberId, Ticket};
 use crate::group::limits::{PATTERNS_MAX, RECORD_TEXT_BYTES_MAX, SUBSCRIPTION_BYTES_MAX};
+use crate::group::records::Record;
 use crate::group::state::Group;
 use protocol::ErrorCode;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ pub(super) const LEAVES: i32 = -1;
 pub(crate) struct ConsumerHeartbeat {
     /// Version of the request.
     pub(crate) version: i16,
+    /// What the client does while it is not answered.
+    pub(crate) patience: Patience,
     /// From the request's header.
     pub(crate) client_id: Arc<str>,
     /// The peer's address, as Java prints it.
@@ -166,6 +171,26 @@ impl ConsumerHeartbeat {
         }
     }
 
+    /// Who sent it and nothing that it told.
+    fn bare(&self) -> ConsumerHeartbeat {
+        let (names, regex, owned, assignor, rack) = (None, None, None, None, None);
+        let (group, member, instance) = (self.group.clone(), self.member.clone(), self.instance.clone());
+        let (client_id, client_host) = (self.client_id.clone(), self.client_host.clone());
+        ConsumerHeartbeat {
+            group,
+            member,
+            instance,
+            client_id,
+            client_host,
+            names,
+            regex,
+            owned,
+            assignor,
+            rack,
+            ..*self
+        }
+    }
+
     /// Whether it tells everything, so that it is to be told everything.
     fn is_full(&self) -> bool {
         let subscribes = self.names.is_some() || self.regex.is_some();
@@ -200,7 +225,17 @@ impl Coordinator {
         let mut turn = Turn::new(&mut self.fx, id);
         let reply = state.heartbeat(&mut turn, request);
         let records = turn.records;
-        group.store(&mut self.fx, records, Some(Held { to, reply: Reply::ConsumerHeartbeat(Ok(reply)) }));
+        let is_news = !records.is_empty() || reply.epoch != request.epoch || reply.assignment.is_some();
+        if !is_news && let Some(ms) = self.consumer_hold_ms(request) {
+            self.let_wait(to, Beat::Consumer(request.bare()), ms);
+            return Ok(());
+        }
+        if !records.is_empty() {
+            self.holds.stir(&request.group);
+        }
+        let held = Held { to, reply: Reply::ConsumerHeartbeat(Ok(reply)) };
+        let group = find_consumer(self.groups.get_mut(&request.group), &request.group)?;
+        group.store(&mut self.fx, records, Some(held));
         Ok(())
     }
 
@@ -222,11 +257,13 @@ impl Coordinator {
         let reply = entry.state.heartbeat(&mut turn, request);
         records.append(&mut turn.records);
         let held = Held { to, reply: Reply::ConsumerHeartbeat(Ok(reply)) };
+        self.holds.stir(&request.group);
         self.adopt_consumer(&request.group, entry, records, held);
         Ok(())
     }
 
     fn consumer_leave(&mut self, to: Ticket, request: &ConsumerHeartbeat) -> Result<(), Refused> {
+        self.holds.stir(&request.group);
         let group = find_consumer(self.groups.get_mut(&request.group), &request.group)?;
         let Group { consumer: Some(state), id, .. } = &mut *group else { return Err(no_such_group(&request.group)) };
         state.find(&request.member, request.instance.as_ref())?;
@@ -244,6 +281,47 @@ impl Coordinator {
             group.store_and_settle(&mut self.fx, records, Some(held));
         }
         Ok(())
+    }
+}
+
+impl Coordinator {
+    /// What a member is to be told whose heartbeat waits, and what has to be written for it; none if nothing has changed for it.
+    pub(crate) fn consumer_news(
+        &mut self,
+        waiting: &ConsumerHeartbeat,
+        records: &mut Vec<Record>,
+    ) -> Option<Result<HeartbeatReply, Refused>> {
+        self.try_consumer_news(waiting, records).transpose()
+    }
+
+    fn try_consumer_news(
+        &mut self,
+        waiting: &ConsumerHeartbeat,
+        records: &mut Vec<Record>,
+    ) -> Result<Option<HeartbeatReply>, Refused> {
+        self.check_active(&waiting.group)?;
+        let group = find_consumer(self.groups.get_mut(&waiting.group), &waiting.group)?;
+        let Group { consumer: Some(state), id, .. } = group else { return Err(no_such_group(&waiting.group)) };
+        let member = state.find(&waiting.member, waiting.instance.as_ref())?;
+        ConsumerGroup::check_epoch(member, waiting.epoch, None)?;
+        let mut turn = Turn::new(&mut self.fx, id);
+        let has_more = state.advance(&mut turn, &waiting.member, false, None);
+        if turn.records.is_empty() {
+            return Ok(None);
+        }
+        records.append(&mut turn.records);
+        Ok(Some(state.reply(&self.fx, id, &waiting.member, has_more)))
+    }
+
+    /// The answer to a heartbeat that waited for nothing.
+    pub(crate) fn no_news(&self, waiting: &ConsumerHeartbeat) -> HeartbeatReply {
+        let interval_ms = self.fx.group_config(&waiting.group).heartbeat_interval_ms;
+        HeartbeatReply {
+            member: waiting.member.clone(),
+            epoch: waiting.epoch,
+            interval_ms: i32::try_from(interval_ms).unwrap_or(i32::MAX),
+            assignment: None,
+        }
     }
 }
 
@@ -282,14 +360,18 @@ impl ConsumerGroup {
         let subscription_changed = self.update(turn, id, facts);
         let has_more = self.advance(turn, id, subscription_changed, owned);
         self.restart_session(turn.fx, turn.group, id);
-        let interval_ms = turn.fx.group_config(turn.group).heartbeat_interval_ms;
+        self.reply(turn.fx, turn.group, id, has_more || request.is_full())
+    }
+
+    /// What a member is told; its whole share where that is news.
+    fn reply(&self, fx: &Effects, group: &GroupId, id: &MemberId, has_share: bool) -> HeartbeatReply {
+        let interval_ms = fx.group_config(group).heartbeat_interval_ms;
         let member = self.members.get(id);
-        let assigned = member.map(|member| member.assigned.clone()).filter(|_| has_more || request.is_full());
         HeartbeatReply {
             member: id.clone(),
             epoch: member.map_or(0, |member| member.epoch),
             interval_ms: i32::try_from(interval_ms).unwrap_or(i32::MAX),
-            assignment: assigned,
+            assignment: member.map(|member| member.assigned.clone()).filter(|_| has_share),
         }
     }
 }

@@ -126,7 +126,7 @@ impl ConsumerGroup {
     }
 
     /// Begins a member's session anew.
-    pub(super) fn restart_session(&self, fx: &mut Effects, group: &GroupId, id: &MemberId) {
+    pub(crate) fn restart_session(&self, fx: &mut Effects, group: &GroupId, id: &MemberId) {
         let Some(member) = self.members.get(id) else { return };
         let session_ms = match &member.facts.classic {
             Some(classic) => timeout_ms(classic.session_timeout_ms),

@@ -9,11 +9,10 @@ use super::state::{ConsumerGroup, Turn};
 use crate::group::effects::{Effects, Reply, Then, append_error};
 use crate::group::ids::{AppendToken, GroupId, Ticket};
 use crate::group::join::JoinReply;
-use crate::group::records::Record;
+use crate::group::records::{Record, batches};
 use crate::group::state::Group;
 use crate::group::sync::SyncReply;
 use protocol::ErrorCode;
-use protocol::batch::HEADER_LEN;
 
 /// An answer that waits for records.
 #[derive(Debug)]
@@ -74,7 +73,7 @@ impl Group {
     }
 
     /// Appends records of the group; the answer follows once they are durable, and without records once those before are.
-    pub(super) fn store(&mut self, fx: &mut Effects, mut records: Vec<Record>, held: Option<Held>) {
+    pub(crate) fn store(&mut self, fx: &mut Effects, mut records: Vec<Record>, held: Option<Held>) {
         let Some(state) = self.consumer.as_mut() else { return self.append_last(fx, records, held) };
         if state.unsaved {
             state.unsaved = false;
@@ -108,24 +107,4 @@ impl Group {
             state.last_append = Some(token);
         }
     }
-}
-
-/// Cuts records into batches that the log takes. Only a whole group that is written again needs more than one.
-fn batches(records: Vec<Record>, bytes_max: usize) -> Vec<Vec<Record>> {
-    let mut batches: Vec<Vec<Record>> = Vec::new();
-    let mut bytes = 0;
-    for record in records {
-        let size = record.size_bytes_max();
-        match batches.last_mut() {
-            Some(batch) if HEADER_LEN + bytes + size <= bytes_max => {
-                bytes += size;
-                batch.push(record);
-            }
-            Some(_) | None => {
-                bytes = size;
-                batches.push(vec![record]);
-            }
-        }
-    }
-    batches
 }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::controller::record::{PartitionRecord, Record as MetadataRecord};
+use crate::front::Patience;
 use crate::group::consumer::heartbeat::{ConsumerHeartbeat, HeartbeatReply};
 use crate::group::consumer::partitions::{self, Partitions};
 use crate::image::MetadataImage;
@@ -19,6 +20,7 @@ impl Beat {
     pub(super) fn at(member: &str, epoch: i32) -> Self {
         Beat(ConsumerHeartbeat {
             version: 1,
+            patience: Patience::None,
             client_id: "client".into(),
             client_host: "/127.0.0.1".into(),
             group: "g".into(),

@@ -176,3 +176,66 @@ fn a_group_that_nobody_used_disappears() {
     s.wait(2 * 600_000);
     assert_eq!(s.state(), "Dead");
 }
+
+/// Settings with which a hundred tombstones take several batches.
+fn small_batches() -> Scene {
+    Scene::with(|settings| settings.batch_bytes_max = 500)
+}
+
+fn commit_many(s: &mut Scene, topic: &str, count: i32) {
+    for partition in 0..count {
+        s.commit_with(commit_request("", -1, &[(topic, partition, 1)]));
+    }
+}
+
+#[test]
+fn a_group_of_more_offsets_than_a_batch_holds_is_deleted_all_the_same() {
+    let mut s = small_batches();
+    commit_many(&mut s, "t", 100);
+    let ticket = s.delete();
+    assert_eq!(s.deleted(ticket), ErrorCode::None);
+    s.restart();
+    assert_eq!((s.state(), s.coordinator.committed_offsets(&"g".into()).len()), ("Dead", 0));
+}
+
+#[test]
+fn what_a_half_stored_deletion_left_is_there_again() {
+    let mut s = small_batches();
+    commit_many(&mut s, "t", 100);
+    s.disk(Disk::Stalled);
+    let ticket = s.delete();
+    // The first batch is refused, the others are not.
+    let (token, records) = s.waiting.pop_front().unwrap();
+    s.coordinator.appended(s.now, token, Err(ErrorCode::KafkaStorageError));
+    s.disk(Disk::Fine);
+    assert_eq!(s.deleted(ticket), ErrorCode::CoordinatorNotAvailable);
+    let left = s.coordinator.committed_offsets(&"g".into());
+    assert_eq!(left.len(), records.len());
+    s.restart();
+    assert_eq!(s.coordinator.committed_offsets(&"g".into()), left);
+    let again = s.delete();
+    assert_eq!(s.deleted(again), ErrorCode::None);
+}
+
+#[test]
+fn a_deleted_topic_of_many_partitions_takes_all_its_offsets_along() {
+    let mut s = small_batches();
+    commit_many(&mut s, "t", 100);
+    commit_many(&mut s, "u", 1);
+    s.coordinator.on_topic_deleted(s.now, "t");
+    s.pump();
+    s.restart();
+    assert_eq!(s.coordinator.committed_offsets(&"g".into()).len(), 1);
+}
+
+#[test]
+fn many_offsets_expire_like_few() {
+    let mut s = small_batches();
+    commit_many(&mut s, "t", 100);
+    s.wait(WEEK_MS - DAY_MS);
+    commit_many(&mut s, "u", 1);
+    s.wait(2 * DAY_MS);
+    assert_eq!(s.coordinator.committed_offsets(&"g".into()).len(), 1);
+    s.wait(WEEK_MS);
+    assert_eq!(s.state(), "Dead");
+}

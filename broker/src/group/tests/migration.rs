@@ -40,7 +40,7 @@ fn join(owned: &[i32]) -> Join {
 }
 
 /// A Stable classic group of one member that has all four partitions of `t`.
-fn classic(s: &mut Scene) -> String {
+pub(super) fn classic(s: &mut Scene) -> String {
     let (id, ticket) = s.enter(join(&[]));
     s.wait(2 * DELAY_MS);
     assert_eq!(s.joined(ticket).generation, 1);

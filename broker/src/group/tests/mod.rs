@@ -6,6 +6,7 @@ mod beating;
 mod commits;
 mod consumers;
 mod deletion;
+mod holding;
 mod joining;
 mod loading;
 mod migration;

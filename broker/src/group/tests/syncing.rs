@@ -1,6 +1,8 @@
 //! SyncGroup: from the leader's assignment to a Stable group. Broken, this means two consumers on one partition, or none.
 
+use super::consumers::id_of;
 use super::*;
+use crate::controller::record::{Record as MetadataRecord, Resource};
 
 /// Members of generation 1, the leader first, none of which sent SyncGroup.
 fn formed(s: &mut Scene, count: usize) -> Vec<String> {
@@ -124,6 +126,30 @@ fn an_assignment_larger_than_a_batch_may_be_is_refused() {
     let ids = formed(&mut s, 1);
     let sync = s.sync(&ids[0], 1, &[(&ids[0], &[0; 2_000])]);
     assert_eq!(s.synced(sync).error, ErrorCode::UnknownServerError);
+}
+
+#[test]
+fn the_topics_own_bound_of_a_batch_counts() {
+    let offsets = |max: Option<&str>| MetadataRecord::Config {
+        resource: Resource::Topic(id_of("offsets")),
+        key: "max.message.bytes".to_owned(),
+        value: max.map(str::to_owned),
+    };
+    let mut s = Scene::new();
+    s.change_topics(&[MetadataRecord::Topic { name: "__consumer_offsets".to_owned(), id: id_of("offsets") }]);
+    let ids = formed(&mut s, 1);
+    // More than a batch may have by default, as groups of Connect with many tasks need it.
+    let large = vec![7; 2 << 20];
+    let sync = s.sync(&ids[0], 1, &[(&ids[0], &large)]);
+    assert_eq!(s.synced(sync).error, ErrorCode::UnknownServerError);
+    s.change_topics(&[offsets(Some("4000000"))]);
+    let rejoin = s.join(Join::new().member(&ids[0]));
+    assert_eq!(s.joined(rejoin).generation, 2);
+    let sync = s.sync(&ids[0], 2, &[(&ids[0], &large)]);
+    assert_eq!(s.synced(sync).assignment.len(), large.len());
+    s.change_topics(&[offsets(Some("100"))]);
+    let commit = s.commit(&ids[0], 2, 1);
+    assert_eq!(s.committed_as(commit), ErrorCode::InvalidCommitOffsetSize);
 }
 
 #[test]

@@ -3,13 +3,16 @@
 use super::breath::Breath;
 use super::pass::CleanError;
 use crate::io::{Op, OpenMode};
+use crate::log::config::LogConfig;
 use crate::log::files::OpenFile;
 use crate::log::index::{Indexed, SegmentIndex};
+use crate::log::kafka_indexes::KafkaIndexes;
 use crate::log::limits::{BLOCK_BYTES, READ_BYTES};
 use crate::log::tasks;
 use crate::mem::Buf;
 use crate::shard::Io;
 use protocol::batch::BatchHeader;
+use protocol::batch::layout::HEADER_LEN;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -46,6 +49,13 @@ impl Output {
     /// Bytes of batches so far.
     pub(super) fn bytes(&self) -> u64 {
         self.index.bytes
+    }
+
+    /// Whether Kafka's index files would surely have room for a segment of `bytes` behind what is there: it has an entry each
+    /// `index_interval_bytes` at most, and no batch is smaller than its header.
+    pub(super) fn indexes_take(&self, bytes: u64, config: &LogConfig) -> bool {
+        let entries = bytes / u64::from(config.index_interval_bytes.max(HEADER_LEN as u32)) + 1;
+        KafkaIndexes::of(&self.index).have_room_for(entries, config.segment_index_bytes)
     }
 
     /// Takes a batch behind the others.

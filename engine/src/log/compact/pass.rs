@@ -167,10 +167,7 @@ impl Pass {
             return Ok(None);
         }
         let mut index = out.finish(io, &mut self.breath).await?;
-        // Where an epoch began is known, though the batch it began with may be gone.
-        if !epochs.is_empty() {
-            index.epochs = epochs;
-        }
+        index.epochs = with_noted(epochs, &index.epochs);
         Ok(Some((self.sources[from..self.cursor].to_vec(), index)))
     }
 
@@ -178,7 +175,10 @@ impl Pass {
     fn next_source(&self, from: usize, out: &Output) -> Option<&Source> {
         let next = self.sources.get(self.cursor).filter(|next| next.base < self.upto)?;
         let base = self.sources[from].base;
-        let joins = || joins(base, out.bytes(), &(next.base..next.end), next.bytes, &self.config);
+        let joins = || {
+            joins(base, out.bytes(), &(next.base..next.end), next.bytes, &self.config)
+                && out.indexes_take(next.bytes, &self.config)
+        };
         let taken = self.cursor - from;
         (taken == 0 || (taken < CLEAN_SEGMENTS_MAX && joins())).then_some(next)
     }
@@ -230,5 +230,32 @@ async fn add_epochs(epochs: &mut Vec<(i32, i64)>, io: &Io, source: &Source) {
         if epochs.last().is_none_or(|&(last, _)| epoch > last) {
             epochs.push((epoch, offset));
         }
+    }
+}
+
+/// Where an epoch began is known of the old indexes, though the batch it began with may be gone. One of them may be missing, so
+/// what the batches that stay say counts as well: each is held against these epochs when it is read.
+fn with_noted(mut known: Vec<(i32, i64)>, noted: &[(i32, i64)]) -> Vec<(i32, i64)> {
+    for &(epoch, offset) in noted {
+        if let Err(at) = known.binary_search_by_key(&epoch, |&(epoch, _)| epoch) {
+            known.insert(at, (epoch, offset));
+        }
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_of_old_indexes_come_first_and_none_of_the_batches_is_left_out() {
+        let known = vec![(1, 0), (3, 20), (4, 30)];
+        assert_eq!(
+            with_noted(known.clone(), &[(1, 5), (2, 10), (4, 31), (5, 40)]),
+            [(1, 0), (2, 10), (3, 20), (4, 30), (5, 40)]
+        );
+        assert_eq!(with_noted(known.clone(), &[]), known);
+        assert_eq!(with_noted(Vec::new(), &[(2, 10)]), [(2, 10)]);
     }
 }

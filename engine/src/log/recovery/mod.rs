@@ -17,6 +17,7 @@ use super::config::{LogConfig, LogName};
 use super::envelope::{self, Kind};
 use super::epochs::Epochs;
 use super::files::OpenFile;
+use super::kafka_indexes::KafkaIndexes;
 use super::limits::{BLOCK_BYTES, STATE_BYTES_MAX};
 use super::names::{self, FileKind};
 use super::scan::Damage;
@@ -67,9 +68,10 @@ impl Default for RecoverHints {
 }
 
 impl RecoverHints {
-    /// The chained checksum of headers that the segment at `base` must have at the floor.
-    pub(super) fn proof_of(&self, base: i64) -> Option<(i64, u32)> {
-        let (_, header_crc) = self.header_proof.filter(|&(of, _)| of == base)?;
+    /// The chained checksum of headers that the segment at `base` must have at the floor. A pass of compaction, which may have
+    /// replaced everything below `gaps_below`, can be younger than the checkpoint.
+    pub(super) fn proof_of(&self, base: i64, gaps_below: i64) -> Option<(i64, u32)> {
+        let (_, header_crc) = self.header_proof.filter(|&(of, _)| of == base && base >= gaps_below)?;
         self.durable_floor.map(|floor| (floor, header_crc))
     }
 }
@@ -206,7 +208,12 @@ struct Listing {
 impl Listing {
     /// True when offsets may be missing in the segment at `base`.
     fn may_have_gaps(&self, base: i64) -> bool {
-        !self.ours || self.mark.is_some_and(|mark| base < mark.gaps_below)
+        !self.ours || base < self.gaps_below()
+    }
+
+    /// Compaction may have left gaps below this offset.
+    fn gaps_below(&self) -> i64 {
+        self.mark.map_or(0, |mark| mark.gaps_below)
     }
 
     /// Lists the folder and removes what was abandoned in it.
@@ -369,6 +376,8 @@ impl RecoveredLog {
             log.health = Health::Fenced;
         }
         let last = self.found.len().saturating_sub(1);
+        log.segments.reserve_exact(self.found.len());
+        log.writers.reserve_exact(self.found.len().min(1));
         for (at, found) in self.found.into_iter().enumerate() {
             let header_crc = found.index.header_crc;
             let damage = self.damage.iter().filter(|(file, _)| *file == found.path).map(|(_, damage)| damage.clone());
@@ -384,6 +393,7 @@ impl RecoveredLog {
                 created: Wall(found.index.max_timestamp),
                 path: found.path,
                 is_sealed: at != last,
+                kafka_indexes: KafkaIndexes::of(&found.index),
                 index: if at == last || !found.has_index_file {
                     SegmentIndexState::Memory(Rc::new(found.index))
                 } else {

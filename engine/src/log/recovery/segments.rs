@@ -50,7 +50,8 @@ pub(super) async fn open_all(
         let failed = |error| RecoverError::Io { file: path.clone(), error };
         let has_index = listing.indexes.contains(&base);
         let gaps = listing.may_have_gaps(base);
-        let walk = Walk { io, name, hints, base, len, next, has_index, ours: listing.ours, gaps };
+        let proof = hints.proof_of(base, listing.gaps_below());
+        let walk = Walk { io, name, hints, base, len, next, has_index, ours: listing.ours, gaps, proof };
         let action = walk.run(&mut opened).await.map_err(failed)?;
         if action == Action::CutAndDropLater {
             for (_, &(later, _)) in rest.by_ref() {
@@ -97,6 +98,8 @@ struct Walk<'a> {
     ours: bool,
     /// Offsets may be missing.
     gaps: bool,
+    /// What the chained checksum of its headers must be at an offset.
+    proof: Option<(i64, u32)>,
 }
 
 impl Walk<'_> {
@@ -219,7 +222,7 @@ impl Walk<'_> {
             floor: self.hints.durable_floor.unwrap_or(i64::MIN),
             // Our own segments have none unless compaction left them; in a recycled file one would be somebody's old bytes.
             gaps: self.gaps,
-            proof: self.hints.proof_of(self.base),
+            proof: self.proof,
             ..ScanLimits::default()
         };
         let (base, batches) = (self.base, &mut opened.batches);

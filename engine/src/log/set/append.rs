@@ -177,6 +177,7 @@ impl Log {
             last_offset,
             timestamp: if first >= 0 { or_wall(max_timestamp, wall) } else { wall.0 },
             jitter_ms: self.jitter_ms,
+            indexes: active.kafka_indexes,
         };
         should_roll(&ask, &self.config)
     }
@@ -205,8 +206,12 @@ impl Log {
         self.epochs.note(batch.leader_epoch, batch.base_offset);
         let interval = self.config.index_interval_bytes;
         let Some(active) = self.segments.back_mut() else { unreachable!("make_room left an active segment") };
-        active.index_mut().note(&indexed, interval);
-        let header_crc = active.index_mut().header_crc;
+        let index = active.index_mut();
+        let is_entry = index.note(&indexed, interval);
+        let (header_crc, max_timestamp) = (index.header_crc, index.max_timestamp);
+        if is_entry {
+            active.kafka_indexes.add(max_timestamp);
+        }
         if let Some(writer) = self.writers.back_mut() {
             writer.appended(len as u64, self.end, header_crc);
         }

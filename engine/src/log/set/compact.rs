@@ -20,14 +20,16 @@ use crate::log::compact::swap;
 use crate::log::config::{LogId, LogLimits};
 use crate::log::event::LogEvent;
 use crate::log::files::is_full;
+use crate::log::kafka_indexes::KafkaIndexes;
 use crate::log::limits::CLEAN_RETRY_MS_MAX;
+use crate::log::names::FileKind;
 use crate::log::state::{Health, Log, Segment, SegmentIndexState};
 use crate::log::{names, tasks};
 use crate::shard::Io;
 use crate::time::{Mono, Wall};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Where the set stands with compaction.
@@ -210,7 +212,7 @@ impl LogSet {
         }
         self.start(id, async move {
             if !is_current {
-                // A leftover is removed by the next start.
+                // A leftover is removed by the next pass or the next start.
                 let _ = tasks::unlink(&io, &names::cleaned(&pass.dir, base)).await;
                 return Outcome::Compaction(Step::Failed(CleanError::Stopped));
             }
@@ -316,6 +318,9 @@ impl LogSet {
 }
 
 async fn begin(io: &Io, mut pass: Box<Pass>, mark: Mark) -> Step {
+    if let Err(error) = remove_leftovers(io, &pass.dir).await {
+        return Step::Failed(CleanError::Io { file: pass.dir.clone(), error });
+    }
     if let Err(error) = pass.learn(io).await {
         return Step::Failed(error);
     }
@@ -331,6 +336,17 @@ async fn begin(io: &Io, mut pass: Box<Pass>, mark: Mark) -> Step {
         Ok(()) => Step::Cleaned(pass, None),
         Err(error) => Step::Failed(CleanError::Io { file: pass.dir.join(names::COMPACTED), error }),
     }
+}
+
+/// Removes what earlier passes wrote and could not remove. With one of these below it a start would take a replacement for part of
+/// a split that Kafka did not finish, and undo it when what it replaces is gone already.
+async fn remove_leftovers(io: &Io, dir: &Path) -> io::Result<()> {
+    for entry in tasks::list(io, dir).await? {
+        if let FileKind::Cleaned(_) = FileKind::of(&entry.name) {
+            tasks::unlink(io, &dir.join(entry.name)).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn commit(io: &Io, pass: Box<Pass>, cleaned: Box<Cleaned>, base: i64) -> Step {
@@ -423,6 +439,7 @@ impl Log {
             offset_of_max_timestamp: index.offset_of_max_timestamp,
             created: sources.iter().map(|source| source.created).max().unwrap_or(first.created),
             path: first.path.clone(),
+            kafka_indexes: KafkaIndexes::of(index),
             index: SegmentIndexState::Memory(Rc::clone(index)),
             alive: Rc::new(Cell::new(true)),
             ours: false,

@@ -3,7 +3,7 @@
 use super::outcome::{Opened, Result};
 use super::{LogOp, LogSet, health::Trouble};
 use crate::io::{Op, OpenMode};
-use crate::log::config::{Durability, LogId};
+use crate::log::config::{Durability, LogConfig, LogId};
 use crate::log::event::LogEvent;
 use crate::log::files::{OpenFile, is_full, write_mode};
 use crate::log::limits::BLOCK_BYTES;
@@ -136,7 +136,7 @@ impl LogSet {
         }
         log.writers[at].file = WriterFile::Opening;
         let ready_made = self.take_ready_made(log);
-        let reserved = grow_to(0, log.writers[at].appended, &log.config);
+        let reserved = new_file_bytes(&log.writers[at], &log.config);
         let (io, uid, partition) = (self.io.clone(), log.uid, log.partition);
         let (dir, has_folder) = (log.name.dir.clone(), log.has_folder);
         let task = async move {
@@ -314,15 +314,14 @@ impl LogSet {
     pub(super) fn sync_done(&mut self, id: LogId, base: i64, upto: u64, result: io::Result<u32>) {
         let Some(writer) = self.any_log_mut(id).and_then(|log| log.writer_mut(base)) else { return };
         match result {
-            Ok(_) => {
-                writer.end_sync(Some(upto));
-                self.release_journal(id, base);
-            }
-            Err(_) if marks::planted!("engine: take a failed flush for a flush") => writer.end_sync(Some(upto)),
-            Err(error) => {
+            Err(error) if !marks::planted!("engine: take a failed flush for a flush") => {
                 writer.end_sync(None);
                 // A flush that failed for want of space has lost data all the same.
                 self.fence(id, &Trouble::at_segment("flush", base, error));
+            }
+            _ => {
+                writer.end_sync(Some(upto));
+                self.release_journal(id, base);
             }
         }
     }
@@ -350,6 +349,11 @@ impl LogSet {
             outcomes.borrow_mut().push_back(super::Outcome { id, result });
         });
     }
+}
+
+/// Space that a new segment file begins with. A disk that had no room for more gets what is there to be written.
+fn new_file_bytes(writer: &Writer, config: &LogConfig) -> u64 {
+    if writer.no_ahead { writer.appended.next_multiple_of(BLOCK_BYTES) } else { grow_to(0, writer.appended, config) }
 }
 
 async fn reopen(io: &Io, path: PathBuf) -> io::Result<Opened> {

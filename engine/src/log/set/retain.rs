@@ -10,6 +10,7 @@ use crate::log::state::{Health, Log, Rate, Segment};
 use crate::log::tasks::FloorJob;
 use crate::log::writer::Writer;
 use crate::log::{names, tasks};
+use crate::mem;
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -26,6 +27,8 @@ impl LogSet {
         if self.closing.get() {
             return;
         }
+        // For what other than logs leaves behind, which nothing else would look at.
+        mem::release_idle();
         for at in 0..self.logs.len() {
             self.retain(LogId(at as u32));
         }
@@ -127,8 +130,10 @@ impl LogSet {
             return;
         }
         self.idle_at = None;
+        mem::release_idle();
         let idle_ns = self.limits.idle_ms * 1_000_000;
-        let mut any_busy = false;
+        // What goes back to the pool now leaves it with the next look, unless somebody wants it before.
+        let mut look_again = false;
         let mut behind = Vec::new();
         for (at, log) in self.logs.iter_mut().enumerate().filter_map(|(at, log)| Some((at, log.as_deref_mut()?))) {
             let is_idle = self.now.0.saturating_sub(log.last_used.0) >= idle_ns;
@@ -139,15 +144,17 @@ impl LogSet {
             let written = log.writers.iter().all(|writer| writer.is_written() && writer.is_quiet());
             let open = !log.tail.is_empty();
             if is_idle && written {
-                self.held -= log.tail.evict_all();
-                log.close_files();
+                let freed = log.tail.evict_all();
+                self.held -= freed;
+                look_again |= freed > 0;
+                log.rest();
                 log.rate = Rate::default();
             } else {
-                any_busy |= open;
+                look_again |= open;
             }
         }
         behind.into_iter().for_each(|id| self.mark_dirty(id));
-        if any_busy {
+        if look_again {
             self.idle_at = Some(self.now.plus_millis(self.limits.idle_ms.max(1)));
         }
     }

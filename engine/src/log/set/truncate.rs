@@ -9,6 +9,7 @@ use crate::log::config::LogId;
 use crate::log::event::LogEvent;
 use crate::log::files::{OpenFile, read_mode};
 use crate::log::index::SegmentIndex;
+use crate::log::kafka_indexes::KafkaIndexes;
 use crate::log::limits::BLOCK_BYTES;
 use crate::log::scan::{ScanLimits, Stop, scan_segment};
 use crate::log::state::{Cut, Health, Log, Segment, SegmentIndexState};
@@ -122,6 +123,7 @@ impl LogSet {
         segment.max_timestamp = cut.index.max_timestamp;
         segment.offset_of_max_timestamp = cut.index.offset_of_max_timestamp;
         segment.first_timestamp = cut.index.first_timestamp;
+        segment.kafka_indexes = KafkaIndexes::of(&cut.index);
         segment.index = SegmentIndexState::Memory(Rc::new(cut.index));
         segment.alive = Rc::new(Cell::new(true));
         segment.is_sealed = false;

@@ -192,7 +192,7 @@ impl Segment<'_> {
         let limits = ScanLimits {
             floor: floor.unwrap_or(i64::MIN),
             gaps: !self.facts.ours || self.base < self.facts.gaps_below,
-            proof: self.facts.hints.proof_of(self.base),
+            proof: self.facts.hints.proof_of(self.base, self.facts.gaps_below),
             ..ScanLimits::default()
         };
         let start = index.unwrap_or_else(|| SegmentIndex::new(self.base));

@@ -31,8 +31,6 @@ pub(crate) struct Modern {
     missed: bool,
     /// The heartbeat under way is a lie.
     lies: bool,
-    /// Ids that it has had.
-    lives: u32,
     /// The topic's id, once something was assigned.
     topic: Uuid,
     /// A partition that it gave up, the last epoch in which it had it, and what it had committed.
@@ -49,7 +47,20 @@ struct Told {
     assignment: Option<(Uuid, BTreeSet<i32>)>,
 }
 
+impl Modern {
+    /// A new life begins, without partitions.
+    pub(super) fn forget(&mut self) {
+        (self.lost, self.missed) = (None, false);
+        self.unannounced.clear();
+    }
+}
+
 impl Member {
+    /// The same in a group of both protocols.
+    pub(crate) fn among_both(self) -> Member {
+        Member { mixes: true, ..self }
+    }
+
     /// The same as a member of the consumer protocol.
     pub(crate) fn modern(self) -> Member {
         Member { modern: Some(Modern::default()), ..self }
@@ -61,8 +72,8 @@ impl Member {
         let who = self.remote.who.clone();
         let Some(modern) = &mut self.modern else { return };
         if self.id.is_empty() {
-            modern.lives += 1;
-            self.id = format!("{who}, life {}", modern.lives);
+            self.lives += 1;
+            self.id = format!("{who}, life {}", self.lives);
         }
         modern.sent = ctx.now;
         modern.lies = lie != 0;
@@ -152,7 +163,7 @@ impl Member {
         let is_out = [ErrorCode::UnknownMemberId, ErrorCode::FencedMemberEpoch, ErrorCode::GroupIdNotFound];
         if is_out.iter().any(|error| error.code() == code) {
             self.next_at = ctx.now.plus_millis(50 + self.remote.rng.below(100));
-            self.give_up_all(ctx);
+            self.begins_anew(ctx);
             return Ok(());
         }
         let is_working = matches!(self.state, State::Working | State::Beginning);
@@ -165,21 +176,10 @@ impl Member {
         Ok(())
     }
 
-    /// Begins a new life without partitions.
-    pub(super) fn give_up_all(&mut self, ctx: &mut Ctx<'_>) {
-        ctx.truth.group(&self.group).lets_go(&self.id);
-        self.share.clear();
-        self.id.clear();
-        self.state = State::Outside;
-        if let Some(modern) = &mut self.modern {
-            (modern.lost, modern.missed) = (None, false);
-            modern.unannounced.clear();
-        }
-    }
-
     /// Sometimes leaves, vanishes, oversleeps or lies.
     pub(super) fn misbehaves_modern(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        match self.remote.rng.below(400) {
+        let (often, at) = (if self.mixes { 100 } else { 400 }, self.remote.rng.below(400));
+        match at % often {
             0 => {
                 let request = ConsumerGroupHeartbeatRequest {
                     group_id: self.group.clone().into(),
@@ -188,14 +188,14 @@ impl Member {
                     rebalance_timeout_ms: -1,
                     ..Default::default()
                 };
-                self.give_up_all(ctx);
+                self.begins_anew(ctx);
                 if let Some(link) = self.remote.link() {
                     link.ask(ctx.now, ApiKey::ConsumerGroupHeartbeat, 1, |writer| request.encode(writer, 1));
                 }
             }
             1 => {
                 self.remote.hang_up(ctx.now);
-                self.give_up_all(ctx);
+                self.begins_anew(ctx);
                 self.next_at = ctx.now.plus_millis(self.remote.rng.below(10_000));
             }
             2 => self.next_at = ctx.now.plus_millis(self.remote.rng.below(3 * SESSION_MS as u64)),

@@ -1,72 +1,126 @@
-//! What compacting a log costs: a topic is filled with many versions of few keys, then its policy is changed to `compact`, and the
-//! broker is watched until the log is small. Meanwhile somebody produces to another topic at a fixed rate, as before.
+//! What compacting a log costs. Two topics are filled with the same data, ten versions of each key; then the policy of one after the
+//! other is changed to `compact`, and the broker is watched until it has written down that everything below the active segment
+//! is clean.
 //!
-//! CPU time counts from the change of policy until the log is small, less what the same load took in the same time before.
+//! ```text
+//!   fill both │ warm up │ others alone │ others and the first log │ the second log alone │
+//!                         p99: idle      p99: meanwhile             CPU time
+//! ```
+//! Others produce to and fetch from a third topic at a fixed rate. The CPU time is that of the whole process over exactly one
+//! compaction beside which nothing happens; it is the second, so that a JVM has its code compiled by then.
+
+mod fill;
+mod watch;
 
 use crate::frames::{self, AnswerError};
-use crate::load::{self, LoadError, Pace, Plan as Load, Sends, Window, Writers};
+use crate::load::{self, Goes, LoadError, Pace, Plan as Load, Readers, Sends, Window, Writers};
 use crate::peers::Contender;
 use crate::peers::process::{Broker, BrokerError, Setup, Tools};
+use crate::stats::Stats;
 use protocol::EncodeError;
-use protocol::batch::BatchBuilder;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use protocol::compress::Codec;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use watch::LogFolder;
 
-const DIRTY: &str = "dirty";
-const OTHER: &str = "other";
+/// The log that is compacted while others work, and the one that is compacted alone.
+const DIRTY: [&str; 2] = ["beside", "alone"];
 
-/// Requests under way while the topic is filled.
-const DEPTH: usize = 16;
+/// Topics of the others: to warm up, alone, meanwhile.
+const OTHERS: [&str; 3] = ["warm-up", "before", "meanwhile"];
 
-/// One version of a key in so many is the last one.
-const VERSIONS: u64 = 10;
+/// Between two looks at a log.
+const LOOK: Duration = Duration::from_millis(5);
 
-/// The log counts as small once it has this many times the bytes of its newest records, or fewer.
-const SMALL: f64 = 1.5;
-
-/// How long a broker may take, in seconds.
-const WITHIN_S: u64 = 1800;
+/// How long a broker may take.
+const WITHIN: Duration = Duration::from_secs(1800);
 
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Bytes to fill the topic with.
+    /// Bytes to fill each topic with, as they are stored.
     pub bytes: u64,
-    /// Bytes of a batch.
+    /// Bytes of a batch before its compression.
     pub batch_bytes: usize,
     /// Bytes of a record's value.
     pub record_bytes: usize,
+    /// How batches are compressed.
+    pub codec: Codec,
     /// Bytes of a segment.
     pub segment_bytes: u64,
     /// Requests of 1 KB a second that others send meanwhile.
     pub rate: f64,
-    /// Seconds in which these are measured before.
+    /// For how long they are measured before.
     pub idle: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            bytes: 512_000_000,
+            batch_bytes: 16_000,
+            record_bytes: 100,
+            codec: Codec::None,
+            segment_bytes: 64 << 20,
+            rate: 1_000.0,
+            idle: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What others notice, in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Noticed {
+    /// 99th percentile of their requests from the time they were due.
+    pub produced_p99_us: u64,
+    /// The same until a consumer has what was produced.
+    pub delivered_p99_us: u64,
+    /// The slowest delivery.
+    pub slowest_us: u64,
+}
+
+impl Noticed {
+    fn of(stats: &Stats) -> Noticed {
+        Noticed {
+            produced_p99_us: stats.writes.latency.at(99.0),
+            delivered_p99_us: stats.delivered.latency.at(99.0),
+            slowest_us: stats.delivered.latency.at(100.0),
+        }
+    }
 }
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
-    /// Bytes of the log before and after.
+    /// Bytes of the sealed segments of the log that was compacted alone, before and after.
     pub before: u64,
     /// See `before`.
     pub after: u64,
-    /// From the change of policy until the log was small, in seconds.
+    /// From the change of policy until that log was clean, in seconds.
     pub seconds: f64,
-    /// CPU time of the broker in that time, less that of the other load, in seconds.
+    /// CPU time of the broker in that time, in seconds.
     pub cpu_s: f64,
-    /// The others' 99th percentile before, in microseconds.
-    pub idle_p99_us: u64,
+    /// From the change of policy until the other log was clean, beside the others.
+    pub seconds_beside: f64,
+    /// The others alone.
+    pub idle: Noticed,
     /// The same meanwhile.
-    pub busy_p99_us: u64,
+    pub busy: Noticed,
 }
 
 impl Figures {
     /// Megabytes of dirty log a second of CPU time.
     pub fn mb_per_cpu_s(&self) -> f64 {
         self.before as f64 / 1e6 / self.cpu_s.max(0.001)
+    }
+
+    /// How much later others have what they asked for, 1 for not at all: the worse of producing and fetching.
+    pub fn slower(&self) -> f64 {
+        let ratio = |busy: u64, idle: u64| busy as f64 / idle.max(1) as f64;
+        let produced = ratio(self.busy.produced_p99_us, self.idle.produced_p99_us);
+        produced.max(ratio(self.busy.delivered_p99_us, self.idle.delivered_p99_us))
     }
 }
 
@@ -93,20 +147,31 @@ pub enum Error {
     /// The other load.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The log stayed large.
-    #[error("the log has {bytes} bytes after {WITHIN_S} s, at most {wanted} were expected")]
-    Large {
+    /// The broker keeps its data where nobody looks.
+    #[error("no folder {name} below {root}")]
+    NoFolder {
+        /// Which.
+        name: String,
+        /// Where.
+        root: PathBuf,
+    },
+    /// The log stayed dirty.
+    #[error("{topic} is not clean after {seconds} s; {bytes} bytes are in its sealed segments")]
+    Dirty {
+        /// Which.
+        topic: &'static str,
+        /// How long it had.
+        seconds: u64,
         /// What it has.
         bytes: u64,
-        /// What was expected.
-        wanted: u64,
     },
 }
 
 /// Starts a broker on `cpu` with a folder under `parent` and measures.
 pub fn run(contender: Contender, tools: &Tools, cpu: usize, parent: &Path, plan: &Plan) -> Result<Figures, Error> {
     let property = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let properties = [property("log.cleaner.backoff.ms", "200"), property("log.cleaner.threads", "1")];
+    // It is to find its work at once. All else is each broker's default: one thread, no bound on bytes a second.
+    let properties = [property("log.cleaner.backoff.ms", "100")];
     let heap = tools.kafka.heap_mib;
     let setup = Setup { contender, tools, cpu, parent, properties: &properties, group: None, kafka_heap_mib: heap };
     let broker = Broker::start(&setup)?;
@@ -114,36 +179,21 @@ pub fn run(contender: Contender, tools: &Tools, cpu: usize, parent: &Path, plan:
         property("cleanup.policy", "delete"),
         property("segment.bytes", &plan.segment_bytes.to_string()),
         property("min.cleanable.dirty.ratio", "0.01"),
-        property("file.delete.delay.ms", "0"),
     ];
-    make(&broker, DIRTY, &configs)?;
-    make(&broker, OTHER, &[])?;
-    let live = fill(&broker, plan)?;
-    let folder = log_folder(broker.folder());
-    // A JVM gets faster by work; what it takes for that is not what the load takes.
-    others(&broker, plan, plan.idle * 2)?;
-    let idle = others(&broker, plan, plan.idle)?;
-    let idle_cpu_per_s = idle.1;
-    let before = log_bytes(&folder);
-    let (begin, cpu) = (Instant::now(), broker.usage().cpu_s);
-    let change = frames::set_topic_config(DIRTY, "cleanup.policy", "compact")?;
-    frames::altered(&load::ask(broker.address, &change)?)
-        .map_err(|error| Error::Refused { what: "changing the policy", error })?;
-    // What is in the active segment stays as it is.
-    let wanted = (live as f64 * SMALL) as u64 + plan.segment_bytes;
-    let mut busy_p99_us = 0;
-    let (after, seconds, cpu_s) = loop {
-        let (p99, _) = others(&broker, plan, Duration::from_secs(1))?;
-        busy_p99_us = p99.max(busy_p99_us);
-        let (bytes, seconds) = (log_bytes(&folder), begin.elapsed().as_secs_f64());
-        if bytes <= wanted {
-            break (bytes, seconds, broker.usage().cpu_s - cpu - idle_cpu_per_s * seconds);
-        }
-        if seconds > WITHIN_S as f64 {
-            return Err(Error::Large { bytes, wanted });
-        }
-    };
-    Ok(Figures { before, after, seconds, cpu_s, idle_p99_us: idle.0, busy_p99_us })
+    OTHERS.iter().try_for_each(|topic| make(&broker, topic, &[]))?;
+    for topic in DIRTY {
+        make(&broker, topic, &configs)?;
+        fill::fill(broker.address, topic, plan)?;
+    }
+    let [beside, alone] = DIRTY;
+    others(&broker, OTHERS[0], plan, || false)?;
+    let idle = Noticed::of(&others(&broker, OTHERS[1], plan, || false)?);
+    let (busy, seconds_beside) = compact_beside(&broker, beside, plan)?;
+    let log = LogFolder::find(broker.folder(), alone)?;
+    let (before, cpu_s) = (log.sealed_bytes(), broker.usage().cpu_s);
+    let seconds = compact(&broker, alone)?;
+    let cpu_s = broker.usage().cpu_s - cpu_s;
+    Ok(Figures { before, after: log.sealed_bytes(), seconds, cpu_s, seconds_beside, idle, busy })
 }
 
 fn make(broker: &Broker, topic: &str, configs: &[(String, String)]) -> Result<(), Error> {
@@ -151,49 +201,50 @@ fn make(broker: &Broker, topic: &str, configs: &[(String, String)]) -> Result<()
     frames::created(&answer).map_err(|error| Error::Refused { what: "making a topic", error })
 }
 
-/// Fills the topic; the bytes of the newest record of each key.
-fn fill(broker: &Broker, plan: &Plan) -> Result<u64, Error> {
-    let per_batch = (plan.batch_bytes / (plan.record_bytes + 16)).max(1);
-    let batches = plan.bytes / plan.batch_bytes as u64;
-    let keys = (batches * per_batch as u64 / VERSIONS).max(1);
-    let mut socket = TcpStream::connect(broker.address)?;
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let (mut under_way, mut bytes) = (0, 0);
-    for _ in 0..batches {
-        let mut builder = BatchBuilder::new();
-        for _ in 0..per_batch {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let key = ((state >> 20) % keys).to_be_bytes();
-            let value: Vec<u8> = (0..plan.record_bytes).map(|at| (state >> (at % 56)) as u8).collect();
-            builder.append(now_ms(), Some(&key), Some(&value), &[]);
+/// Lets a log be compacted; how long that took, in seconds.
+fn compact(broker: &Broker, topic: &'static str) -> Result<f64, Error> {
+    let log = LogFolder::find(broker.folder(), topic)?;
+    let begin = Instant::now();
+    let change = frames::set_topic_config(topic, "cleanup.policy", "compact")?;
+    frames::altered(&load::ask(broker.address, &change)?)
+        .map_err(|error| Error::Refused { what: "changing the policy", error })?;
+    while !log.is_clean() {
+        if begin.elapsed() > WITHIN {
+            return Err(Error::Dirty { topic, seconds: WITHIN.as_secs(), bytes: log.sealed_bytes() });
         }
-        let batch = builder.build();
-        bytes += batch.len() as u64;
-        socket.write_all(&frames::produce(DIRTY, 0, 1, &batch)?)?;
-        under_way += 1;
-        if under_way == DEPTH {
-            answer(&mut socket)?;
-            under_way -= 1;
-        }
+        std::thread::sleep(LOOK);
     }
-    for _ in 0..under_way {
-        answer(&mut socket)?;
-    }
-    Ok(bytes / VERSIONS)
+    Ok(begin.elapsed().as_secs_f64())
 }
 
-fn answer(socket: &mut TcpStream) -> Result<(), Error> {
-    let mut prefix = [0; 4];
-    socket.read_exact(&mut prefix)?;
-    let mut answer = vec![0; u32::from_be_bytes(prefix) as usize];
-    socket.read_exact(&mut answer)?;
-    frames::produced(&answer).map(drop).map_err(|error| Error::Refused { what: "filling the topic", error })
+/// The same while others work; also what they noticed from the change of policy until the log was clean.
+fn compact_beside(broker: &Broker, topic: &'static str, plan: &Plan) -> Result<(Noticed, f64), Error> {
+    let (begun, clean) = (AtomicBool::new(false), AtomicBool::new(false));
+    let plan = Plan { idle: WITHIN, ..plan.clone() };
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !begun.load(Ordering::Acquire) && !clean.load(Ordering::Acquire) {
+                std::thread::sleep(LOOK);
+            }
+            let seconds = compact(broker, topic);
+            clean.store(true, Ordering::Release);
+            seconds
+        });
+        let load = load_of(broker, OTHERS[2], &plan);
+        let stats = load::run_until(&load, || begun.store(true, Ordering::Release), || clean.load(Ordering::Acquire));
+        clean.store(true, Ordering::Release);
+        let seconds = watcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((Noticed::of(&stats?), seconds?))
+    })
 }
 
-/// 99th percentile of the other load in microseconds, and CPU seconds of the broker a second.
-fn others(broker: &Broker, plan: &Plan, duration: Duration) -> Result<(u64, f64), Error> {
+fn others(broker: &Broker, topic: &str, plan: &Plan, enough: impl Fn() -> bool) -> Result<Stats, Error> {
+    Ok(load::run_until(&load_of(broker, topic, plan), || (), enough)?)
+}
+
+fn load_of(broker: &Broker, topic: &str, plan: &Plan) -> Load {
     let writers = Writers {
-        topic: OTHER.to_owned(),
+        topic: topic.to_owned(),
         partitions: 1,
         connections: 4,
         pace: Pace::Open { per_s: plan.rate },
@@ -202,38 +253,12 @@ fn others(broker: &Broker, plan: &Plan, duration: Duration) -> Result<(u64, f64)
         acks: -1,
         sends: Sends::Batches,
     };
-    let window = Window { warm_up: Duration::from_millis(200), duration, ..Window::default() };
-    let load = Load { address: broker.address, writers: Some(writers), readers: None, window };
-    let mut began = (Instant::now(), broker.usage().cpu_s);
-    let stats = load::run(&load, || began = (Instant::now(), broker.usage().cpu_s))?;
-    let cpu_per_s = (broker.usage().cpu_s - began.1) / began.0.elapsed().as_secs_f64();
-    Ok((stats.writes.latency.at(99.0), cpu_per_s))
+    let readers =
+        Readers { topic: topic.to_owned(), partitions: 1, connections: 1, max_bytes: 1 << 20, goes: Goes::Follow };
+    let window = Window { warm_up: Duration::from_millis(500), duration: plan.idle, ..Window::default() };
+    Load { address: broker.address, writers: Some(writers), readers: Some(readers), window }
 }
 
 fn now_ms() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-/// The folder of the topic's only partition, wherever the broker keeps it.
-fn log_folder(root: &Path) -> PathBuf {
-    let name = format!("{DIRTY}-0");
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy() == name {
-                return entry.path();
-            }
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    root.join(name)
-}
-
-/// Bytes of its segments; those that wait for their removal do not count.
-fn log_bytes(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let segments = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "log"));
-    segments.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }

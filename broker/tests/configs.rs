@@ -1,10 +1,10 @@
 //! Configurations altered at run time: what clients are answered, that shards act on what was acknowledged, and that a restart
 //! remembers it. If this breaks, settings that were acknowledged have no effect, come back half, or are lost.
 
-use broker::ConnId;
 use broker::settings::BrokerSettings;
 use broker::store::Durability;
-use broker::testing::{Call, World, body_of, produce, records};
+use broker::testing::{Call, Memory, World, body_of, produce, records};
+use broker::{Broker, ConnId};
 use protocol::messages::alter_configs::{self as legacy, AlterConfigsRequest, AlterConfigsResponse};
 use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
 use protocol::messages::describe_configs::{
@@ -397,6 +397,27 @@ fn the_legacy_request_replaces_everything() {
     assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "9")]));
     assert_eq!(cluster.replace(TOPIC, "t", &[]), expect(OK));
     assert_eq!(cluster.overrides("t"), pairs([]));
+}
+
+#[test]
+fn the_pace_of_compaction_follows_on_every_shard_and_goes_back() {
+    let mut cluster = Cluster::started(3, &[("log.cleaner.backoff.ms", "900")]);
+    let paces = |cluster: &Cluster| -> Vec<_> {
+        let pace = |broker: &Broker<Memory>| broker.store().cleaner.map(|set| (set.backoff_ms, set.bytes_per_s));
+        cluster.world.brokers.iter().map(pace).collect()
+    };
+    assert_eq!(paces(&cluster), [None; 3], "storage knows what it was started with");
+    let slow = [("log.cleaner.io.max.bytes.per.second", SET, Some("1000.5"))];
+    assert_eq!(cluster.alter(BROKER, "", &slow), expect(OK));
+    assert_eq!(paces(&cluster), [Some((Some(900), Some(1000))); 3]);
+    assert_eq!(cluster.alter(BROKER, "1", &[("log.cleaner.backoff.ms", SET, Some("5"))]), expect(OK));
+    assert_eq!(paces(&cluster), [Some((Some(5), Some(1000))); 3]);
+    cluster.restart(2);
+    assert_eq!(paces(&cluster), [Some((Some(5), Some(1000))); 2], "what was set at run time outlives a restart");
+    for (broker, key) in [("", slow[0].0), ("1", "log.cleaner.backoff.ms")] {
+        assert_eq!(cluster.alter(BROKER, broker, &[(key, DELETE, None)]), expect(OK));
+    }
+    assert_eq!(paces(&cluster), [Some((Some(900), None)); 2]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ mod verify;
 pub mod testing;
 
 pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
-pub use copies::{first_difference, open_copy, seal_copy};
+pub use copies::{TopicSeal, first_difference, open_copy, seal_copy};
 pub use dump::{DumpEnd, DumpError, UNDERSTOOD, dump};
 pub use envelope::EnvelopeError;
 pub use epochs::Epochs;

@@ -1,4 +1,4 @@
-//! lz4 frames. The blocks are lz4_flex's; the frame around them is read here, because a library that sizes its buffers from
+//! lz4 frames. The blocks are lz4_flex's, or by level of effort lz4's own; the frame around them is read here, because a library that sizes its buffers from
 //! the seven header bytes would give 8 MiB to whoever sends those, and because a frame without its end mark has to be an
 //! error. Written frames are what Kafka's `Lz4BlockOutputStream` writes: independent blocks of 64 KiB, no content checksum.
 //!
@@ -28,16 +28,67 @@ const HISTORY_BYTES: usize = 64 * 1024;
 const EXPANSION_MAX: usize = 255;
 const EXPANSION_SLACK: usize = 64;
 
-pub(super) fn writer() -> FrameEncoder<Vec<u8>> {
-    let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-    FrameEncoder::with_frame_info(frame, Vec::new())
+/// Kafka's default, which is not the ninth level of effort there either, but the fast way.
+const LEVEL_FAST: i32 = 9;
+/// The library's highest. Kafka takes levels up to 17; those above the highest are the highest.
+const LEVEL_MAX: i32 = 12;
+
+/// Writes one frame.
+pub(super) enum Writer {
+    /// The fast way.
+    Fast(FrameEncoder<Vec<u8>>),
+    /// By level of effort.
+    Level(lz4::Encoder<Vec<u8>>),
+}
+
+impl Writer {
+    #[expect(clippy::expect_used, reason = "a vector takes the header")]
+    pub(super) fn new(level: Option<i32>) -> Writer {
+        let Some(level) = level.filter(|level| *level != LEVEL_FAST) else {
+            let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
+            return Writer::Fast(FrameEncoder::with_frame_info(frame, Vec::new()));
+        };
+        let encoder = lz4::EncoderBuilder::new()
+            .level(level.clamp(1, LEVEL_MAX).unsigned_abs())
+            .block_size(lz4::BlockSize::Max64KB)
+            .block_mode(lz4::BlockMode::Independent)
+            .checksum(lz4::ContentChecksum::NoChecksum)
+            .block_checksum(lz4::liblz4::BlockChecksum::NoBlockChecksum)
+            .build(Vec::new());
+        Writer::Level(encoder.expect("a vector takes the header"))
+    }
+
+    pub(super) fn write_all(&mut self, plain: &[u8]) -> io::Result<()> {
+        match self {
+            Writer::Fast(encoder) => encoder.write_all(plain),
+            Writer::Level(encoder) => encoder.write_all(plain),
+        }
+    }
+
+    /// Compressed bytes so far; some of what went in is held back.
+    pub(super) fn written(&self) -> usize {
+        match self {
+            Writer::Fast(encoder) => encoder.get_ref().len(),
+            Writer::Level(encoder) => encoder.writer().len(),
+        }
+    }
+
+    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
+        match self {
+            Writer::Fast(encoder) => encoder.finish().map_err(io::Error::other),
+            Writer::Level(encoder) => {
+                let (out, result) = encoder.finish();
+                result.map(|()| out)
+            }
+        }
+    }
 }
 
 #[expect(clippy::expect_used, reason = "a vector takes every byte")]
-pub(super) fn compress(input: &[u8]) -> Vec<u8> {
-    let mut encoder = writer();
-    encoder.write_all(input).expect("a vector takes every byte");
-    encoder.finish().expect("a vector takes every byte")
+pub(super) fn compress(level: Option<i32>, input: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new(level);
+    writer.write_all(input).expect("a vector takes every byte");
+    writer.finish().expect("a vector takes every byte")
 }
 
 /// Makes the header checksum of a frame that [`writer`] wrote what messages of magic 0 have: Kafka's first lz4 stream
@@ -314,4 +365,40 @@ fn block_bytes_max(code: u8) -> Result<usize, CompressError> {
 
 fn corrupt(reason: impl Into<String>) -> CompressError {
     CompressError::corrupt(Codec::Lz4, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{compress, decompress_capped};
+    use super::*;
+
+    /// Words in no order, so that looking longer finds more.
+    fn text() -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 24
+        };
+        (0..40_000).flat_map(|_| format!("{} ", next() * 7919).into_bytes()).collect()
+    }
+
+    #[test]
+    fn levels_are_efforts_and_the_default_is_the_fast_way() {
+        let text = text();
+        let at = |level| compress(Codec::Lz4, level, &text);
+        let fast = at(None);
+        assert_eq!(at(Some(LEVEL_FAST)), fast);
+        let (low, high) = (at(Some(1)), at(Some(LEVEL_MAX)));
+        assert!(high.len() * 100 < low.len() * 95, "{} {}", high.len(), low.len());
+        assert_eq!(at(Some(17)), high, "Kafka's highest is the library's");
+        for frame in [&fast, &low, &high] {
+            assert_eq!(frame[..7], fast[..7], "the same kind of frame");
+            assert_eq!(decompress_capped(Codec::Lz4, frame, text.len()), Ok(text.clone()));
+        }
+        assert_eq!(decompress_capped(Codec::Lz4, &at_length(0), 0), Ok(Vec::new()));
+    }
+
+    fn at_length(len: usize) -> Vec<u8> {
+        compress(Codec::Lz4, Some(5), &vec![0; len])
+    }
 }

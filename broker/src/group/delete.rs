@@ -103,6 +103,10 @@ impl Coordinator {
         }
         let (Err(error), Some(group)) = (result, group) else { return };
         tracing::warn!(group = %group.id, ?error, "a deletion was not stored");
+        // Its partition may be somebody else's by now, or have been read anew with what the group was.
+        if self.partitions.get(&group.partition) != Some(&Load::Done) {
+            return;
+        }
         match self.groups.get_mut(&group.id) {
             Some(namesake) => namesake.offsets.absorb(group.offsets),
             None => _ = self.groups.insert(group.id.clone(), group),

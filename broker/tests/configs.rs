@@ -227,6 +227,35 @@ fn a_change_is_answered_once_it_is_durable() {
     assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "1")]));
 }
 
+/// The second is planned while the first is on its way to the disk, and has to stand on it.
+#[test]
+fn two_alterations_at_once_both_count() {
+    let mut cluster = Cluster::started(2, &[]);
+    cluster.topic("t", 1);
+    assert_eq!(cluster.alter(TOPIC, "t", &[("cleanup.policy", SET, Some(""))]), expect(OK));
+    cluster.world.flushes = false;
+    let other = cluster.world.connect(0);
+    let mut sent = Vec::new();
+    for (conn, steps) in [
+        (cluster.conn, [("cleanup.policy", APPEND, Some("delete")), ("max.compaction.lag.ms", SET, Some("10"))]),
+        (other, [("cleanup.policy", APPEND, Some("compact")), ("retention.ms", SET, Some("7"))]),
+        // Right by itself, and not beside what the first one is about to set.
+        (other, [("min.compaction.lag.ms", SET, Some("11")), ("segment.ms", SET, Some("1000"))]),
+    ] {
+        let request =
+            IncrementalAlterConfigsRequest { resources: vec![resource(TOPIC, "t", &steps)], validate_only: false };
+        let call = Call::new(ApiKey::IncrementalAlterConfigs, 1);
+        let frame = call.frame(|writer, version| request.encode(writer, version));
+        sent.push((conn, cluster.world.send(conn, frame)));
+        cluster.world.run();
+    }
+    cluster.world.flushes = true;
+    cluster.world.run();
+    assert!(sent.into_iter().all(|(conn, seq)| cluster.world.outcome(conn, seq).is_some()), "all are answered");
+    let expected = [("cleanup.policy", "delete,compact"), ("max.compaction.lag.ms", "10"), ("retention.ms", "7")];
+    assert_eq!(cluster.overrides("t"), pairs(expected));
+}
+
 #[test]
 fn lists_grow_and_shrink_from_what_stands() {
     let mut cluster = Cluster::started(1, &[]);

@@ -157,12 +157,22 @@ impl Describe<'_> {
                 several => several,
             };
             let said = self.said_of(names, key.kind).into_iter();
+            synonyms.extend(self.other_name_of_id(key, &value));
             synonyms.extend(said.skip_while(|synonym| synonym.name != key.name));
             if secret {
                 synonyms.iter_mut().for_each(|synonym| synonym.value = None);
             }
         }
         self.broker_entry(key, value.filter(|_| !secret), source, synonyms)
+    }
+
+    /// Of `node.id` and `broker.id`, whichever was not set takes the other's value, as if it had been.
+    fn other_name_of_id(&self, key: &BrokerKey, value: &Option<String>) -> Option<Synonym> {
+        let is_id = matches!(key.name, "node.id" | "broker.id");
+        let is_said = self.image.layers().said([key.name].into_iter()).next().is_some();
+        let source = self.source_of_id();
+        let value = value.as_ref().filter(|_| is_id && !is_said && source != Source::Default)?;
+        Some(synonym(key.name, value, source))
     }
 
     fn source_of_id(&self) -> Source {

@@ -69,6 +69,6 @@ pub use recovery::{
     settle_moves,
 };
 pub use scan::{Damage, Stop};
-pub use set::{CompactionTerms, FutureLog, LogSet, RelocateError, ShardDir, Shutdown, ShutdownError};
+pub use set::{CompactionPace, CompactionTerms, FutureLog, LogSet, RelocateError, ShardDir, Shutdown, ShutdownError};
 pub use tasks::{read_whole, replace, unlink};
 pub use verify::{Advice, Finding, Verified, verify};

@@ -87,15 +87,15 @@ impl Coordinator {
         ticket: Option<Ticket>,
         mut result: Result<(), ErrorCode>,
     ) {
-        let group = group.and_then(|mut group| {
+        let group = group.map(|mut group| {
             group.forget_offsets(removed, result);
             if result.is_ok() && !group.offsets.is_empty() {
                 result = Err(ErrorCode::CoordinatorNotAvailable);
                 let mut left = Group::new(group.id, group.incarnation, group.partition, group.since_wall_ms);
                 left.offsets = group.offsets;
-                return Some(left);
+                return left;
             }
-            Some(group)
+            group
         });
         if let Some(ticket) = ticket {
             let error = result.err().map_or(ErrorCode::None, |e| append_error(e, ErrorCode::UnknownServerError));

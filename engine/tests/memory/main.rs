@@ -73,7 +73,7 @@ fn held(logs: usize, batches: usize) -> [usize; 2] {
 }
 
 /// Retention empties every log in one look. Each removal waits for a checkpoint, which has an entry for each log: one for each
-/// removal was 13 GB with ten thousand logs.
+/// removal adds up to gigabytes with ten thousand logs.
 fn retention_of_all_at_once() {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let mut rig = Rig::boot(Box::new(PosixDriver::new().unwrap()), folder.path(), &config(), limits());

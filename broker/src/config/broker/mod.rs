@@ -95,6 +95,22 @@ const UNLISTED: &[&str] = &[
     "unstable.feature.versions.enable",
 ];
 
+/// The key whose values a name of one listener takes (`listener.name.NAME.KEY`, with a SASL mechanism before some keys); the key
+/// itself for every other name.
+pub fn base(name: &str) -> Option<&'static BrokerKey> {
+    const OF_MECHANISMS: &[&str] = &[
+        "connections.max.reauth.ms",
+        "sasl.jaas.config",
+        "sasl.login.callback.handler.class",
+        "sasl.login.class",
+        "sasl.server.callback.handler.class",
+    ];
+    let Some((_, rest)) = name.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.')) else {
+        return find(name);
+    };
+    find(OF_MECHANISMS.iter().find(|key| rest.ends_with(**key)).unwrap_or(&rest))
+}
+
 /// Whether a key is described even where nobody set it.
 pub fn is_listed(name: &str) -> bool {
     !UNLISTED.contains(&name)
@@ -122,8 +138,8 @@ pub enum Standing {
     Historic(&'static str),
     /// The start stops, for this reason.
     Refused(&'static str),
-    /// Nobody knows it; the known name that is most like it.
-    Unknown(Option<&'static str>),
+    /// Nobody knows it.
+    Unknown,
 }
 
 /// Judges one setting. An error: the value is not one that the key takes.
@@ -157,26 +173,6 @@ fn judge_others(name: &str) -> Standing {
     } else if let Some(replaced) = history::find(name) {
         Standing::Historic(replaced)
     } else {
-        Standing::Unknown(nearest(name))
+        Standing::Unknown
     }
-}
-
-/// The known name that differs least, where it differs in a third of its letters at most. Two names differ at least by the
-/// difference of their lengths, which spares most of the work.
-fn nearest(name: &str) -> Option<&'static str> {
-    let alike = keys().map(|key| key.name).filter(|known| name.len().abs_diff(known.len()) * 3 <= name.len());
-    let known = alike.map(|known| (distance(name, known), known));
-    known
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| distance * 3 <= name.len())
-        .map(|(_, known)| known)
-}
-
-/// Letters to insert, remove or replace (Levenshtein). Names longer than any key are as far as they are long.
-fn distance(one: &str, other: &str) -> usize {
-    const LONGEST: usize = 128;
-    if one.len() > LONGEST {
-        return one.len();
-    }
-    strsim::levenshtein(one, other)
 }

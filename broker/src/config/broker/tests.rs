@@ -118,9 +118,9 @@ fn standings() {
         ("create.topic.policy.class.name", "org.example.P", Standing::Refused(why::NO_POLICY)),
         ("config.providers", "file", Standing::Refused(why::NO_PROVIDERS)),
         ("security.inter.broker.protocol", "SSL", Standing::Refused(why::NO_TLS)),
-        ("num.partition", "3", Standing::Unknown(Some("num.partitions"))),
-        ("log.retention.hour", "3", Standing::Unknown(Some("log.retention.hours"))),
-        ("completely.different.thing.of.mine", "3", Standing::Unknown(None)),
+        ("num.partition", "3", Standing::Unknown),
+        ("log.retention.hour", "3", Standing::Unknown),
+        ("completely.different.thing.of.mine", "3", Standing::Unknown),
     ] {
         assert_eq!(judge(name, value), Ok(expect), "{name}");
     }
@@ -131,5 +131,19 @@ fn standings() {
         [("num.partitions", "0"), ("num.io.threads", "many"), ("log.segment.bytes", "10"), ("node.id", "")]
     {
         assert!(judge(name, value).is_err(), "{name}={value}");
+    }
+}
+
+#[test]
+fn names_of_one_listener_are_based_on_a_key() {
+    for (name, expect) in [
+        ("max.connections", Some("max.connections")),
+        ("listener.name.out.max.connections", Some("max.connections")),
+        ("listener.name.out.scram-sha-256.sasl.jaas.config", Some("sasl.jaas.config")),
+        ("listener.name.out.no.such", None),
+        ("listener.name.out", None),
+        ("my.own", None),
+    ] {
+        assert_eq!(base(name).map(|key| key.name), expect, "{name}");
     }
 }

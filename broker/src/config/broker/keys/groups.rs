@@ -29,6 +29,9 @@ pub(super) const KEYS: &[BrokerKey] = &[
     int("group.max.session.timeout.ms", Some("1800000"), Any, Fixed)
         .used("Longest session timeout that a group member may ask for."),
     int("group.max.size", Some("2147483647"), Min(1), Fixed).used("Most members of a group."),
+    long("group.members.bytes.max", Some("268435456"), Min(1_048_576), Fixed).used(
+        "Ours: memory that what members of all groups say about themselves may take, in bytes; further members are refused.",
+    ),
     int("group.min.session.timeout.ms", Some("6000"), Any, Fixed)
         .used("Shortest session timeout that a group member may ask for."),
     int("offset.metadata.max.bytes", Some("4096"), Any, Fixed)

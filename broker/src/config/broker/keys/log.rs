@@ -36,8 +36,8 @@ pub(super) const KEYS: &[BrokerKey] = &[
     ),
     list("log.dirs", None, Any, Fixed).used("Folders for data; new partitions go to the emptiest."),
     long("log.flush.interval.messages", Some("9223372036854775807"), Min(1), Cluster).used(
-        "Records after which a log is flushed, for topics without a flush.messages: 1 flushes before each \
-         acknowledgement, other numbers do nothing.",
+        "Records after which a log is flushed at the latest, for topics without a flush.messages: setting it flushes before each \
+         acknowledgement.",
     ),
     long("log.flush.interval.ms", None, Any, Cluster)
         .used("Longest that an acknowledged write waits for its flush, for topics without a flush.ms."),

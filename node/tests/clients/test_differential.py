@@ -13,7 +13,7 @@ import servers
 DELIBERATE = [
     (r"config of (topic|all brokers|the broker) min\.insync\.replicas",
      "Kafka formats with eligible leader replicas, which write a default for the whole cluster; one node has no use for them"),
-    (r"config of the broker (core\..*|legacy\.clients|log\.scrub\..*)", "settings of ours"),
+    (r"config of the broker (core\..*|group\.heartbeat\.hold\.ms|legacy\.clients|log\.scrub\..*)", "settings of ours"),
     (r"config of the broker group\.initial\.rebalance\.delay\.ms", "0 without a properties file, so that a first consumer need not wait"),
     (r"config of the broker (controller\.listener\.names|controller\.quorum\.voters|process\.roles|listener\.security\.protocol\.map"
      r"|offsets\.topic\.replication\.factor|transaction\.state\.log\..*|share\.coordinator\.state\.topic\..*)",

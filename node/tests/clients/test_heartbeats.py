@@ -51,7 +51,7 @@ def waits(slow, classes, topic, protocol, instance=""):
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_java_hears_of_a_rebalance_at_once_and_is_kept_from_nothing(slow, classes, topic_name, protocol):
     took = waits(slow, classes, topic_name, protocol)
-    assert took["noticed"] < SOON_MS and took["regained"] < SOON_MS, took
+    assert took["noticed"] < SOON_MS and took["shared"] < SOON_MS and took["regained"] < SOON_MS, took
     assert took["commit"] < SOON_MS and took["closed"] < SOON_MS, took
     # In the consumer protocol it tells a change of its subscription with its next heartbeat, whether one waits or not.
     limit = SOON_MS if protocol == "classic" else INTERVAL_MS + SOON_MS

@@ -92,7 +92,7 @@ impl<S: Store> Broker<S> {
             replays: BTreeMap::new(),
             own_done: VecDeque::new(),
             outbox: BTreeMap::new(),
-            groups: Groups::new(&settings, me),
+            groups: Groups::new(&settings, me, shards),
             dirs: LogDirs::default(),
             producers_checked_ms: 0,
             seat: Seat::new(settings.loggers.clone()),

@@ -70,6 +70,8 @@ pub struct BrokerSettings {
     pub group_max_session_timeout_ms: i32,
     pub group_initial_rebalance_delay_ms: i32,
     pub group_max_size: i32,
+    /// `group.members.bytes.max`, for all shards together.
+    pub group_members_bytes_max: usize,
     pub fetch_max_bytes: i32,
     /// `max.incremental.fetch.session.cache.slots`, for all shards together.
     pub fetch_session_slots: usize,
@@ -113,6 +115,7 @@ impl BrokerSettings {
             group_max_session_timeout_ms: at.number("group.max.session.timeout.ms", 1_800_000),
             group_initial_rebalance_delay_ms: at.number("group.initial.rebalance.delay.ms", 3_000),
             group_max_size: at.number("group.max.size", i32::MAX),
+            group_members_bytes_max: at.number("group.members.bytes.max", 256 << 20),
             fetch_max_bytes: at.number("fetch.max.bytes", 57_671_680),
             fetch_session_slots: at.number("max.incremental.fetch.session.cache.slots", 1_000),
             max_request_partition_size_limit: at.number("max.request.partition.size.limit", 2_000),

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 pub type Outcome = Result<(), Failure>;
 
 /// A failed command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
@@ -70,6 +70,12 @@ impl Failure {
             writeln!(err, "hint: {hint}")?;
         }
         err.flush()
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

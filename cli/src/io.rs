@@ -2,7 +2,9 @@
 
 use crate::failure::Outcome;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 /// The two outputs of a command.
 pub struct Io<'a> {
@@ -28,9 +30,21 @@ impl Io<'_> {
     }
 }
 
+/// What is written to standard output at once, unless it is flushed before.
+const OUT_BUFFER: usize = 128 << 10;
+
+/// Standard output without the buffer of the standard library, which ends at each line.
+fn stdout() -> Box<dyn Write> {
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(fd) => Box::new(File::from(fd)),
+        // Without a descriptor to spare the other way does it.
+        Err(_) => Box::new(io::stdout()),
+    }
+}
+
 /// Runs a command on the process's own outputs and reports its failure.
 pub fn on_process(run: impl FnOnce(&mut Io<'_>) -> Outcome) -> std::process::ExitCode {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::with_capacity(OUT_BUFFER, stdout());
     let mut err = io::stderr();
     let watched = err.is_terminal();
     let outcome = run(&mut Io { out: &mut out, err: &mut err, watched });

@@ -5,15 +5,19 @@
 use crate::config::broker::{self, BrokerKey, Scope};
 use crate::config::client_metrics::{self, ClientMetricsKey};
 use crate::config::group::{self, GroupKey};
-use crate::config::layers::Source;
+use crate::config::layers::{Source, Values};
 use crate::config::topic::{self, TopicKey};
 use crate::config::value::{Kind, shown};
 use crate::image::{MetadataImage, TopicImage};
 use crate::loggers::Loggers;
 use protocol::messages::describe_configs::{DescribeConfigsResourceResult, DescribeConfigsSynonym};
+use std::collections::BTreeSet;
 
 /// Set only where a person asked for it.
 const SHOWN_WHERE_SET: &str = "durability";
+
+/// Kafka's number for the type of a value that nobody knows.
+const UNKNOWN_TYPE: i8 = 0;
 
 /// One key of an answer.
 pub(crate) type Entry = DescribeConfigsResourceResult<'static>;
@@ -91,12 +95,49 @@ impl Describe<'_> {
             let synonyms = if self.synonyms { vec![said] } else { Vec::new() };
             Some(self.broker_entry(key, value, Source::DynamicDefault, synonyms))
         };
-        broker::keys().filter_map(entry).collect()
+        let known = broker::keys().filter_map(entry);
+        known.chain(self.others(&[(set, Source::DynamicDefault)])).collect()
     }
 
     pub(crate) fn broker(&self) -> Vec<Entry> {
         let entries = broker::keys().map(|key| self.own_entry(key));
-        entries.filter(is_shown).collect()
+        let layers = self.image.layers();
+        let layers = [
+            (layers.broker, Source::DynamicBroker),
+            (layers.cluster, Source::DynamicDefault),
+            (layers.statics, Source::Static),
+        ];
+        entries.filter(is_shown).chain(self.others(&layers)).collect()
+    }
+
+    /// What was set in these layers, strongest first, under names that are no broker's key: for plug-ins, as far as anybody knows,
+    /// and so perhaps secret. Those of one listener are like the key that they are based on.
+    fn others(&self, layers: &[(&Values, Source)]) -> Vec<Entry> {
+        let names: BTreeSet<&String> = layers.iter().flat_map(|(values, _)| values.keys()).collect();
+        let others = names.into_iter().filter(|name| broker::find(name).is_none());
+        others.filter_map(|name| self.other(name, layers)).collect()
+    }
+
+    fn other(&self, name: &str, layers: &[(&Values, Source)]) -> Option<Entry> {
+        let base = broker::base(name);
+        let open = base.filter(|key| key.kind != Kind::Password);
+        let value = |text: &str| open.map(|key| shown(key.kind, text).into());
+        let set = layers.iter().filter_map(|(values, source)| Some((values.get(name)?.as_str(), *source)));
+        let mut synonyms: Vec<Synonym> =
+            set.clone().map(|(text, source)| Synonym { value: value(text), ..synonym(name, "", source) }).collect();
+        synonyms.extend(open.and_then(|key| Some(synonym(key.name, key.default?, Source::Default))));
+        let (text, source) = set.into_iter().next()?;
+        Some(Entry {
+            name: name.to_owned().into(),
+            value: value(text),
+            read_only: true,
+            config_source: source as i8,
+            is_sensitive: open.is_none(),
+            synonyms: if self.synonyms { synonyms } else { Vec::new() },
+            config_type: base.map_or(UNKNOWN_TYPE, |key| key.kind as i8),
+            is_default: false,
+            documentation: None,
+        })
     }
 
     fn own_entry(&self, key: &'static BrokerKey) -> Entry {
@@ -116,12 +157,22 @@ impl Describe<'_> {
                 several => several,
             };
             let said = self.said_of(names, key.kind).into_iter();
+            synonyms.extend(self.other_name_of_id(key, &value));
             synonyms.extend(said.skip_while(|synonym| synonym.name != key.name));
             if secret {
                 synonyms.iter_mut().for_each(|synonym| synonym.value = None);
             }
         }
         self.broker_entry(key, value.filter(|_| !secret), source, synonyms)
+    }
+
+    /// Of `node.id` and `broker.id`, whichever was not set takes the other's value, as if it had been.
+    fn other_name_of_id(&self, key: &BrokerKey, value: &Option<String>) -> Option<Synonym> {
+        let is_id = matches!(key.name, "node.id" | "broker.id");
+        let is_said = self.image.layers().said([key.name].into_iter()).next().is_some();
+        let source = self.source_of_id();
+        let value = value.as_ref().filter(|_| is_id && !is_said && source != Source::Default)?;
+        Some(synonym(key.name, value, source))
     }
 
     fn source_of_id(&self) -> Source {

@@ -4,6 +4,8 @@
 //! version 1 on the request says which types, none meaning all: topics, brokers and their loggers, and the groups and
 //! subscriptions for which something was set. A type that nobody knows is UNSUPPORTED_VERSION.
 //!
+//! The kinds come as in Kafka, from groups to topics; names are sorted, while in Kafka they come as a hash table has them.
+//!
 //! KIPs: 1000, 1142. Deviations: none known.
 
 use crate::config::resource::ResourceType;
@@ -45,7 +47,7 @@ fn wanted(version: i16, asked: &[i8]) -> Option<Vec<ResourceType>> {
     }
     let known: Option<Vec<ResourceType>> = asked.iter().map(|number| ResourceType::of(*number)).collect();
     let known = known?;
-    Some(ResourceType::ALL.into_iter().filter(|kind| known.is_empty() || known.contains(kind)).collect())
+    Some(ResourceType::ALL.into_iter().rev().filter(|kind| known.is_empty() || known.contains(kind)).collect())
 }
 
 fn names(image: &MetadataImage, kind: ResourceType) -> Vec<ConfigResource<'static>> {

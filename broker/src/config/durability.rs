@@ -49,13 +49,15 @@ pub struct Wishes {
 /// The flush interval where `interval` was asked for without a `flush.ms`, in milliseconds.
 pub const DEFAULT_INTERVAL_MS: u64 = 1_000;
 
-/// Decides: internal topics, then topic `durability`, then an explicit `flush.messages=1` or `flush.ms`, then the broker.
+/// Decides: internal topics, then topic `durability`, then an explicit `flush.messages` or `flush.ms`, then the broker. Whoever wants a
+/// flush every so many records gets one before every acknowledgement: that is never later.
 pub fn choose(wishes: Wishes) -> Durability {
+    let messages = wishes.explicit_flush_messages.filter(|messages| *messages != i64::MAX);
     let ms = wishes.explicit_flush_ms.filter(|ms| *ms != i64::MAX).map(i64::unsigned_abs);
     let class = match wishes {
         Wishes { internal: true, .. } => DurabilityClass::Fsync,
         Wishes { topic: Some(class), .. } => class,
-        Wishes { explicit_flush_messages: Some(1), .. } => DurabilityClass::Fsync,
+        Wishes { .. } if messages.is_some() => DurabilityClass::Fsync,
         Wishes { .. } if ms.is_some() => DurabilityClass::Interval,
         Wishes { broker, .. } => broker,
     };
@@ -87,7 +89,8 @@ mod tests {
             (Wishes { explicit_flush_ms: Some(50), ..nothing }, Durability::Interval { ms: 50 }),
             (Wishes { explicit_flush_ms: Some(i64::MAX), ..nothing }, Durability::Fsync),
             (Wishes { explicit_flush_ms: Some(50), explicit_flush_messages: Some(1), ..nothing }, Durability::Fsync),
-            (Wishes { explicit_flush_messages: Some(10_000), broker: Class::None, ..nothing }, Durability::None),
+            (Wishes { explicit_flush_messages: Some(10_000), broker: Class::None, ..nothing }, Durability::Fsync),
+            (Wishes { explicit_flush_messages: Some(i64::MAX), broker: Class::None, ..nothing }, Durability::None),
             (Wishes { topic: Some(Class::None), explicit_flush_messages: Some(1), ..nothing }, Durability::None),
             (
                 Wishes { topic: Some(Class::Interval), explicit_flush_ms: Some(7), ..nothing },

@@ -174,7 +174,8 @@ pub const KEYS: &[TopicKey] = &[
         Rule::Min(1),
         NEVER,
         &[same("log.flush.interval.messages")],
-        "1 asks for a flush before every acknowledgement. Other numbers have no effect of their own here.",
+        "Records after which a log is flushed at the latest. Setting it asks for a flush before every acknowledgement, which is \
+         never later.",
     ),
     key(
         "flush.ms",
@@ -190,7 +191,8 @@ pub const KEYS: &[TopicKey] = &[
         Rule::Replicas,
         "",
         &[],
-        "Replicas whose fetching is held to the follower's throttle: partition:broker pairs, or * for all.",
+        "Replicas whose fetching is held to the follower's throttle: partition:broker pairs, or * for all. One broker fetches \
+         nothing.",
     ),
     key(
         "index.interval.bytes",
@@ -206,7 +208,8 @@ pub const KEYS: &[TopicKey] = &[
         Rule::Replicas,
         "",
         &[],
-        "Replicas whose serving is held to the leader's throttle: partition:broker pairs, or * for all.",
+        "Replicas whose serving is held to the leader's throttle: partition:broker pairs, or * for all. One broker serves no \
+         follower.",
     ),
     key(
         "local.retention.bytes",

@@ -9,6 +9,7 @@ use super::consumer::store::Held;
 use super::delete::OffsetDeleteReply;
 use super::ids::{AppendToken, GroupId, Incarnation, MemberId, MemberIds, Ticket};
 use super::join::{JoinReply, Replaced};
+use super::memory::MemberMemory;
 use super::offsets::TopicPartition;
 use super::records::Record;
 use super::settings::GroupSettings;
@@ -128,6 +129,8 @@ pub(crate) struct Effects {
     pub(crate) timers: Timers,
     /// Source of member ids.
     pub(crate) ids: MemberIds,
+    /// What members of all groups cost.
+    pub(crate) memory: MemberMemory,
     /// Topics, and configurations of groups.
     pub(crate) image: Arc<MetadataImage>,
     /// Grows whenever topics change.
@@ -143,6 +146,7 @@ impl Effects {
     /// Nothing to do yet.
     pub(crate) fn new(settings: GroupSettings, seed: u128) -> Self {
         Self {
+            memory: MemberMemory::new(settings.member_bytes_max),
             settings,
             now: Now::default(),
             timers: Timers::default(),
@@ -159,6 +163,18 @@ impl Effects {
     /// Answers a request.
     pub(crate) fn reply(&mut self, to: Ticket, reply: Reply) {
         self.out.push_back(Output::Reply { to, reply });
+    }
+
+    /// What a member is told for which there is no memory. Whoever runs the broker is told which bound that is.
+    pub(crate) fn refuse_for_memory(&mut self, group: &GroupId) -> ErrorCode {
+        if self.memory.is_to_warn(self.now.mono_ms) {
+            let (used, max) = (self.memory.used(), self.settings.member_bytes_max);
+            tracing::warn!(
+                %group, used, max,
+                "a member was refused: what members say about themselves takes this core's share of group.members.bytes.max"
+            );
+        }
+        ErrorCode::GroupMaxSizeReached
     }
 
     /// Appends records of a group and remembers what follows. Records that no batch can hold fail at once.

@@ -7,7 +7,8 @@ use super::limits::{
     MEMBER_ID_SUFFIX_BYTES, MEMBER_PROTOCOLS_BYTES_MAX, NEW_MEMBER_JOIN_TIMEOUT_MS, PENDING_MEMBERS_MAX,
     RECORD_TEXT_BYTES_MAX,
 };
-use super::member::{Awaiting, Member, Protocol};
+use super::member::{Awaiting, Member, Protocol, bytes_of};
+use super::memory::Charge;
 use super::rebalance::refuse_awaiting;
 use super::records;
 use super::state::{Group, State};
@@ -109,7 +110,7 @@ impl Coordinator {
     /// Handles JoinGroup. Its answer may wait for a whole rebalance.
     pub(crate) fn join(&mut self, now: Now, to: Ticket, request: JoinRequest) {
         self.fx.now = now;
-        if let Err(error) = self.check_join(&request) {
+        if let Err(error) = self.check_join(&request).and_then(|()| self.check_memory(&request)) {
             return self.fx.reply(to, Reply::Join(JoinReply::error(request.member.as_str(), error)));
         }
         self.holds.stir(&request.group);
@@ -138,7 +139,7 @@ impl Coordinator {
 
     fn check_join(&self, request: &JoinRequest) -> Result<(), ErrorCode> {
         let sessions = self.fx.settings.session_timeout_ms_min..=self.fx.settings.session_timeout_ms_max;
-        let bytes: usize = request.protocols.iter().map(|p| p.name.len() + p.metadata.len()).sum();
+        let bytes = bytes_of(&request.protocols);
         let group = request.group.as_str();
         if group.is_empty() || group.len() > RECORD_TEXT_BYTES_MAX {
             Err(ErrorCode::InvalidGroupId)
@@ -149,6 +150,17 @@ impl Coordinator {
         } else {
             self.check_active(&request.group)
         }
+    }
+}
+
+impl Coordinator {
+    /// Whether there is memory for what a member says. Clients give up with GROUP_MAX_SIZE_REACHED, and say so to people; an
+    /// error to be tried again would have them wait in silence.
+    fn check_memory(&mut self, request: &JoinRequest) -> Result<(), ErrorCode> {
+        let group = self.groups.get(&request.group);
+        let charge = group.and_then(|group| group.charge_of(&request.member, request.instance.as_ref()));
+        let has_room = self.fx.memory.has_room_for(bytes_of(&request.protocols), charge);
+        if has_room { Ok(()) } else { Err(self.fx.refuse_for_memory(&request.group)) }
     }
 }
 
@@ -213,7 +225,7 @@ impl Group {
         if let State::PreparingRebalance { initial: Some(delay) } = &mut self.state {
             delay.joined_since = true;
         }
-        let member = Member {
+        let mut member = Member {
             instance: request.instance,
             client_id: request.client_id,
             client_host: request.client_host,
@@ -223,7 +235,9 @@ impl Group {
             assignment: Arc::from([]),
             is_new: true,
             awaiting: Awaiting::Join(to),
+            charge: Charge::default(),
         };
+        member.charge_to(&fx.memory);
         self.add(id.clone(), member, &request.protocol_type);
         fx.set_timer(Timer::Session(self.id.clone(), id), NEW_MEMBER_JOIN_TIMEOUT_MS);
         self.rebalance(fx, "a member joined");
@@ -257,6 +271,7 @@ impl Group {
         member.protocols.clone_from(&request.protocols);
         member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         member.session_timeout_ms = request.session_timeout_ms;
+        member.charge_to(&fx.memory);
     }
 
     /// A static member comes back without its id, after a restart: it gets a new id and the old one is fenced (KIP-345).

@@ -4,6 +4,9 @@
 /// Kafka itself has no bound but that of the request.
 pub(crate) const MEMBER_PROTOCOLS_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes that a member costs besides what it says: its entries in tables, timers and records.
+pub(crate) const MEMBER_OVERHEAD_BYTES: usize = 1 << 10;
+
 /// Member ids handed out by MEMBER_ID_REQUIRED that have not joined yet, a group. Each lives one session timeout.
 pub(crate) const PENDING_MEMBERS_MAX: usize = 10_000;
 

@@ -4,6 +4,7 @@ use super::consumer::membership::cancel_timers;
 use super::coordinator::Coordinator;
 use super::ids::{GroupId, InstanceId, MemberId};
 use super::member::{Awaiting, Member, Protocol};
+use super::memory::Charge;
 use super::rebalance::refuse_awaiting;
 use super::records::{self, Fact};
 use super::state::{Formed, Group, State};
@@ -88,7 +89,9 @@ impl Coordinator {
     pub(crate) fn finish_load(&mut self, now: Now, partition: i32) {
         self.fx.now = now;
         self.partitions.insert(partition, Load::Done);
+        self.drop_deleted_meanwhile(partition);
         for group in self.groups.values_mut().filter(|g| g.partition == partition) {
+            group.charge_all_to(&self.fx.memory);
             if let Some(consumer) = group.consumer.as_mut() {
                 consumer.finish_replay(&mut self.fx, &group.id);
                 continue;
@@ -106,6 +109,7 @@ impl Coordinator {
     pub(crate) fn unload(&mut self, now: Now, partition: i32) {
         self.fx.now = now;
         self.partitions.remove(&partition);
+        self.deleted_meanwhile.remove(&partition);
         let gone = self.groups.extract_if(|_, group| group.partition == partition);
         for (id, group) in gone.collect::<Vec<_>>() {
             self.holds.stir(&id);
@@ -164,6 +168,7 @@ fn restored_member(value: &MemberMetadata<'_>, protocol: &Arc<str>) -> (MemberId
         assignment: value.assignment.as_ref().into(),
         is_new: false,
         awaiting: Awaiting::Nothing,
+        charge: Charge::default(),
     };
     (MemberId::from(&*value.member_id), member)
 }

@@ -1,6 +1,7 @@
 //! One member of a group: what it supports, what it was assigned, and which request of it waits.
 
 use super::ids::{InstanceId, Ticket};
+use super::memory::{Charge, MemberMemory};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -45,9 +46,21 @@ pub(crate) struct Member {
     pub(crate) is_new: bool,
     /// Which request waits.
     pub(crate) awaiting: Awaiting,
+    /// What it costs.
+    pub(crate) charge: Charge,
+}
+
+/// Bytes of what a member supports.
+pub(crate) fn bytes_of(protocols: &[Protocol]) -> usize {
+    protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len()).sum()
 }
 
 impl Member {
+    /// It costs what it says now.
+    pub(crate) fn charge_to(&mut self, memory: &MemberMemory) {
+        self.charge = memory.charge(bytes_of(&self.protocols) + self.assignment.len());
+    }
+
     /// Whether its JoinGroup waits.
     pub(crate) fn awaits_join(&self) -> bool {
         matches!(self.awaiting, Awaiting::Join(_))

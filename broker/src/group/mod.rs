@@ -20,6 +20,7 @@ pub(crate) mod leave;
 mod limits;
 mod load;
 pub(crate) mod member;
+mod memory;
 pub(crate) mod offsets;
 mod rebalance;
 pub(crate) mod records;

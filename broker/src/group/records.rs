@@ -332,6 +332,7 @@ mod tests {
             assignment: Arc::from([]),
             is_new: false,
             awaiting: Awaiting::Nothing,
+            charge: Default::default(),
         };
         group.add("m".into(), member, &"consumer".into());
         group.generation = 2;

@@ -22,12 +22,15 @@ pub(crate) struct GroupSettings {
     pub(crate) retention_check_interval_ms: u64,
     /// Largest batch that `__consumer_offsets` takes (`max.message.bytes` of the topic, once there is one).
     pub(crate) batch_bytes_max: usize,
+    /// The shard's share of `group.members.bytes.max`.
+    pub(crate) member_bytes_max: usize,
     /// `group.consumer.*`.
     pub(crate) consumer: ConsumerSettings,
 }
 
-impl From<&BrokerSettings> for GroupSettings {
-    fn from(settings: &BrokerSettings) -> Self {
+impl GroupSettings {
+    /// Those of one of so many shards.
+    pub(crate) fn of_shard(settings: &BrokerSettings, shards: u16) -> Self {
         let count = |value: i32| usize::try_from(value).unwrap_or(0);
         Self {
             session_timeout_ms_min: settings.group_min_session_timeout_ms,
@@ -39,6 +42,7 @@ impl From<&BrokerSettings> for GroupSettings {
             retention_check_interval_ms: u64::try_from(settings.offsets_retention_check_interval_ms)
                 .unwrap_or(0)
                 .max(1),
+            member_bytes_max: settings.group_members_bytes_max / usize::from(shards.max(1)),
             consumer: ConsumerSettings::from(settings),
             ..Self::default()
         }
@@ -56,6 +60,7 @@ impl Default for GroupSettings {
             offsets_retention_ms: 10_080 * 60 * 1_000,
             retention_check_interval_ms: 600_000,
             batch_bytes_max: 1_048_588,
+            member_bytes_max: 256 << 20,
             consumer: ConsumerSettings::from(&BrokerSettings::default()),
         }
     }

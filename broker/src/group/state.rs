@@ -13,6 +13,7 @@
 use super::consumer::state::ConsumerGroup;
 use super::ids::{GroupId, Incarnation, InstanceId, MemberId};
 use super::member::{Member, Protocol};
+use super::memory::{Charge, MemberMemory};
 use super::offsets::Offsets;
 use super::subscription::topics_of;
 use protocol::ErrorCode;
@@ -201,6 +202,20 @@ impl Group {
             }
         }
         if self.members.contains_key(id) { Ok(()) } else { Err(ErrorCode::UnknownMemberId) }
+    }
+
+    /// What the member with that id, or of that instance, costs.
+    pub(crate) fn charge_of(&self, id: &MemberId, instance: Option<&InstanceId>) -> Option<&Charge> {
+        match &self.consumer {
+            Some(consumer) => consumer.charge_of(id, instance),
+            None => self.members.get(instance.and_then(|i| self.statics.get(i)).unwrap_or(id)).map(|m| &m.charge),
+        }
+    }
+
+    /// All members cost what they say now: they came from records, or from the other protocol.
+    pub(crate) fn charge_all_to(&mut self, memory: &MemberMemory) {
+        self.members.values_mut().for_each(|member| member.charge_to(memory));
+        self.consumer.iter_mut().flat_map(|state| state.members.values_mut()).for_each(|m| m.charge_to(memory));
     }
 
     /// Whether `id` leads.

@@ -162,6 +162,7 @@ impl Group {
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             let Some(member) = self.members.get_mut(&id) else { continue };
             member.assignment = assignment.get(&id).unwrap_or(&nothing).clone();
+            member.charge_to(&fx.memory);
             if let Awaiting::Sync(ticket) = member.awaiting {
                 member.awaiting = Awaiting::Nothing;
                 fx.reply(ticket, Reply::Sync(self.assignment_of(&id)));

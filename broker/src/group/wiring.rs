@@ -51,10 +51,10 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// A coordinator without partitions.
-    pub(crate) fn new(settings: &BrokerSettings, me: ShardId) -> Self {
+    pub(crate) fn new(settings: &BrokerSettings, me: ShardId, shards: u16) -> Self {
         let seed = u128::from(settings.incarnation) << 64 | u128::from(me.0);
         Self {
-            coordinator: Coordinator::new(GroupSettings::from(settings), seed, Now::default()),
+            coordinator: Coordinator::new(GroupSettings::of_shard(settings, shards), seed, Now::default()),
             gathers: HashMap::new(),
             transactions: OpenTransactions::default(),
             waiting: HashMap::new(),

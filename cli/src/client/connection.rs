@@ -5,13 +5,13 @@ use super::address::Address;
 use super::api::{Answer, Api};
 use super::error::Error;
 use super::versions::Served;
-use protocol::{ApiKey, EncodeError, RequestHeader, ResponseHeader, Writer};
+use protocol::{ApiKey, DecodeError, EncodeError, RequestHeader, ResponseHeader, Writer};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// Longest answer that is read: what a fetch of a hundred megabytes needs, and room.
-const ANSWER_BYTES_MAX: u32 = 256 << 20;
+pub(super) const ANSWER_BYTES_MAX: u32 = 256 << 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -23,12 +23,47 @@ pub struct Connection {
     next: i32,
 }
 
-/// A request that is on its way.
-#[derive(Debug)]
-struct Asked {
-    key: ApiKey,
-    version: i16,
-    correlation: i32,
+/// What a request's frame says about itself, and its answer must match.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spoken {
+    pub(super) key: ApiKey,
+    pub(super) version: i16,
+    pub(super) correlation: i32,
+}
+
+impl Spoken {
+    /// The request's frame.
+    pub(super) fn frame<Q: Api>(&self, request: &Q, client_id: &str) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        let start = writer.begin_frame();
+        let header = RequestHeader {
+            api_key: self.key as i16,
+            api_version: self.version,
+            correlation_id: self.correlation,
+            client_id: Some(client_id.into()),
+        };
+        header.encode(&mut writer)?;
+        request.encode(&mut writer, self.version)?;
+        writer.end_frame(start)?;
+        #[expect(clippy::expect_used, reason = "requests of ours hold their records, nothing external")]
+        Ok(writer.into_bytes().expect("no external pieces"))
+    }
+
+    /// The answer in a frame whose header begins at `at`; the number that it has, if it answers another request.
+    pub(super) fn answer<Q: Api>(&self, frame: Vec<u8>, at: usize) -> Result<Result<Answer<Q>, DecodeError>, i32> {
+        let mut reader = protocol::Reader::new(&frame[at..]);
+        match reader.i32() {
+            Err(cause) => return Ok(Err(cause)),
+            Ok(got) if got != self.correlation => return Err(got),
+            Ok(_) => {}
+        }
+        let mut reader = protocol::Reader::new(&frame[at..]);
+        if let Err(cause) = ResponseHeader::decode(&mut reader, self.key, self.version) {
+            return Ok(Err(cause));
+        }
+        let body = at + reader.position();
+        Ok(Answer::new(frame, body, self.version))
+    }
 }
 
 impl Connection {
@@ -40,6 +75,11 @@ impl Connection {
     /// Says what the broker serves, once it is known.
     pub(super) fn serves(self, served: Served) -> Self {
         Connection { served, ..self }
+    }
+
+    /// The stream, on which nothing is on its way, the address it leads to, our name and the next request's number.
+    pub(super) fn into_parts(self) -> (TcpStream, Address, String, i32) {
+        (self.stream, self.address, self.client_id, self.next)
     }
 
     /// The broker's address.
@@ -91,24 +131,24 @@ impl Connection {
     }
 
     /// The answer in a frame; `None` if it belongs to an earlier request, whose answer nobody waited for.
-    fn answer<Q: Api>(&self, frame: Vec<u8>, asked: &Asked) -> Result<Option<Answer<Q>>, Error> {
-        let unreadable = |cause| Error::Unreadable { address: self.address.clone(), api: Q::KEY, cause };
-        let mut reader = protocol::Reader::new(&frame);
-        let got = reader.i32().map_err(unreadable)?;
-        if got != asked.correlation {
-            let cause = io::Error::new(io::ErrorKind::InvalidData, format!("an answer to request {got}"));
-            let is_older = (0..asked.correlation).contains(&got);
-            return if is_older { Ok(None) } else { Err(Error::Lost { address: self.address.clone(), cause }) };
+    fn answer<Q: Api>(&self, frame: Vec<u8>, asked: &Spoken) -> Result<Option<Answer<Q>>, Error> {
+        match asked.answer(frame, 0) {
+            Ok(answer) => answer.map(Some).map_err(|cause| Error::Unreadable {
+                address: self.address.clone(),
+                api: Q::KEY,
+                cause,
+            }),
+            Err(got) if (0..asked.correlation).contains(&got) => Ok(None),
+            Err(got) => {
+                let cause = io::Error::new(io::ErrorKind::InvalidData, format!("an answer to request {got}"));
+                Err(Error::Lost { address: self.address.clone(), cause })
+            }
         }
-        let mut reader = protocol::Reader::new(&frame);
-        ResponseHeader::decode(&mut reader, asked.key, asked.version).map_err(unreadable)?;
-        let body = reader.position();
-        Answer::new(frame, body, asked.version).map(Some).map_err(unreadable)
     }
 
-    fn send<Q: Api>(&mut self, request: &Q, version: i16, end: Instant) -> Result<Asked, Error> {
-        let asked = Asked { key: Q::KEY, version, correlation: self.next };
-        let frame = self.frame(request, &asked).map_err(|cause| Error::Unsayable {
+    fn send<Q: Api>(&mut self, request: &Q, version: i16, end: Instant) -> Result<Spoken, Error> {
+        let asked = Spoken { key: Q::KEY, version, correlation: self.next };
+        let frame = asked.frame(request, &self.client_id).map_err(|cause| Error::Unsayable {
             address: self.address.clone(),
             api: Q::KEY,
             version,
@@ -118,22 +158,6 @@ impl Connection {
         let sent = set_write_timeout(&self.stream, end).and_then(|()| self.stream.write_all(&frame));
         sent.map_err(|cause| Error::Lost { address: self.address.clone(), cause })?;
         Ok(asked)
-    }
-
-    fn frame<Q: Api>(&self, request: &Q, asked: &Asked) -> Result<Vec<u8>, EncodeError> {
-        let mut writer = Writer::new();
-        let start = writer.begin_frame();
-        let header = RequestHeader {
-            api_key: asked.key as i16,
-            api_version: asked.version,
-            correlation_id: asked.correlation,
-            client_id: Some(self.client_id.as_str().into()),
-        };
-        header.encode(&mut writer)?;
-        request.encode(&mut writer, asked.version)?;
-        writer.end_frame(start)?;
-        #[expect(clippy::expect_used, reason = "requests of ours hold their records, nothing external")]
-        Ok(writer.into_bytes().expect("no external pieces"))
     }
 
     /// The next frame. Memory grows with what arrives, not with what is announced.

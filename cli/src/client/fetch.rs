@@ -2,8 +2,8 @@
 //! records are taken out of the batches with `protocol::batch`.
 
 use super::{Client, Error, Isolation};
-use protocol::messages::FetchRequest;
 use protocol::messages::fetch::{FetchPartition, FetchTopic, PartitionData};
+use protocol::messages::{FetchRequest, FetchResponse};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -68,22 +68,19 @@ pub struct Fetched {
 }
 
 impl Client {
-    /// Reads from the broker that leads these partitions. Each call stands alone; there is no fetch session.
+    /// Reads from the broker that leads these partitions.
     pub fn fetch(&mut self, leader: i32, from: &[FetchFrom<'_>], limits: &FetchLimits) -> Result<Vec<Fetched>, Error> {
-        let request = request(from, limits);
+        let request = fetch_request(from, limits);
         let within = limits.max_wait + self.settings().request_timeout;
         let answer = self.broker_within(leader, &request, within)?;
         let response = answer.read();
         Error::check(response.error_code, None, || "fetch".to_owned())?;
-        let rows = response
-            .responses
-            .iter()
-            .flat_map(|topic| topic.partitions.iter().map(|row| Fetched::new(&topic.topic, row)));
-        Ok(rows.collect())
+        Ok(Fetched::all(&response))
     }
 }
 
-fn request<'a>(from: &[FetchFrom<'a>], limits: &FetchLimits) -> FetchRequest<'a> {
+/// What a leader is asked. Each request stands alone; there is no fetch session.
+pub fn fetch_request<'a>(from: &[FetchFrom<'a>], limits: &FetchLimits) -> FetchRequest<'a> {
     let mut topics: BTreeMap<&str, Vec<FetchPartition>> = BTreeMap::new();
     for from in from {
         topics.entry(from.topic).or_default().push(FetchPartition {
@@ -112,6 +109,12 @@ fn request<'a>(from: &[FetchFrom<'a>], limits: &FetchLimits) -> FetchRequest<'a>
 }
 
 impl Fetched {
+    /// The rows of an answer.
+    pub fn all(response: &FetchResponse<'_>) -> Vec<Fetched> {
+        let rows = response.responses.iter();
+        rows.flat_map(|topic| topic.partitions.iter().map(|row| Fetched::new(&topic.topic, row))).collect()
+    }
+
     fn new(topic: &str, row: &PartitionData<'_>) -> Self {
         let partition = row.partition_index;
         let aborted = row.aborted_transactions.iter().flatten().map(|txn| (txn.producer_id, txn.first_offset));

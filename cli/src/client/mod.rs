@@ -26,8 +26,11 @@ mod connect;
 mod connection;
 mod coordinator;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 mod fetch;
 mod offsets;
+mod pipe;
 mod produce;
 mod retry;
 mod settings;
@@ -39,9 +42,10 @@ pub use cluster::{Broker, Cluster, Partition, Topic, TopicError, Topics};
 pub use connection::Connection;
 pub use coordinator::CoordinatorKind;
 pub use error::{Cause, Error, Unreachable};
-pub use fetch::{FetchFrom, FetchLimits, Fetched};
+pub use fetch::{FetchFrom, FetchLimits, Fetched, fetch_request};
 pub use offsets::{At, FoundOffset, Isolation};
-pub use produce::{ProduceTo, Produced};
+pub use pipe::{Pipe, await_any};
+pub use produce::{ProduceTo, Produced, produce_request};
 pub use settings::{Notice, Settings, SettingsError, read_file};
 pub use versions::Served;
 
@@ -149,10 +153,15 @@ impl Client {
         if !self.connections.contains_key(address) {
             let Settings { client_id, connect_timeout, .. } = &self.settings;
             let made = connect::one(address, client_id, *connect_timeout)
-                .map_err(|cause| Unreachable { attempts: vec![(address.clone(), cause)], named_by_cluster: true })?;
+                .map_err(|cause| unreachable(address.clone(), cause))?;
             self.connections.insert(address.clone(), made);
         }
         #[expect(clippy::expect_used, reason = "it was put there above if it was missing")]
         Ok(self.connections.get_mut(address).expect("a connection"))
     }
+}
+
+/// A broker that the cluster named and that cannot be reached there.
+fn unreachable(address: Address, cause: Cause) -> Error {
+    Unreachable { attempts: vec![(address, cause)], named_by_cluster: true }.into()
 }

@@ -1,10 +1,10 @@
 //! Writing record batches to one broker. Batches are built with `protocol::batch::BatchBuilder`; which broker leads what is in
 //! [`Cluster`](super::Cluster).
 
-use super::{Client, Error};
+use super::Error;
 use protocol::Records;
-use protocol::messages::ProduceRequest;
 use protocol::messages::produce::{PartitionProduceData, PartitionProduceResponse, TopicProduceData};
+use protocol::messages::{ProduceRequest, ProduceResponse};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -30,30 +30,9 @@ pub struct Produced {
     pub result: Result<i64, Error>,
 }
 
-impl Client {
-    /// Sends batches to the broker that leads their partitions. `acks` is −1, 1 or 0; with 0 there is no answer and the list is
-    /// empty. `timeout` is how long the broker may wait for replicas.
-    pub fn produce(
-        &mut self,
-        leader: i32,
-        acks: i16,
-        timeout: Duration,
-        batches: &[ProduceTo<'_>],
-    ) -> Result<Vec<Produced>, Error> {
-        let request = request(acks, timeout, batches);
-        if acks == 0 {
-            return self.tell_broker(leader, &request).map(|()| Vec::new());
-        }
-        let within = timeout + self.settings().request_timeout;
-        let answer = self.broker_within(leader, &request, within)?;
-        let rows = answer.read().responses;
-        let rows =
-            rows.iter().flat_map(|topic| topic.partition_responses.iter().map(|row| Produced::new(&topic.name, row)));
-        Ok(rows.collect())
-    }
-}
-
-fn request<'a>(acks: i16, timeout: Duration, batches: &[ProduceTo<'a>]) -> ProduceRequest<'a> {
+/// What a leader is asked. `acks` is −1, 1 or 0; with 0 there is no answer. `timeout` is how long the broker may wait for
+/// replicas.
+pub fn produce_request<'a>(acks: i16, timeout: Duration, batches: &[ProduceTo<'a>]) -> ProduceRequest<'a> {
     let mut topics: BTreeMap<&str, Vec<PartitionProduceData<'a>>> = BTreeMap::new();
     for to in batches {
         let row = PartitionProduceData { index: to.partition, records: Records::Bytes(to.batch) };
@@ -69,6 +48,12 @@ fn request<'a>(acks: i16, timeout: Duration, batches: &[ProduceTo<'a>]) -> Produ
 }
 
 impl Produced {
+    /// The rows of an answer.
+    pub fn all(response: &ProduceResponse<'_>) -> Vec<Produced> {
+        let rows = response.responses.iter();
+        rows.flat_map(|topic| topic.partition_responses.iter().map(|row| Produced::new(&topic.name, row))).collect()
+    }
+
     fn new(topic: &str, row: &PartitionProduceResponse<'_>) -> Self {
         let partition = row.index;
         let checked = Error::check(row.error_code, row.error_message.as_deref(), || format!("{topic}-{partition}"));

@@ -1,7 +1,7 @@
 //! `ringlog configs`: describe, set, unset.
 
 use super::kafka::change;
-use super::resource::{self, Change, Entry, Kind, Resource};
+use super::resource::{self, Change, Entry, Kind, Resource, Strange};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::io::Io;
@@ -166,7 +166,12 @@ fn document(entry: &Entry) -> Value {
 }
 
 fn apply(cluster: &ClusterArgs, resource: &Resource, changes: &[Change], dry_run: bool, io: &mut Io<'_>) -> Outcome {
-    change(&mut cluster.connect(io)?, resource, changes, dry_run)?;
+    let mut client = cluster.connect(io)?;
+    if let Some(Strange { name, nearest }) = resource.strange(&mut client, changes)?.into_iter().next() {
+        let failure = Failure::not_found(format!("brokers have no setting `{name}`"));
+        return Err(failure.did_you_mean(&name, nearest.as_deref()).hint("kafka-configs stores it all the same"));
+    }
+    change(&mut client, resource, changes, dry_run)?;
     let verb = if dry_run { "could change" } else { "changed" };
     Ok(writeln!(io.out, "{} of {} {verb}.", count(changes.len()), resource.shown())?)
 }

@@ -1,6 +1,7 @@
 //! Resources that have settings: reading them, changing them, listing which there are.
 
 use crate::client::{Api, Client, Error, Topics};
+use crate::java;
 use protocol::ErrorCode;
 use protocol::messages::describe_configs::{
     DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsSynonym,
@@ -84,6 +85,8 @@ pub(super) struct Entry {
     pub is_sensitive: bool,
     /// Whether it can be changed while the broker runs.
     pub is_read_only: bool,
+    /// Nobody knows what it is: a broker keeps it for plug-ins.
+    pub is_strange: bool,
     /// Every place that has a value, strongest first: source, name there, value.
     pub synonyms: Vec<(Source, String, Option<String>)>,
 }
@@ -176,6 +179,24 @@ impl Resource {
         Error::check(result.error_code, result.error_message.as_deref(), || self.shown())
     }
 
+    /// What is to be set on brokers and is none of their settings. Brokers store it all the same, for plug-ins.
+    pub(super) fn strange(&self, client: &mut Client, changes: &[Change]) -> Result<Vec<Strange>, Error> {
+        let set: Vec<&str> =
+            changes.iter().filter(|change| matches!(change, Change::Set(..))).map(Change::name).collect();
+        if self.kind != Kind::Brokers || set.is_empty() {
+            return Ok(Vec::new());
+        }
+        let one = list(client, Kind::Brokers)?.into_iter().next().unwrap_or_default();
+        let name = if self.name.is_empty() { one } else { self.name.clone() };
+        let known = Resource::new(Kind::Brokers, name).read(client, true)?;
+        let known: Vec<&str> = known.iter().filter(|entry| !entry.is_strange).map(|entry| &*entry.name).collect();
+        let is_known =
+            |name: &&str| known.contains(name) || UNLISTED.contains(name) || name.starts_with("listener.name.");
+        let strange = set.into_iter().filter(|name| !is_known(name));
+        let nearest = |name| crate::suggest::nearest(name, known.iter().copied()).map(str::to_owned);
+        Ok(strange.map(|name| Strange { name: name.to_owned(), nearest: nearest(name) }).collect())
+    }
+
     fn ask<Q: Api>(&self, client: &mut Client, request: &Q) -> Result<crate::client::Answer<Q>, Error> {
         client.retrying(|client| match self.broker() {
             Some(id) => client.broker(id, request),
@@ -200,9 +221,24 @@ impl Entry {
             source: Source(row.config_source),
             is_sensitive: row.is_sensitive,
             is_read_only: row.read_only,
+            is_strange: row.config_type == 0,
             synonyms: row.synonyms.iter().map(synonym).collect(),
         }
     }
+}
+
+/// Settings that brokers have, and list only where somebody made them.
+const UNLISTED: &[&str] = &[
+    "follower.replication.throttled.rate",
+    "leader.replication.throttled.rate",
+    "replica.alter.log.dirs.io.max.bytes.per.second",
+];
+
+/// A setting that brokers do not have, and the one that was perhaps meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Strange {
+    pub name: String,
+    pub nearest: Option<String>,
 }
 
 /// A change of one setting.
@@ -264,7 +300,7 @@ fn lists_all_kinds(client: &mut Client) -> Result<bool, Error> {
     Ok(client.home()?.version_for::<ListConfigResourcesRequest>().is_ok_and(|version| version >= 1))
 }
 
-/// Groups that exist, and those that have settings without existing.
+/// Groups that exist, as a map of Java's Admin client has them, and behind them those that have settings without existing.
 fn groups(client: &mut Client) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for broker in client.metadata(Topics::None)?.brokers {
@@ -273,6 +309,7 @@ fn groups(client: &mut Client) -> Result<Vec<String>, Error> {
         Error::check(response.error_code, None, || format!("the groups of broker {}", broker.id))?;
         names.extend(response.groups.iter().map(|group| group.group_id.to_string()));
     }
+    java::hash_order(&mut names, 16, |name| java::string_hash(name));
     if lists_all_kinds(client)? {
         names.extend(with_settings(client, Kind::Groups)?);
     }

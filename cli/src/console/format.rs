@@ -5,6 +5,7 @@ use super::internal;
 use super::record::Consumed;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 use thiserror::Error;
 
@@ -13,6 +14,8 @@ use thiserror::Error;
 pub(crate) struct Formatter {
     kind: Kind,
     columns: Columns,
+    /// The line that is being put together: one that cannot be finished is not begun on the output.
+    line: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,21 +117,30 @@ impl Formatter {
     /// The formatter of this class with these properties.
     pub(crate) fn new(class: Option<&str>, properties: &BTreeMap<String, String>) -> Result<Self, FormatterError> {
         let kind = class.map_or(Ok(Kind::Default), kind_of)?;
-        Ok(Formatter { kind, columns: Columns::new(properties)? })
+        Ok(Formatter { kind, columns: Columns::new(properties)?, line: Vec::new() })
     }
 
     /// Writes a record; `log` gets what is not part of the output.
-    pub(crate) fn write(&self, record: &Consumed, out: &mut dyn Write, log: &mut dyn Write) -> Result<(), WriteError> {
+    pub(crate) fn write(
+        &mut self,
+        record: &Consumed<'_>,
+        out: &mut dyn Write,
+        log: &mut dyn Write,
+    ) -> Result<(), WriteError> {
         match self.kind {
-            Kind::Default => self.columns.write(record, out),
-            Kind::Logging => {
-                self.columns.write(record, out)?;
-                Ok(log.write_all(log_line(record).as_bytes())?)
+            Kind::Default | Kind::Logging => {
+                self.line.clear();
+                self.columns.put(record, &mut self.line)?;
+                out.write_all(&self.line)?;
             }
-            Kind::NoOp => Ok(()),
-            Kind::Offsets => Ok(out.write_all(internal::commit_json(record).as_bytes())?),
-            Kind::GroupMetadata => Ok(out.write_all(internal::group_json(record).as_bytes())?),
+            Kind::NoOp => {}
+            Kind::Offsets => out.write_all(internal::commit_json(record).as_bytes())?,
+            Kind::GroupMetadata => out.write_all(internal::group_json(record).as_bytes())?,
         }
+        if self.kind == Kind::Logging {
+            log.write_all(log_line(record).as_bytes())?;
+        }
+        Ok(())
     }
 }
 
@@ -138,7 +150,7 @@ fn kind_of(class: &str) -> Result<Kind, FormatterError> {
     known.map(|(_, kind)| *kind).ok_or_else(|| FormatterError::Unknown { name: class.to_owned() })
 }
 
-fn log_line(record: &Consumed) -> String {
+fn log_line(record: &Consumed<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let key = record.key.as_deref().map_or("null ".to_owned(), |key| text(key) + ", ");
     let value = record.value.as_deref().map_or("null".to_owned(), text);
@@ -176,61 +188,75 @@ impl Columns {
         })
     }
 
-    fn write(&self, record: &Consumed, out: &mut dyn Write) -> Result<(), WriteError> {
-        let mut line: Vec<Vec<u8>> = Vec::new();
+    /// Appends the columns with separators between them, and the end of the line.
+    fn put(&self, record: &Consumed<'_>, line: &mut Vec<u8>) -> Result<(), WriteError> {
         if self.timestamp && record.timestamp_ms >= 0 {
-            line.push(format!("{}:{}", record.timestamp_type(), record.timestamp_ms).into_bytes());
+            self.say(line, format_args!("{}:{}", record.timestamp_type(), record.timestamp_ms))?;
         } else if self.timestamp {
-            line.push(b"NO_TIMESTAMP".to_vec());
+            self.say(line, format_args!("NO_TIMESTAMP"))?;
         }
         if self.partition {
-            line.push(format!("Partition:{}", record.partition).into_bytes());
+            self.say(line, format_args!("Partition:{}", record.partition))?;
         }
         if self.offset {
-            line.push(format!("Offset:{}", record.offset).into_bytes());
+            self.say(line, format_args!("Offset:{}", record.offset))?;
         }
         // Kafka's console consumer prints these two of records that it made itself, which have neither.
         if self.delivery {
-            line.push(b"Delivery:NOT_PRESENT".to_vec());
+            self.say(line, format_args!("Delivery:NOT_PRESENT"))?;
         }
         if self.epoch {
-            line.push(b"Epoch:NOT_PRESENT".to_vec());
+            self.say(line, format_args!("Epoch:NOT_PRESENT"))?;
         }
         if self.headers {
-            line.push(self.header_column(record)?);
+            self.put_headers(record, line)?;
+            line.extend_from_slice(self.separator.as_bytes());
         }
         if self.key {
-            let key = self.text(record, "key", record.key.as_deref(), self.key_deserializer)?;
-            line.push(key.into_owned());
+            line.extend_from_slice(&self.text(record, "key", record.key.as_deref(), self.key_deserializer)?);
+            line.extend_from_slice(self.separator.as_bytes());
         }
         if self.value {
-            let value = self.text(record, "value", record.value.as_deref(), self.value_deserializer)?;
-            line.push(value.into_owned());
+            line.extend_from_slice(&self.text(record, "value", record.value.as_deref(), self.value_deserializer)?);
+            line.extend_from_slice(self.separator.as_bytes());
         }
-        if line.is_empty() {
-            return Ok(());
+        if self.has_columns() {
+            // Each column brought the separator behind it; behind the last one the line ends.
+            line.truncate(line.len() - self.separator.len());
+            line.extend_from_slice(self.line_separator.as_bytes());
         }
-        let mut bytes = line.join(self.separator.as_bytes());
-        bytes.extend_from_slice(self.line_separator.as_bytes());
-        Ok(out.write_all(&bytes)?)
+        Ok(())
     }
 
-    fn header_column(&self, record: &Consumed) -> Result<Vec<u8>, WriteError> {
+    fn has_columns(&self) -> bool {
+        let of_place = self.timestamp || self.partition || self.offset || self.delivery || self.epoch;
+        of_place || self.headers || self.key || self.value
+    }
+
+    fn say(&self, line: &mut Vec<u8>, column: fmt::Arguments<'_>) -> io::Result<()> {
+        line.write_fmt(column)?;
+        line.write_all(self.separator.as_bytes())
+    }
+
+    fn put_headers(&self, record: &Consumed<'_>, line: &mut Vec<u8>) -> Result<(), WriteError> {
         if record.headers.is_empty() {
-            return Ok(b"NO_HEADERS".to_vec());
+            line.extend_from_slice(b"NO_HEADERS");
         }
-        let mut parts = Vec::new();
-        for (name, value) in &record.headers {
-            let value = self.text(record, "a header", value.as_deref(), self.headers_deserializer)?;
-            parts.push([name.as_bytes(), b":", &value].concat());
+        for (at, (name, value)) in record.headers.iter().enumerate() {
+            if at > 0 {
+                line.extend_from_slice(self.headers_separator.as_bytes());
+            }
+            line.extend_from_slice(name.as_bytes());
+            line.push(b':');
+            line.extend_from_slice(&self.text(record, "a header", value.as_deref(), self.headers_deserializer)?);
         }
-        Ok(parts.join(self.headers_separator.as_bytes()))
+        Ok(())
     }
 
     /// Null is the null literal, also where the deserializer could not read that, at which Kafka stops.
     fn text<'a>(
         &'a self,
-        record: &Consumed,
+        record: &Consumed<'_>,
         part: &'static str,
         bytes: Option<&'a [u8]>,
         deserializer: Option<Deserializer>,
@@ -238,7 +264,7 @@ impl Columns {
         let Some(bytes) = bytes else { return Ok(Cow::Borrowed(self.null.as_bytes())) };
         let Some(deserializer) = deserializer else { return Ok(Cow::Borrowed(bytes)) };
         deserializer.text(bytes).map_err(|cause| WriteError::Record {
-            topic: record.topic.clone(),
+            topic: record.topic.to_owned(),
             partition: record.partition,
             offset: record.offset,
             part,
@@ -257,12 +283,12 @@ mod tests {
     use super::*;
     use crate::console::record::sample;
 
-    fn check(class: Option<&str>, properties: &[(&str, &str)], record: &Consumed, expect: &str) {
+    fn check(class: Option<&str>, properties: &[(&str, &str)], record: &Consumed<'_>, expect: &str) {
         let properties = properties.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         let (mut out, mut log) = (Vec::new(), Vec::new());
         let got = match Formatter::new(class, &properties) {
             Err(error) => error.to_string(),
-            Ok(formatter) => match formatter.write(record, &mut out, &mut log) {
+            Ok(mut formatter) => match formatter.write(record, &mut out, &mut log) {
                 Err(error) => error.to_string(),
                 Ok(()) => String::from_utf8_lossy(&out).into_owned() + &String::from_utf8_lossy(&log),
             },
@@ -282,7 +308,7 @@ mod tests {
         let line =
             "CreateTime:99\tPartition:1\tOffset:7\tDelivery:NOT_PRESENT\tEpoch:NOT_PRESENT\tNO_HEADERS\tk\tnull\n";
         check(None, &all, &record, line);
-        record.headers = vec![("a".into(), Some(b"1".to_vec())), ("b".into(), None)];
+        record.headers = vec![("a".into(), Some(b"1"[..].into())), ("b".into(), None)];
         check(None, &[("print.headers", "true"), ("null.literal", "NIL")], &record, "a:1,b:NIL\tNIL\n");
         let separators = [("print.key", "true"), ("key.separator", "|"), ("line.separator", ";")];
         check(None, &separators, &record, "k|null;");
@@ -293,7 +319,7 @@ mod tests {
         let mut record = sample(None, Some("12345678"));
         let long = [("value.deserializer", "org.apache.kafka.common.serialization.LongDeserializer")];
         check(None, &long, &record, "3544952156018063160\n");
-        record.value = Some(b"x".to_vec());
+        record.value = Some(Cow::Borrowed(b"x"));
         check(None, &long, &record, "t-1, offset 7, value: LongDeserializer: expected 8 bytes, got 1");
         record.value = None;
         check(None, &long, &record, "null\n");

@@ -7,7 +7,7 @@ use protocol::messages::group_metadata_record::{GroupMetadataKey, GroupMetadataV
 use protocol::messages::offset_commit_record::{OffsetCommitKey, OffsetCommitValue};
 
 /// A commit, or nothing if the record is none.
-pub(crate) fn commit_json(record: &Consumed) -> String {
+pub(crate) fn commit_json(record: &Consumed<'_>) -> String {
     let Some((kind, mut reader)) = record.key.as_deref().and_then(versioned) else { return String::new() };
     if !(0..=OffsetCommitKey::RECORD_TYPE).contains(&kind) {
         return String::new();
@@ -19,7 +19,7 @@ pub(crate) fn commit_json(record: &Consumed) -> String {
 }
 
 /// A group, or nothing if the record is none.
-pub(crate) fn group_json(record: &Consumed) -> String {
+pub(crate) fn group_json(record: &Consumed<'_>) -> String {
     let Some((kind, mut reader)) = record.key.as_deref().and_then(versioned) else { return String::new() };
     if kind != GroupMetadataKey::RECORD_TYPE {
         return String::new();
@@ -122,13 +122,17 @@ mod tests {
     use super::*;
     use crate::console::record::sample;
     use protocol::Writer;
+    use std::borrow::Cow;
 
-    fn bytes(version: i16, encode: impl FnOnce(&mut Writer) -> Result<(), protocol::EncodeError>) -> Option<Vec<u8>> {
+    fn bytes(
+        version: i16,
+        encode: impl FnOnce(&mut Writer) -> Result<(), protocol::EncodeError>,
+    ) -> Option<Cow<'static, [u8]>> {
         let mut writer = Writer::new();
         encode(&mut writer).expect("a good message");
         let mut bytes = version.to_be_bytes().to_vec();
         bytes.extend(writer.into_bytes().expect("plain"));
-        Some(bytes)
+        Some(Cow::Owned(bytes))
     }
 
     /// As Kafka 4.3.1 printed commits of a group g1.
@@ -149,7 +153,7 @@ mod tests {
             r#"{"key":{"type":1,"data":{"group":"g1","topic":"abc","partition":2}},"value":{"version":3,"data":{"offset":2,"leaderEpoch":0,"metadata":"","commitTimestamp":1795658836594}}}"#
         );
         assert_eq!(group_json(&record), "");
-        record.value = Some(vec![0, 99]);
+        record.value = Some(Cow::Borrowed(&[0, 99]));
         assert!(commit_json(&record).ends_with(r#""value":{"version":99,"data":"unknown"}}"#));
     }
 

@@ -12,9 +12,10 @@ use super::record::Consumed;
 use super::typing::Parsed;
 use crate::failure::Failure;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// The line, without its end.
-pub(super) fn line(record: &Consumed) -> String {
+pub(super) fn line(record: &Consumed<'_>) -> String {
     let mut object = Map::new();
     object.insert("topic".to_owned(), json!(record.topic));
     object.insert("partition".to_owned(), json!(record.partition));
@@ -23,7 +24,7 @@ pub(super) fn line(record: &Consumed) -> String {
     object.insert("timestamp_type".to_owned(), json!(record.timestamp_type()));
     put(&mut object, "key", record.key.as_deref());
     put(&mut object, "value", record.value.as_deref());
-    let header = |(key, value): &(String, Option<Vec<u8>>)| {
+    let header = |(key, value): &(Cow<'_, str>, Option<Cow<'_, [u8]>>)| {
         let mut header = Map::new();
         header.insert("key".to_owned(), json!(key));
         put(&mut header, "value", value.as_deref());
@@ -42,7 +43,7 @@ fn put(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
 }
 
 /// A record of a line; `topic`, `partition` and `offset` are passed over.
-pub(super) fn parse(line: &[u8], number: u64) -> Parsed {
+pub(super) fn parse(line: &[u8], number: u64) -> Parsed<'static> {
     let wrong = |what: String| Failure::failed(format!("line {number}: {what}"));
     let value: Value = serde_json::from_slice(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
     let object = value.as_object().ok_or_else(|| wrong("expected an object such as {\"value\":\"…\"}".to_owned()))?;
@@ -67,18 +68,20 @@ pub(super) fn parse(line: &[u8], number: u64) -> Parsed {
         let (Some(header), Some(key)) = (header.as_object(), key) else {
             return Err(wrong("headers: expected {\"key\":\"…\",\"value\":\"…\"}".to_owned()));
         };
-        typed.headers.push((key.to_owned(), take(header, "value").map_err(wrong)?));
+        typed.headers.push((Cow::Owned(key.to_owned()), take(header, "value").map_err(wrong)?));
     }
     Ok((typed, timestamp))
 }
 
-fn take(object: &Map<String, Value>, name: &str) -> Result<Option<Vec<u8>>, String> {
+fn take(object: &Map<String, Value>, name: &str) -> Result<Option<Cow<'static, [u8]>>, String> {
     let encoded = format!("{name}_base64");
     match (object.get(name), object.get(&encoded)) {
         (None | Some(Value::Null), None | Some(Value::Null)) => Ok(None),
-        (Some(Value::String(text)), None) => Ok(Some(text.clone().into_bytes())),
-        (None, Some(Value::String(text))) => from_base64(text).map(Some).ok_or(format!("{encoded}: no base64")),
-        (Some(other), None) => Ok(Some(other.to_string().into_bytes())),
+        (Some(Value::String(text)), None) => Ok(Some(Cow::Owned(text.clone().into_bytes()))),
+        (None, Some(Value::String(text))) => {
+            from_base64(text).map(|bytes| Some(Cow::Owned(bytes))).ok_or(format!("{encoded}: no base64"))
+        }
+        (Some(other), None) => Ok(Some(Cow::Owned(other.to_string().into_bytes()))),
         _ => Err(format!("{name}: expected text, or {encoded}, not both")),
     }
 }
@@ -112,14 +115,12 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_again() {
         let mut record = sample(Some("k\"1"), Some("v"));
-        record.headers = vec![("h".into(), Some(b"x".to_vec())), ("n".into(), None)];
-        for value in [Some(vec![0xff, 0, 1]), Some(b"text".to_vec()), None, Some(vec![0xff])] {
-            record.value = value;
+        record.headers = vec![("h".into(), Some(b"x"[..].into())), ("n".into(), None)];
+        for value in [Some(&[0xff, 0, 1][..]), Some(b"text"), None, Some(&[0xff])] {
+            record.value = value.map(Cow::Borrowed);
             let (typed, timestamp) = parse(line(&record).as_bytes(), 1).expect("its own line");
-            assert_eq!(
-                (typed.key, typed.value, typed.headers),
-                (record.key.clone(), record.value.clone(), record.headers.clone())
-            );
+            assert_eq!(typed.headers, record.headers);
+            assert_eq!((typed.key, typed.value), (record.key.clone(), record.value.clone()));
             assert_eq!(timestamp, Some(99));
         }
     }
@@ -135,6 +136,9 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes(), 3).expect_err("wrong").message, expect);
         }
-        assert_eq!(parse(b"{\"value\":{\"a\":1}}", 1).expect("an object").0.value, Some(b"{\"a\":1}".to_vec()));
+        assert_eq!(
+            parse(b"{\"value\":{\"a\":1}}", 1).expect("an object").0.value,
+            Some(Cow::Borrowed(&b"{\"a\":1}"[..]))
+        );
     }
 }

@@ -240,7 +240,7 @@ pub(super) struct Printer<'p, 'io> {
 }
 
 impl Sink for Printer<'_, '_> {
-    fn take(&mut self, record: &Consumed) -> Result<bool, Failure> {
+    fn take(&mut self, record: &Consumed<'_>) -> Result<bool, Failure> {
         self.count += 1;
         match self.formatter.write(record, self.io.out, self.io.err) {
             Ok(()) => Ok(true),

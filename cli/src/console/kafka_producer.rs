@@ -4,7 +4,7 @@
 //! another code and a reason; an unreachable broker is said after 3 s, not 60; notices about old options go to standard error.
 
 use super::keys::{Keys, from_file_and_options};
-use super::produce::ProducerSettings;
+use super::producer::ProducerSettings;
 use super::reader::LineReader;
 use super::typing::{self, Input};
 use crate::client::Client;
@@ -101,12 +101,16 @@ const KNOWN: &[&str] = &[
     "enable.idempotence",
     "linger.ms",
     "max.block.ms",
+    "max.in.flight.requests.per.connection",
     "max.request.size",
     "metadata.max.age.ms",
     "request.timeout.ms",
     "retries",
     "retry.backoff.ms",
 ];
+
+/// Requests on their way to one broker; an idempotent producer may not have more, because brokers remember so many batches.
+pub(super) const IN_FLIGHT_MAX: usize = 5;
 
 /// The only reader.
 const READER: &str = "LineMessageReader";
@@ -195,6 +199,7 @@ impl ProducerArgs {
             max_request_size: bytes(None, "max.request.size", 1 << 20)?,
             buffer_memory: bytes(self.max_memory_bytes, "buffer.memory", 32 << 20)?,
             idempotent: is_idempotent(keys.is("enable.idempotence")?, acks, retries)?,
+            in_flight_max: in_flight_max(keys)?,
             sync: self.sync,
         })
     }
@@ -207,6 +212,19 @@ fn is_idempotent(asked: Option<bool>, acks: i16, retries: u32) -> Result<bool, F
         return Err(Failure::usage("enable.idempotence=true needs acks=all and at least one retry"));
     }
     Ok(asked.unwrap_or(true) && can)
+}
+
+fn in_flight_max(keys: &Keys) -> Result<usize, Failure> {
+    const KEY: &str = "max.in.flight.requests.per.connection";
+    let max = keys.parsed(KEY, "a number, 1 or more")?.unwrap_or(IN_FLIGHT_MAX);
+    if max == 0 {
+        return Err(Failure::usage(format!("{KEY}=0 is not usable: expected a number, 1 or more")));
+    }
+    if max > IN_FLIGHT_MAX && keys.is("enable.idempotence")? != Some(false) {
+        let text = format!("{KEY}={max} is more than the {IN_FLIGHT_MAX} that an idempotent producer may have");
+        return Err(Failure::usage(text).hint("with enable.idempotence=false it may have more, and lose the order"));
+    }
+    Ok(max)
 }
 
 /// `all`, `-1`, `1` or `0`.

@@ -1,88 +1,182 @@
-//! Lines of an input as bytes: they end with `\n`, `\r\n` or `\r`, as Java's readers have it.
+//! Lines of an input as bytes: they end with `\n`, `\r\n` or `\r`, as Java's readers have it. They are lent from the buffer that
+//! they were read into, so that a line costs nothing but its bytes.
 
-use std::io::{self, BufRead};
-use std::sync::mpsc::{self, Receiver};
+use memchr::memchr2;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 
-/// Lines that a thread reads ahead of whoever takes them, so that waiting for a line does not keep batches from being sent.
-const AHEAD: usize = 256;
+/// What is read at once.
+const CHUNK: usize = 256 << 10;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     input: R,
+    buffer: Vec<u8>,
+    /// What was read and not handed out: `buffer[from..to]`; the part before `scanned` has no end of a line.
+    from: usize,
+    scanned: usize,
+    to: usize,
     /// Whether a line ended with `\r`: a `\n` right behind it belongs to it.
     after_return: bool,
+    is_ended: bool,
+    /// The longest line that is kept.
+    line_bytes_max: usize,
+    /// Bytes of a longer line that were passed over.
+    passed: u64,
 }
 
-impl<R: BufRead> Lines<R> {
-    pub(super) fn new(input: R) -> Self {
-        Lines { input, after_return: false }
+/// A line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    /// Without its end.
+    Whole(&'a [u8]),
+    /// So many bytes were more than is kept of a line.
+    TooLong(u64),
+}
+
+impl Lines<File> {
+    /// The lines of standard input.
+    pub(super) fn of_stdin(line_bytes_max: usize) -> io::Result<Self> {
+        Ok(Lines::new(File::from(io::stdin().as_fd().try_clone_to_owned()?), line_bytes_max))
     }
 
-    /// The next line without its end; none at the end of the input.
-    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        let mut is_line = false;
-        loop {
-            let bytes = match self.input.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                bytes => bytes?,
-            };
-            let Some(&first) = bytes.first() else { return Ok(is_line.then_some(line)) };
-            if std::mem::take(&mut self.after_return) && first == b'\n' {
-                self.input.consume(1);
-                continue;
-            }
-            is_line = true;
-            if let Some(at) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-                line.extend_from_slice(&bytes[..at]);
-                self.after_return = bytes[at] == b'\r';
-                self.input.consume(at + 1);
-                return Ok(Some(line));
-            }
-            line.extend_from_slice(bytes);
-            let len = bytes.len();
-            self.input.consume(len);
+    /// What to wait for before [`read`](Self::read).
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+}
+
+impl<R: Read> Lines<R> {
+    pub(super) fn new(input: R, line_bytes_max: usize) -> Self {
+        Lines {
+            input,
+            buffer: Vec::new(),
+            from: 0,
+            scanned: 0,
+            to: 0,
+            after_return: false,
+            is_ended: false,
+            line_bytes_max,
+            passed: 0,
         }
     }
-}
 
-impl<R: BufRead> Iterator for Lines<R> {
-    type Item = io::Result<Vec<u8>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
+    /// Whether everything was read and handed out.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_ended && self.from == self.to && self.passed == 0
     }
-}
 
-/// The lines of standard input, read by a thread that nobody waits for.
-pub(super) fn of_stdin() -> Receiver<io::Result<Vec<u8>>> {
-    let (tell, lines) = mpsc::sync_channel(AHEAD);
-    std::thread::spawn(move || {
-        for line in Lines::new(io::stdin().lock()) {
-            let is_last = line.is_err();
-            if tell.send(line).is_err() || is_last {
-                return;
-            }
+    /// Reads what is there, once.
+    pub(super) fn read(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.from..self.to, 0);
+        (self.from, self.scanned, self.to) = (0, self.scanned - self.from, self.to - self.from);
+        if self.buffer.len() < self.to + CHUNK {
+            self.buffer.resize(self.to + CHUNK, 0);
         }
-    });
-    lines
+        let read = loop {
+            match self.input.read(&mut self.buffer[self.to..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome?,
+            }
+        };
+        self.to += read;
+        self.is_ended |= read == 0;
+        Ok(())
+    }
+
+    /// The next line of what was read; none if that needs more, or nothing is left.
+    pub(super) fn next(&mut self) -> Option<Line<'_>> {
+        if self.after_return && self.from < self.to {
+            self.after_return = false;
+            let is_its_end = self.buffer[self.from] == b'\n';
+            self.from += usize::from(is_its_end);
+            self.scanned = self.scanned.max(self.from);
+        }
+        let (start, end) = match memchr2(b'\n', b'\r', &self.buffer[self.scanned..self.to]) {
+            Some(at) => {
+                let (start, end) = (self.from, self.scanned + at);
+                self.after_return = self.buffer[end] == b'\r';
+                (self.from, self.scanned) = (end + 1, end + 1);
+                (start, end)
+            }
+            None if self.is_ended && (self.from < self.to || self.passed > 0) => {
+                let start = self.from;
+                (self.from, self.scanned) = (self.to, self.to);
+                (start, self.to)
+            }
+            None => {
+                self.scanned = self.to;
+                self.pass_over();
+                return None;
+            }
+        };
+        let bytes = &self.buffer[start..end];
+        let whole = self.passed + bytes.len() as u64;
+        self.passed = 0;
+        let is_too_long = whole > self.line_bytes_max as u64;
+        Some(if is_too_long { Line::TooLong(whole) } else { Line::Whole(bytes) })
+    }
+
+    /// Keeps nothing of a line that is too long already.
+    fn pass_over(&mut self) {
+        if self.passed > 0 || self.to - self.from > self.line_bytes_max {
+            self.passed += (self.to - self.from) as u64;
+            (self.from, self.scanned) = (self.to, self.to);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::BufReader;
+
+    /// Gives so many bytes at once.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let most = self.1.min(into.len());
+            self.0.read(&mut into[..most])
+        }
+    }
+
+    fn lines(text: &[u8], at_once: usize, max: usize) -> Vec<String> {
+        let mut lines = Lines::new(Slow(text, at_once), max);
+        let mut all = Vec::new();
+        while !lines.is_done() {
+            lines.read().expect("bytes");
+            while let Some(line) = lines.next() {
+                all.push(match line {
+                    Line::Whole(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                    Line::TooLong(bytes) => format!("({bytes})"),
+                });
+            }
+        }
+        all
+    }
 
     #[test]
     fn every_kind_of_end() {
-        for capacity in [1, 2, 3, 64] {
-            let text = &b"a\nb\r\nc\rd\n\n\r\r\n\xff"[..];
-            let lines: Vec<_> =
-                Lines::new(BufReader::with_capacity(capacity, text)).map(|line| line.expect("bytes")).collect();
-            assert_eq!(lines, [&b"a"[..], b"b", b"c", b"d", b"", b"", b"", b"\xff"], "{capacity}");
+        for at_once in [1, 2, 3, 64] {
+            let text = b"a\nb\r\nc\rd\n\n\r\r\nlast";
+            assert_eq!(lines(text, at_once, 100), ["a", "b", "c", "d", "", "", "", "last"], "{at_once}");
         }
-        assert_eq!(Lines::new(&b""[..]).count(), 0);
-        assert_eq!(Lines::new(&b"a\r\n"[..]).count(), 1);
+        assert_eq!(lines(b"", 1, 100), [""; 0]);
+        assert_eq!(lines(b"a\r\n", 9, 100), ["a"]);
+    }
+
+    #[test]
+    fn of_a_line_that_is_too_long_only_its_length_is_kept() {
+        for at_once in [1, 3, 7, 64] {
+            assert_eq!(lines(b"1234\n12345\r\n\n1234567890", at_once, 4), ["1234", "(5)", "", "(10)"], "{at_once}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_be_longer_than_what_is_read_at_once() {
+        let long = "x".repeat(3 * CHUNK);
+        assert_eq!(lines(format!("{long}\ny\n").as_bytes(), usize::MAX, 4 * CHUNK), [long.as_str(), "y"]);
     }
 }

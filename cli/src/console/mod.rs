@@ -10,7 +10,7 @@ mod deserialize;
 mod format;
 mod heartbeat;
 mod internal;
-mod interrupt;
+pub(crate) mod interrupt;
 mod json;
 pub mod kafka_consumer;
 pub mod kafka_producer;
@@ -20,7 +20,7 @@ mod member;
 mod numbers;
 mod own;
 mod partition;
-mod produce;
+mod producer;
 mod reader;
 mod record;
 mod typing;
@@ -39,9 +39,12 @@ pub(crate) fn records_of(
     if let Some(error) = fetched.error {
         return Err(error.into());
     }
-    let decoded = decode::records(&fetched, from).map_err(|error| Failure::failed(error.to_string()))?;
-    for record in &decoded.records {
+    let wrong = |error: decode::EachError<Failure>| Failure::failed(error.to_string());
+    let mut chunk = decode::Chunk::open(fetched, from).map_err(|error| wrong(error.into()))?;
+    let each = chunk.each(|record| {
         take(record.key.as_deref().unwrap_or_default(), record.value.as_deref());
-    }
-    Ok(decoded.next)
+        Ok(decode::Flow::Go)
+    });
+    each.map_err(wrong)?;
+    Ok(chunk.next())
 }

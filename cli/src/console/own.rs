@@ -5,7 +5,7 @@ use super::format::Formatter;
 use super::interrupt::Interrupt;
 use super::kafka_consumer::Printer;
 use super::keys::Keys;
-use super::produce::ProducerSettings;
+use super::producer::ProducerSettings;
 use super::reader::{LineReader, Typed};
 use super::record::Consumed;
 use super::typing::{self, Input};
@@ -16,6 +16,7 @@ use crate::io::Io;
 use crate::options::ClusterArgs;
 use crate::topic_filter::TopicFilter;
 use clap::{Args, ValueEnum};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::PathBuf;
@@ -104,6 +105,7 @@ impl ProduceArgs {
             metadata_max_age: Duration::from_secs(300),
             max_request_size: 100 << 20,
             buffer_memory: 32 << 20,
+            in_flight_max: kafka_producer::IN_FLIGHT_MAX,
             idempotent: acks == -1,
             sync: false,
         })
@@ -131,14 +133,14 @@ impl ProduceArgs {
         Ok(Input::LinesOf { reader, files: self.files.clone() })
     }
 
-    fn like(&self) -> Result<Typed, Failure> {
+    fn like(&self) -> Result<Typed<'static>, Failure> {
         let header = |text: &String| {
             let (name, value) =
                 text.split_once('=').ok_or_else(|| Failure::usage(format!("--header {text}: expected NAME=VALUE")))?;
-            Ok((name.to_owned(), Some(value.as_bytes().to_vec())))
+            Ok((Cow::Owned(name.to_owned()), Some(Cow::Owned(value.as_bytes().to_vec()))))
         };
         let headers = self.header.iter().map(header).collect::<Result<_, Failure>>()?;
-        Ok(Typed { key: self.key.as_ref().map(|key| key.clone().into_bytes()), value: None, headers })
+        Ok(Typed { key: self.key.as_ref().map(|key| Cow::Owned(key.clone().into_bytes())), value: None, headers })
     }
 
     fn reader(&self) -> Result<LineReader, Failure> {
@@ -315,7 +317,7 @@ struct Lines<'p, 'io> {
 }
 
 impl Sink for Lines<'_, '_> {
-    fn take(&mut self, record: &Consumed) -> Result<bool, Failure> {
+    fn take(&mut self, record: &Consumed<'_>) -> Result<bool, Failure> {
         match writeln!(self.printer.io.out, "{}", json::line(record)) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
             outcome => Ok(outcome.map(|()| true)?),

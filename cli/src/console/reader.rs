@@ -1,22 +1,45 @@
 //! Lines of standard input as records: Kafka's `LineMessageReader` with all of its properties.
 
+use protocol::batch::Header;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// Names and values of headers.
-pub(crate) type Headers = Vec<(String, Option<Vec<u8>>)>;
+pub(crate) type Headers<'a> = Vec<TypedHeader<'a>>;
+/// One of them.
+type TypedHeader<'a> = (Cow<'a, str>, Option<Cow<'a, [u8]>>);
 /// What is before and behind a separator.
 type Cut<'a> = (&'a [u8], &'a [u8]);
 
-/// A record as it was typed.
+/// A record as it was typed; it borrows from its line, so that a line costs no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Typed {
+pub(crate) struct Typed<'a> {
     /// Its key.
-    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) key: Option<Cow<'a, [u8]>>,
     /// Its value; none is a tombstone.
-    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) value: Option<Cow<'a, [u8]>>,
     /// Names and values in the order in which they were typed.
-    pub(crate) headers: Headers,
+    pub(crate) headers: Headers<'a>,
+}
+
+/// What Kafka's own estimate of a record's size adds for its lengths and numbers.
+const AROUND: usize = 21;
+/// The same for a header's.
+const AROUND_HEADER: usize = 10;
+
+impl Typed<'_> {
+    /// About what it takes in a batch.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let len = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
+        let headers = self.headers.iter().map(|(key, value)| key.len() + len(value) + AROUND_HEADER);
+        len(&self.key) + len(&self.value) + headers.sum::<usize>() + AROUND
+    }
+
+    /// Its headers as batches take them.
+    pub(crate) fn headers(&self) -> Vec<Header<'_>> {
+        self.headers.iter().map(|(key, value)| Header { key: key.as_bytes(), value: value.as_deref() }).collect()
+    }
 }
 
 /// How a line is taken apart.
@@ -31,11 +54,11 @@ pub(crate) struct LineReader {
     ignore_error: bool,
     null_marker: Option<String>,
     /// Key and headers of records whose line does not say them.
-    like: Typed,
+    like: Typed<'static>,
 }
 
 /// Why the properties of the reader or a line cannot be taken.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum ReadError {
     /// Two separators are the same.
     #[error("{one} and {other} may not be equal: both are '{value}'; choose another for one of them")]
@@ -90,7 +113,7 @@ impl LineReader {
     }
 
     /// Records whose lines have no key, or no headers, get these.
-    pub(crate) fn like(self, like: Typed) -> Self {
+    pub(crate) fn like(self, like: Typed<'static>) -> Self {
         LineReader { like, ..self }
     }
 
@@ -112,7 +135,7 @@ impl LineReader {
     }
 
     /// Takes line number `line`, without its end, apart.
-    pub(crate) fn parse(&self, text: &[u8], line: u64) -> Result<Typed, ReadError> {
+    pub(crate) fn parse<'a>(&'a self, text: &'a [u8], line: u64) -> Result<Typed<'a>, ReadError> {
         let headers = self.cut(self.parse_headers, text, &self.headers_delimiter, "headers delimiter", line, text)?;
         let rest = headers.map_or(text, |(_, rest)| rest);
         let key = self.cut(self.parse_key, rest, &self.key_separator, "key separator", line, text)?;
@@ -145,7 +168,7 @@ impl LineReader {
         }
     }
 
-    fn headers(&self, text: &[u8], line: u64) -> Result<Headers, ReadError> {
+    fn headers<'a>(&self, text: &'a [u8], line: u64) -> Result<Headers<'a>, ReadError> {
         let mut pairs = split(text, &self.headers_separator);
         // As Java's split does: what is empty at the end is no header.
         while pairs.len() > 1 && pairs.last().is_some_and(|pair| pair.is_empty()) {
@@ -154,13 +177,13 @@ impl LineReader {
         pairs.into_iter().map(|pair| self.header(pair, line)).collect()
     }
 
-    fn header(&self, pair: &[u8], line: u64) -> Result<(String, Option<Vec<u8>>), ReadError> {
+    fn header<'a>(&self, pair: &'a [u8], line: u64) -> Result<TypedHeader<'a>, ReadError> {
         match split_once(pair, &self.headers_key_separator) {
             Some((key, _)) if self.is_null(key) => {
                 Err(ReadError::NullHeaderKey { marker: self.null_marker.clone().unwrap_or_default(), line })
             }
-            Some((key, value)) => Ok((shown(key), self.bytes(value))),
-            None if self.ignore_error => Ok((shown(pair), None)),
+            Some((key, value)) => Ok((String::from_utf8_lossy(key), self.bytes(value))),
+            None if self.ignore_error => Ok((String::from_utf8_lossy(pair), None)),
             None => Err(ReadError::NoHeaderSeparator { pair: shown(pair), line }),
         }
     }
@@ -169,8 +192,8 @@ impl LineReader {
         self.null_marker.as_ref().is_some_and(|marker| marker.as_bytes() == text)
     }
 
-    fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
-        (!self.is_null(text)).then(|| text.to_vec())
+    fn bytes<'a>(&self, text: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        (!self.is_null(text)).then_some(Cow::Borrowed(text))
     }
 }
 
@@ -209,10 +232,11 @@ mod tests {
 
     /// A record as `headers|key|value`, with `~` for null.
     fn check(properties: &[(&str, &str)], line: &str, expect: &str) {
-        let text = |bytes: &Option<Vec<u8>>| {
+        let text = |bytes: &Option<Cow<'_, [u8]>>| {
             bytes.as_ref().map_or("~".to_owned(), |b| String::from_utf8_lossy(b).into_owned())
         };
-        let got = match reader(properties).and_then(|reader| reader.parse(line.as_bytes(), 1)) {
+        let reader = reader(properties);
+        let got = match reader.as_ref().map_err(Clone::clone).and_then(|reader| reader.parse(line.as_bytes(), 1)) {
             Ok(typed) => {
                 let headers: Vec<_> = typed.headers.iter().map(|(k, v)| format!("{k}={}", text(v))).collect();
                 format!("{}|{}|{}", headers.join(" "), text(&typed.key), text(&typed.value))

@@ -1,17 +1,18 @@
 //! From an input to a topic: takes lines or files as they come, sends what has waited, says what was not written.
 
 use super::interrupt::Interrupt;
-use super::lines;
-use super::produce::{Producer, ProducerSettings};
+use super::json;
+use super::lines::{Line, Lines};
+use super::producer::{Producer, ProducerSettings};
 use super::reader::{LineReader, Typed};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::io::Io;
-use std::fs;
-use std::io::BufReader;
+use crate::progress::{Progress, Signs};
+use std::borrow::Cow;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where records come from.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub(super) enum Input {
     /// Lines of files.
     LinesOf { reader: LineReader, files: Vec<PathBuf> },
     /// Whole files, a record each, with this key and these headers.
-    Whole { files: Vec<PathBuf>, like: Typed },
+    Whole { files: Vec<PathBuf>, like: Typed<'static> },
     /// Lines of standard input, each a record in JSON.
     Json,
 }
@@ -40,19 +41,12 @@ pub(super) fn run(
     interrupt: &Interrupt,
     io: &mut Io<'_>,
 ) -> Result<u64, Failure> {
-    let topic = settings.topic.clone();
-    let mut typing = Typing { producer: Producer::start(client, settings)?, topic, lost: 0, failure: None };
-    let read = match input {
-        Input::Lines { reader, prompts } => typing.lines(interrupt, *prompts, io, &|line, n| {
-            reader.parse(line, n).map(|typed| (typed, None)).map_err(|error| Failure::failed(error.to_string()))
-        }),
-        Input::Json => typing.lines(interrupt, false, io, &super::json::parse),
-        Input::LinesOf { reader, files } => files.iter().try_for_each(|file| typing.file(file, reader, interrupt, io)),
-        Input::Whole { files, like } => files.iter().try_for_each(|file| typing.whole(file, like, io)),
-    };
+    let (topic, signs) = (settings.topic.clone(), client.settings().signs);
+    let producer = Producer::start(client, settings)?;
+    let mut typing = Typing { producer, topic, signs, interrupt, lost: 0, failure: None };
+    let read = typing.read(input, io);
     // What was read before a line that cannot be read is written all the same.
-    typing.producer.flush();
-    typing.report(io);
+    typing.finish(io);
     read?;
     match typing.failure {
         None => Ok(typing.producer.written()),
@@ -64,83 +58,147 @@ pub(super) fn run(
     }
 }
 
-struct Typing {
+struct Typing<'i> {
     producer: Producer,
     topic: String,
+    signs: Signs,
+    interrupt: &'i Interrupt,
     lost: u64,
     failure: Option<Failure>,
 }
 
 /// A record, and the timestamp it shall have.
-pub(super) type Parsed = Result<(Typed, Option<i64>), Failure>;
+pub(super) type Parsed<'a> = Result<(Typed<'a>, Option<i64>), Failure>;
 
-impl Typing {
+/// What lines are.
+#[derive(Clone, Copy)]
+enum Form<'r> {
+    Typed(&'r LineReader),
+    Json,
+}
+
+impl Form<'_> {
+    fn parse<'a>(&'a self, line: &'a [u8], number: u64) -> Parsed<'a> {
+        match self {
+            Form::Json => json::parse(line, number),
+            Form::Typed(reader) => match reader.parse(line, number) {
+                Ok(typed) => Ok((typed, None)),
+                Err(error) => Err(Failure::failed(error.to_string())),
+            },
+        }
+    }
+}
+
+impl Typing<'_> {
+    fn read(&mut self, input: &Input, io: &mut Io<'_>) -> Result<(), Failure> {
+        match input {
+            Input::Lines { reader, prompts } => self.stdin(Form::Typed(reader), *prompts, io),
+            Input::Json => self.stdin(Form::Json, false, io),
+            Input::LinesOf { reader, files } => files.iter().try_for_each(|file| self.file(file, reader, io)),
+            Input::Whole { files, like } => files.iter().try_for_each(|file| self.whole(file, like, io)),
+        }
+    }
+
+    fn stdin(&mut self, form: Form<'_>, prompts: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+        let wrong = |error| Failure::failed(format!("standard input: {error}"));
+        let mut lines = Lines::of_stdin(self.producer.record_bytes_max()).map_err(wrong)?;
+        self.lines(&mut lines, form, prompts, io, &wrong)
+    }
+
+    fn file(&mut self, path: &Path, reader: &LineReader, io: &mut Io<'_>) -> Result<(), Failure> {
+        let wrong = |error| Failure::failed(format!("{}: {error}", path.display()));
+        let mut lines = Lines::new(File::open(path).map_err(wrong)?, self.producer.record_bytes_max());
+        let place =
+            |failure: Failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure };
+        self.lines(&mut lines, Form::Typed(reader), false, io, &wrong).map_err(place)
+    }
+
+    /// Takes lines until the end of the input or until the user wants one.
     fn lines(
         &mut self,
-        interrupt: &Interrupt,
+        lines: &mut Lines<File>,
+        form: Form<'_>,
         prompts: bool,
         io: &mut Io<'_>,
-        parse: &dyn Fn(&[u8], u64) -> Parsed,
+        wrong: &dyn Fn(std::io::Error) -> Failure,
     ) -> Result<(), Failure> {
-        let lines = lines::of_stdin();
         let mut number = 0;
         prompt(prompts, io)?;
-        while !interrupt.is_asked() {
-            let until = self.producer.next_deadline().map_or(STEP, |at| at.saturating_duration_since(Instant::now()));
-            match lines.recv_timeout(until.min(STEP)) {
-                Ok(line) => {
-                    number += 1;
-                    let line = line.map_err(|error| Failure::failed(format!("standard input: {error}")))?;
-                    let (typed, timestamp) = parse(&line, number)?;
-                    self.producer.send(&typed, timestamp)?;
-                    self.producer.poll();
-                    self.report(io);
-                    prompt(prompts, io)?;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.producer.poll();
-                    self.report(io);
-                }
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        while !self.interrupt.is_asked() && !lines.is_done() {
+            while let Some(line) = lines.next() {
+                number += 1;
+                self.line(line, form, number)?;
+                self.make_room(io);
+                prompt(prompts, io)?;
             }
-        }
-        Ok(())
-    }
-
-    fn file(
-        &mut self,
-        path: &Path,
-        reader: &LineReader,
-        interrupt: &Interrupt,
-        io: &mut Io<'_>,
-    ) -> Result<(), Failure> {
-        let wrong = |error| Failure::failed(format!("{}: {error}", path.display()));
-        let file = fs::File::open(path).map_err(wrong)?;
-        for (line, number) in lines::Lines::new(BufReader::new(file)).zip(1..) {
-            if interrupt.is_asked() {
-                return Ok(());
-            }
-            let line = line.map_err(wrong)?;
-            let place = |error| Failure::failed(format!("{}: {error}", path.display()));
-            self.producer.send(&reader.parse(&line, number).map_err(place)?, None)?;
-            self.producer.poll();
+            self.producer.pump();
             self.report(io);
+            if self.producer.wait(Some(lines.fd()), STEP) {
+                lines.read().map_err(wrong)?;
+            }
         }
         Ok(())
     }
 
-    fn whole(&mut self, path: &Path, like: &Typed, io: &mut Io<'_>) -> Result<(), Failure> {
+    fn line(&mut self, line: Line<'_>, form: Form<'_>, number: u64) -> Result<(), Failure> {
+        match line {
+            Line::TooLong(bytes) => self.producer.too_large(bytes),
+            Line::Whole(bytes) => {
+                let (typed, timestamp) = form.parse(bytes, number)?;
+                self.producer.send(&typed, timestamp);
+            }
+        }
+        Ok(())
+    }
+
+    fn whole(&mut self, path: &Path, like: &Typed<'static>, io: &mut Io<'_>) -> Result<(), Failure> {
         let bytes = fs::read(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-        self.producer.send(&Typed { value: Some(bytes), ..like.clone() }, None)?;
+        self.producer.send(&Typed { value: Some(Cow::Owned(bytes)), ..like.clone() }, None);
+        self.make_room(io);
         self.report(io);
         Ok(())
     }
 
-    /// Says what was lost since the last time.
+    /// Waits until another record may be given: what waits is bounded, and with `--sync` nothing may.
+    fn make_room(&mut self, io: &mut Io<'_>) {
+        if self.producer.has_room() {
+            return;
+        }
+        let _progress = Progress::begin(self.signs, format!("waiting until `{}` takes more", self.topic));
+        while !self.producer.has_room() {
+            self.step(io);
+        }
+    }
+
+    /// Waits until everything was written or given up.
+    fn finish(&mut self, io: &mut Io<'_>) {
+        self.producer.complete();
+        if !self.producer.is_idle() {
+            let count = self.producer.waiting();
+            let text = format!("{count} records wait to be written to `{}`; Ctrl-C gives them up", self.topic);
+            let _progress = Progress::begin(self.signs, text);
+            while !self.producer.is_idle() {
+                self.step(io);
+            }
+        }
+        self.report(io);
+    }
+
+    fn step(&mut self, io: &mut Io<'_>) {
+        self.producer.pump();
+        self.report(io);
+        self.producer.wait(None, STEP);
+    }
+
+    /// Says what was lost since the last time, and what else there is to know.
     fn report(&mut self, io: &mut Io<'_>) {
+        for notice in self.producer.take_notices() {
+            io.notice(notice);
+        }
         for (records, failure) in self.producer.take_lost() {
-            let _ =
-                writeln!(io.err, "error: {records} records for `{}` were not written: {}", self.topic, failure.message);
+            let what = if records == 1 { "1 record for".to_owned() } else { format!("{records} records for") };
+            let verb = if records == 1 { "was" } else { "were" };
+            let _ = writeln!(io.err, "error: {what} `{}` {verb} not written: {}", self.topic, failure.message);
             self.lost += records;
             self.failure = Some(failure);
         }

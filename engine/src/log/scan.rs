@@ -27,11 +27,13 @@ pub(super) struct ScanLimits {
     pub(super) gaps: bool,
     /// What the chained checksum of the headers must be at this offset.
     pub(super) proof: Option<(i64, u32)>,
+    /// Compaction may have taken the batch that ended at the floor.
+    pub(super) compacted: bool,
 }
 
 impl Default for ScanLimits {
     fn default() -> ScanLimits {
-        ScanLimits { interval_bytes: 4096, upto: i64::MAX, floor: i64::MIN, gaps: true, proof: None }
+        ScanLimits { interval_bytes: 4096, upto: i64::MAX, floor: i64::MIN, gaps: true, proof: None, compacted: false }
     }
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Scanned {
     pub(super) stop: Stop,
     /// Bad batches that were stepped over.
     pub(super) damage: Vec<Damage>,
+    /// Behind the valid part nothing but zeros was seen up to the end of the file, which ends with a block.
+    pub(super) is_clear_behind: bool,
 }
 
 /// A batch that is not what was written.
@@ -187,7 +191,7 @@ pub(super) async fn scan_segment(
     mut each: impl FnMut(&BatchHeader, u64),
 ) -> io::Result<Scanned> {
     let from = (index.bytes, index.end_offset);
-    let mut scan = Scan { index, limits, from, damage: Vec::new(), or_end: None, len: file.len };
+    let mut scan = Scan { index, limits, from, damage: Vec::new(), or_end: None, jump: None, len: file.len };
     let mut wanted = READ_BYTES;
     loop {
         let at = scan.index.bytes - scan.index.bytes % BLOCK_BYTES;
@@ -196,12 +200,23 @@ pub(super) async fn scan_segment(
         match scan.walk(buf.as_slice().get(skip..).unwrap_or(&[]), &mut each) {
             Walked::More(needed) => wanted = (skip + needed).next_multiple_of(BLOCK_BYTES as usize).max(READ_BYTES),
             Walked::Stopped(stop) => {
-                let carry = read_begun(io, file, scan.index.bytes).await?;
-                return Ok(Scanned { index: scan.index, carry, stop, damage: scan.damage });
+                let end = scan.index.bytes;
+                let (begun, behind) = split_at_end(buf.as_slice(), at, end);
+                let carry = if begun.is_empty() { read_begun(io, file, end).await? } else { begun.to_vec() };
+                let is_all_seen = at + buf.len() as u64 >= file.len && file.len.is_multiple_of(BLOCK_BYTES);
+                let is_clear_behind = is_all_seen && behind.iter().all(|&byte| byte == 0);
+                return Ok(Scanned { index: scan.index, carry, stop, damage: scan.damage, is_clear_behind });
             }
         }
         io.yield_now().await;
     }
+}
+
+/// Of bytes that begin at `at` in a file whose valid part ends at `end`: the block that this part has begun, and what follows it.
+fn split_at_end(bytes: &[u8], at: u64, end: u64) -> (&[u8], &[u8]) {
+    let (valid, behind) = bytes.split_at(((end - at) as usize).min(bytes.len()));
+    let begun = (end % BLOCK_BYTES) as usize;
+    (valid.get(valid.len().saturating_sub(begun)..).unwrap_or_default(), behind)
 }
 
 struct Scan<'a> {
@@ -212,7 +227,18 @@ struct Scan<'a> {
     damage: Vec<Damage>,
     /// Behind a bad batch: where it ends if its number of records is right and its last offset delta is not.
     or_end: Option<i64>,
+    /// The last batch, if it began past the offset that was expected.
+    jump: Option<Jump>,
     len: u64,
+}
+
+/// A batch with a gap before it. Its checksum is right and leaves its base offset out.
+struct Jump {
+    position: u64,
+    bytes: u64,
+    /// Where the batch before it ended.
+    expected: i64,
+    got: i64,
 }
 
 enum Walked {
@@ -231,12 +257,20 @@ impl Scan<'_> {
             self.settle_end(bytes);
             let step = match judge(bytes, remaining, self.index.end_offset, self.limits.gaps) {
                 Next::Partial(needed) => return Walked::More(needed),
+                Next::Bad(Stop::WrongOffset { got, .. }) if self.take_back_jump(got) => continue,
                 Next::Bad(stop) => match self.step_over(bytes, &stop) {
                     Some(step) => step,
                     None => return Walked::Stopped(stop),
                 },
                 Next::Batch(view) if view.last_offset() >= self.limits.upto => return Walked::Stopped(Stop::Limit),
+                Next::Batch(view) if self.jumps_the_floor(view.header()) => {
+                    self.step_over_jump(bytes, view.header());
+                    view.size_bytes()
+                }
                 Next::Batch(view) => {
+                    let (expected, got) = (self.index.end_offset, view.base_offset());
+                    let (position, bytes_len) = (self.index.bytes, view.size_bytes() as u64);
+                    self.jump = (got > expected).then_some(Jump { position, bytes: bytes_len, expected, got });
                     each(view.header(), self.index.bytes);
                     self.note(bytes, view.header());
                     view.size_bytes()
@@ -244,6 +278,38 @@ impl Scan<'_> {
             };
             bytes = &bytes[step..];
         }
+    }
+
+    /// The floor is where a batch ended: none begins below it and reaches past it, or leaves it in a gap.
+    fn jumps_the_floor(&self, header: &BatchHeader) -> bool {
+        let (expected, floor) = (self.index.end_offset, self.limits.floor);
+        !self.limits.compacted && header.base_offset > expected && expected < floor && header.next_offset() > floor
+    }
+
+    /// A batch below the floor whose base offset is not what was written.
+    fn step_over_jump(&mut self, bytes: &[u8], header: &BatchHeader) {
+        let expected = self.index.end_offset;
+        let end_offset = expected.saturating_add(i64::from(header.last_offset_delta) + 1).min(self.limits.floor);
+        self.damage.push(Damage {
+            position: self.index.bytes,
+            bytes: header.size_bytes().unwrap_or(0) as u64,
+            base_offset: expected,
+            end_offset,
+            reason: Stop::WrongOffset { got: header.base_offset, expected }.to_string(),
+        });
+        self.note_until(bytes, &BatchHeader { base_offset: expected, ..*header }, end_offset - 1);
+    }
+
+    /// True when the batch at `got` shows that the gap before the last one is none: its base offset is not what was written.
+    fn take_back_jump(&mut self, got: i64) -> bool {
+        let is_refuted = |jump: &mut Jump| jump.expected < got && got <= self.limits.floor;
+        let Some(jump) = self.jump.take_if(is_refuted) else { return false };
+        let Jump { position, bytes, expected, .. } = jump;
+        let reason = Stop::WrongOffset { got: jump.got, expected }.to_string();
+        self.damage.push(Damage { position, bytes, base_offset: expected, end_offset: got, reason });
+        self.index.end_offset = got;
+        self.index.entries.pop_if(|entry| u64::from(entry.position) == position);
+        true
     }
 
     /// Rot below the floor whose header still says where the next batch begins.

@@ -313,6 +313,11 @@ impl Log {
     /// Opens a new, empty active segment at the log's end.
     pub(super) fn begin_segment(&mut self, wall: Wall) {
         let base = self.end;
+        if self.segments.is_empty() {
+            // Most logs of a broker with many have one segment ever; the usual first step makes room for four.
+            self.segments.reserve_exact(1);
+            self.writers.reserve_exact(1);
+        }
         self.segments.push_back(Segment {
             base,
             end: base,
@@ -347,8 +352,9 @@ impl Log {
         self.writers.iter_mut().find(|writer| writer.base == base)
     }
 
-    /// Closes files that nothing needs at the moment.
-    pub(super) fn close_files(&mut self) {
+    /// Gives back what a log needs only while it is written to: files, and the room of its lists.
+    pub(super) fn rest(&mut self) {
+        self.writers.iter_mut().for_each(Writer::shrink);
         for writer in self.writers.iter_mut().filter(|writer| writer.is_quiet() && writer.is_synced()) {
             writer.file = WriterFile::Closed;
         }

@@ -28,7 +28,7 @@ mod track;
 pub use buf::Buf;
 pub use gauge::Gauge;
 pub use limits::BLOCK;
-pub use pool::{pooled_bytes, trim};
+pub use pool::{pooled_bytes, release_idle, trim};
 pub use slice::Slice;
 pub use tail::{Lease, Tail};
 #[cfg(loom)]

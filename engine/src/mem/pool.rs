@@ -18,13 +18,23 @@ loom::thread_local! {
 struct Pool {
     /// Idle pieces of `CLASS_MIN << index` bytes, owned by the pool; the last freed, and so the warmest, is taken first.
     free: [Vec<NonNull<u8>>; CLASSES],
+    /// The fewest that each of `free` had since [`release_idle`] last looked: so many were not needed in all that time.
+    unused: [usize; CLASSES],
     /// What all of `free` adds up to, in bytes; at most [`POOL_BYTES_MAX`].
     bytes: usize,
 }
 
 impl Pool {
     const fn new() -> Pool {
-        Pool { free: [const { Vec::new() }; CLASSES], bytes: 0 }
+        Pool { free: [const { Vec::new() }; CLASSES], unused: [0; CLASSES], bytes: 0 }
+    }
+
+    /// The piece of `class` that was freed last.
+    fn pop(&mut self, class: usize) -> Option<NonNull<u8>> {
+        let ptr = self.free[class].pop()?;
+        self.unused[class] = self.unused[class].min(self.free[class].len());
+        self.bytes -= CLASS_MIN << class;
+        Some(ptr)
     }
 
     /// True once `size` more bytes of `class` fit; false if that class holds most itself.
@@ -35,23 +45,32 @@ impl Pool {
             if fullest == class {
                 return false;
             }
-            let Some(ptr) = self.free[fullest].pop() else { return false };
-            let freed = CLASS_MIN << fullest;
+            let Some(ptr) = self.pop(fullest) else { return false };
             // SAFETY: `give` stored it under the class of its allocated size and the pool is its only owner.
-            unsafe { region::release(ptr, freed) };
-            self.bytes -= freed;
+            unsafe { region::release(ptr, CLASS_MIN << fullest) };
         }
         true
     }
 
-    fn release_all(&mut self) {
-        for (class, free) in self.free.iter_mut().enumerate() {
-            for ptr in free.drain(..) {
-                // SAFETY: `give` stored it under the class of its allocated size and the pool is its only owner.
-                unsafe { region::release(ptr, CLASS_MIN << class) };
-            }
+    /// Gives the system the `count` pieces of `class` that lie idle longest.
+    fn release(&mut self, class: usize, count: usize) {
+        let free = &mut self.free[class];
+        for ptr in free.drain(..count) {
+            // SAFETY: `give` stored it under the class of its allocated size and the pool is its only owner.
+            unsafe { region::release(ptr, CLASS_MIN << class) };
+            self.bytes -= CLASS_MIN << class;
         }
-        self.bytes = 0;
+        // The list itself is eight bytes for each piece that was ever in it.
+        free.shrink_to(free.len() * 2);
+        self.unused[class] = free.len();
+    }
+
+    fn release_all(&mut self) {
+        (0..CLASSES).for_each(|class| self.release(class, self.free[class].len()));
+    }
+
+    fn release_unused(&mut self) {
+        (0..CLASSES).for_each(|class| self.release(class, self.unused[class]));
     }
 }
 
@@ -71,6 +90,12 @@ pub fn trim() {
     LOCAL.with(|pool| pool.borrow_mut().release_all());
 }
 
+/// Gives back to the system what was not needed since the last call. Called at intervals, it leaves a thread what it works
+/// with and takes what its busiest moment left behind.
+pub fn release_idle() {
+    LOCAL.with(|pool| pool.borrow_mut().release_unused());
+}
+
 fn class_of(size: usize) -> Option<usize> {
     (size <= CLASS_MAX).then(|| (size / CLASS_MIN).trailing_zeros() as usize)
 }
@@ -79,15 +104,7 @@ fn class_of(size: usize) -> Option<usize> {
 pub(super) fn take(size: usize) -> Option<NonNull<u8>> {
     let class = class_of(size)?;
     // No pool while the thread ends: its buffers are then allocated.
-    LOCAL
-        .try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            let ptr = pool.free[class].pop()?;
-            pool.bytes -= size;
-            Some(ptr)
-        })
-        .ok()
-        .flatten()
+    LOCAL.try_with(|pool| pool.borrow_mut().pop(class)).ok().flatten()
 }
 
 /// Offers memory to the pool, which owns it if this returns true. `size` is the allocated size. A full pool makes room
@@ -145,6 +162,20 @@ mod tests {
         assert_eq!(Buf::with_capacity(CLASS_MAX).as_slice().as_ptr(), address, "it took the place of small ones");
         assert!(pooled_bytes() <= POOL_BYTES_MAX);
         trim();
+    }
+
+    #[test]
+    fn what_lies_idle_goes_and_what_is_used_stays() {
+        trim();
+        let busy: Vec<_> = (0..10).map(|_| Buf::with_capacity(8192)).collect();
+        drop(busy);
+        release_idle();
+        assert_eq!(pooled_bytes(), 10 * 8192, "all of it was in use since the last look");
+        drop((Buf::with_capacity(8192), [Buf::with_capacity(8192), Buf::with_capacity(8192)]));
+        release_idle();
+        assert_eq!(pooled_bytes(), 3 * 8192, "three were wanted at a time");
+        release_idle();
+        assert_eq!(pooled_bytes(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::rig::{Rig, limits, small};
 use engine::io::sim::{Rng, SimWorld};
-use engine::log::{Append, LogConfig, LogId, LogLimits, Read, ReadError};
+use engine::log::{Append, CompactionPace, LogConfig, LogId, LogLimits, Read, ReadError};
 use engine::mem::Slice;
 use protocol::batch::{BatchBuilder, BatchView, Limits, iter_batches};
 use protocol::compress::Codec;
@@ -526,6 +526,28 @@ fn what_is_younger_than_the_lag_stays() {
 }
 
 #[test]
+fn its_pace_changes_at_run_time_also_of_a_pass_that_is_under_way() {
+    let world = world(5);
+    // Nothing happens in an hour, and a byte takes a second.
+    let limits = LogLimits { clean_backoff_ms: Some(3_600_000), clean_bytes_per_s: 1, ..often() };
+    let mut rig = boot(&world, limits);
+    let id = rig.create("t-0", config());
+    let mut model = Model::default();
+    settled(&mut rig, id, &mut model, 300, 5);
+    model.check(&mut rig, id, "nobody looked");
+    assert_eq!(model.gone, 0);
+    rig.set().set_compaction_pace(&CompactionPace { backoff_ms: Some(2), ..CompactionPace::default() });
+    rig.pass(2_000);
+    model.check(&mut rig, id, "the second piece waits");
+    assert_eq!(model.gone, 0);
+    let fast = CompactionPace { backoff_ms: Some(2), bytes_per_s: Some(u64::MAX), keys_bytes: None };
+    rig.set().set_compaction_pace(&fast);
+    rig.pass(300);
+    model.check(&mut rig, id, "fast");
+    assert!(model.gone > 300, "{}", model.gone);
+}
+
+#[test]
 fn a_truncation_and_a_deletion_end_a_pass() {
     for turns in 0..40 {
         let world = world(turns);
@@ -634,4 +656,52 @@ fn what_an_earlier_pass_left_behind_does_not_undo_a_later_one() {
         let id = rig.logs["t-0"];
         model.check(&mut rig, id, &format!("after {turns}"));
     }
+}
+
+fn append_key(rig: &mut Rig, id: LogId, key: &str, bytes: usize) {
+    let (base, wall) = (rig.set().offsets(id).end, rig.io.wall().0);
+    let mut builder = BatchBuilder::new().position(base, 7);
+    builder.append(wall, Some(key.as_bytes()), Some(&vec![1; bytes]), &[]);
+    let batch = builder.build();
+    let (last_offset, offset_of_max_timestamp) = (base, base);
+    let append = Append {
+        bytes: &batch,
+        base_offset: base,
+        last_offset,
+        leader_epoch: 7,
+        max_timestamp: wall,
+        offset_of_max_timestamp,
+    };
+    rig.set().append(id, append).unwrap();
+}
+
+#[test]
+fn a_checkpoint_that_is_older_than_a_pass_finds_no_fault_with_what_that_left() {
+    let mut finished = 0;
+    for turns in 30..90 {
+        let world = world(10);
+        let mut rig = boot(&world, LogLimits { checkpoint_ms: 1_000, ..often() });
+        let id = rig.create("t-0", config());
+        for key in ["old", "stays"] {
+            append_key(&mut rig, id, key, 10);
+        }
+        rig.until_durable(id);
+        // The checkpoint knows the headers up to here, where a batch ends that stays.
+        rig.pass(1_100);
+        for _ in 0..4 {
+            append_key(&mut rig, id, "old", 5_000);
+        }
+        rig.until_durable(id);
+        for _ in 0..turns {
+            rig.turn();
+        }
+        world.crash();
+        let mut rig = boot(&world, LogLimits { clean_backoff_ms: None, ..often() });
+        let id = rig.logs["t-0"];
+        let read_only = rig.reports.iter().any(|report| report.contains("ReadOnly"));
+        assert!(!read_only, "after {turns} turns: {:?}", rig.reports);
+        finished += usize::from(rig.reports.iter().any(|report| report.contains("is finished")));
+        append_key(&mut rig, id, "new", 10);
+    }
+    assert!(finished > 0, "no crash came between a replacement and its index");
 }

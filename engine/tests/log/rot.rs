@@ -90,6 +90,68 @@ fn no_bit_of_a_header_is_served_wrong() {
     }
 }
 
+/// A log of ten batches that Kafka wrote and ten of ours behind them in the same segment, stopped without a shutdown.
+fn adopted() -> SimWorld {
+    let world = SimWorld::new(7);
+    let mut first = Vec::new();
+    for base in 0..10 {
+        let mut bytes = batch(base, 1, 1000, 1000);
+        protocol::batch::patch(&mut bytes, base, 7);
+        first.extend(bytes);
+    }
+    world.write_file("/data/t-0/00000000000000000000.log", &first).unwrap();
+    let text = format!("version: 0\ntopic_id: {}\n", engine::log::base64_url(&UID));
+    world.write_file("/data/t-0/partition.metadata", text.as_bytes()).unwrap();
+    let mut rig = boot(&world);
+    let id = rig.logs["t-0"];
+    (0..10).for_each(|_| _ = rig.append(id, 1, 1000).unwrap());
+    rig.until_durable(id);
+    rig.pass(100);
+    world.crash();
+    world
+}
+
+/// One bit of a batch in the segment that a crash left open must not cost what is behind it, nor raise or lower the log's end.
+#[test]
+fn no_bit_of_a_header_below_the_floor_takes_what_is_behind_it() {
+    for (at, (world, path, begins, count)) in [
+        (written(false), "/data/t-0/00000000000000000065.log", 65, 35),
+        (adopted(), "/data/t-0/00000000000000000000.log", 0, 20),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sound = world.read_file(path).unwrap();
+        let end = begins + count;
+        for (bad, phase) in [(begins + 5, at), (end - 1, at + 2)] {
+            let header = 1000 * (bad - begins) as usize;
+            for bit in (phase..61 * 8).step_by(4) {
+                let mut bytes = sound.clone();
+                bytes[header + bit / 8] ^= 1 << (bit % 8);
+                world.write_file(path, &bytes).unwrap();
+                let mut rig = boot(&world);
+                let id = rig.logs["t-0"];
+                let label = format!("{path}: batch {bad}, byte {}, bit {}: {:?}", bit / 8, bit % 8, rig.reports);
+                let len = 1000 * count as usize;
+                let is_kept = world.read_file(path).unwrap().get(..len) == bytes.get(..len);
+                assert!(is_kept, "{label}: the file was changed");
+                assert_eq!(rig.set().offsets(id).end, end, "{label}");
+                assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced), "{label}");
+                for at in begins..end {
+                    match rig.fetch(id, at, 500) {
+                        Ok(slices) => assert!(at != bad && verify(&slices) == [(at, at)], "{label}: {at}"),
+                        // Of a leader epoch only the checkpoint knows that it is not what it was, not which.
+                        Err(ReadError::Corrupt { .. }) => {
+                            assert!(at >= bad || (12..16).contains(&(bit / 8)), "{label}: {at}");
+                        }
+                        Err(other) => panic!("{label}: {at}: {other}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_flipped_last_batch_is_found_at_a_clean_start() {
     for (at, said) in
@@ -259,6 +321,38 @@ fn a_folder_that_kafka_wrote_opens_and_serves() {
     assert_eq!(rig.read_all(id).last(), Some(&(21, 21)));
     assert!(world.read_file("/data/k-0/00000000000000000000.index").is_ok(), "Kafka's files stay");
     assert!(world.read_file("/data/.kafka_cleanshutdown").is_err(), "Kafka has to verify its indexes if it comes back");
+}
+
+#[test]
+fn what_kafka_closed_cleanly_is_never_cut() {
+    let path = "/data/t-0/00000000000000000000.log";
+    for (bit, is_closed) in [(8 * 500, true), (8 * 500, false), (8 * 4, true), (8 * 10 + 1, true), (8 * 11, true)] {
+        let world = SimWorld::new(8);
+        let mut bytes = Vec::new();
+        for base in 0..10 {
+            let mut batch = batch(base, 1, 1000, 1000);
+            protocol::batch::patch(&mut batch, base, 7);
+            bytes.extend(batch);
+        }
+        bytes[5_000 + bit / 8] ^= 1 << (bit % 8);
+        world.write_file(path, &bytes).unwrap();
+        let text = format!("version: 0\ntopic_id: {}\n", engine::log::base64_url(&UID));
+        world.write_file("/data/t-0/partition.metadata", text.as_bytes()).unwrap();
+        if is_closed {
+            world.write_file("/data/.kafka_cleanshutdown", b"{}").unwrap();
+        }
+        let mut rig = boot(&world);
+        let id = rig.logs["t-0"];
+        let is_kept = world.read_file(path).unwrap() == bytes;
+        assert_eq!(is_kept, is_closed, "bit {bit}: {:?}", rig.reports);
+        if is_closed {
+            assert_eq!(rig.append(id, 1, 100), Err(AppendError::Fenced), "bit {bit}: {:?}", rig.reports);
+            assert_eq!(verify(&rig.fetch(id, 4, 500).unwrap()), [(4, 4)]);
+        }
+        if is_closed && bit == 8 * 500 {
+            assert_eq!(verify(&rig.fetch(id, 9, 500).unwrap()), [(9, 9)], "what is behind it counts");
+        }
+    }
 }
 
 #[test]

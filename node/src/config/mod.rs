@@ -278,9 +278,8 @@ impl Gathered {
         }
     }
 
-    /// Checks every setting and drops those that nobody here knows.
-    fn judge(&mut self, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
-        let mut dropped = Vec::new();
+    /// Checks every setting. Those that nobody here knows stay: clients are shown that they were set.
+    fn judge(&self, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
         for (key, (value, place)) in &self.settings {
             let mut tell = |level, text: String| {
                 notices.push(Notice { level, place: place.clone(), key: key.clone(), text });
@@ -290,18 +289,14 @@ impl Gathered {
                 Ok(Standing::Refused(why)) => return Err(self.refused(key, why)),
                 Ok(Standing::Used) => {}
                 Ok(Standing::Notice(why)) => tell(Level::Info, format!("accepted, without effect: {why}")),
-                Ok(Standing::Historic(why)) => {
-                    tell(Level::Info, format!("ignored: {why}"));
-                    dropped.push(key.clone());
-                }
-                Ok(Standing::Unknown(nearest)) => {
+                Ok(Standing::Historic(why)) => tell(Level::Info, format!("ignored: {why}")),
+                Ok(Standing::Unknown) => {
+                    let nearest = cli::suggest::nearest(key, table::keys().map(|known| known.name));
                     let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
                     tell(Level::Warning, format!("unknown and ignored{hint}"));
-                    dropped.push(key.clone());
                 }
             }
         }
-        dropped.iter().for_each(|key| drop(self.settings.remove(key)));
         Ok(())
     }
 

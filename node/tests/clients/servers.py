@@ -37,12 +37,32 @@ def wait_for_port(port, process, seconds):
     raise RuntimeError(f"nothing listens on {port} after {seconds} s")
 
 
+def kafka_properties(port, controller, data):
+    """What Kafka does not start without on one machine."""
+    return {
+        "process.roles": "broker,controller", "node.id": "1",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": str(data),
+        "offsets.topic.replication.factor": "1", "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1", "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+    }
+
+
+def write_properties(path, properties):
+    path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+
+
 class Ringlog:
     """One ringlog process on a free port with its own data folder."""
 
     name = "ringlog"
 
-    def __init__(self, extra=(), data=None, port=None, io=None):
+    def __init__(self, extra=(), data=None, port=None, io=None, settings=None):
+        """With `settings` they are what a file says: the whole of `kafka_properties` and these."""
         self.binary = os.environ.get("RINGLOG_BIN", str(ROOT / "target" / "release" / "ringlog"))
         self.folder = pathlib.Path(data or tempfile.mkdtemp(prefix="ringlog-clients-"))
         self.owns_folder = data is None
@@ -50,12 +70,16 @@ class Ringlog:
         self.extra = list(extra)
         self.io = io or os.environ.get("RINGLOG_IO", "auto")
         self.process = None
+        self.config = None
+        if settings is not None:
+            self.config = self.folder.parent / (self.folder.name + ".properties")
+            write_properties(self.config, {**kafka_properties(self.port, free_port(), self.folder), **settings})
         self.start()
 
     def start(self):
         self.log = open(self.folder.parent / (self.folder.name + ".log"), "ab")
-        command = [self.binary, "start", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder),
-                   "--io", self.io, *self.extra]
+        where = [str(self.config)] if self.config else ["--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder)]
+        command = [self.binary, "start", *where, "--io", self.io, *self.extra]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         try:
             wait_for_port(self.port, self.process, 20)
@@ -85,6 +109,8 @@ class Ringlog:
         if self.owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.log_path.unlink(missing_ok=True)
+            if self.config:
+                self.config.unlink()
 
 
 class Kafka:
@@ -95,20 +121,10 @@ class Kafka:
     def __init__(self, extra=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kafka-clients-"))
         self.port, controller = free_port(), free_port()
-        properties = {
-            "process.roles": "broker,controller", "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "log.dirs": str(self.folder / "data"),
-            "offsets.topic.replication.factor": "1", "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1", "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-        }
+        properties = kafka_properties(self.port, controller, self.folder / "data")
         properties.update(dict(e.split("=", 1) for e in extra))
         self.config = self.folder / "server.properties"
-        self.config.write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
+        write_properties(self.config, properties)
         java("kafka.tools.StorageTool", "format", "-t", "Ringlog_client_suite_A", "-c", str(self.config))
         self.start()
 

@@ -13,12 +13,11 @@ import servers
 DELIBERATE = [
     (r"config of (topic|all brokers|the broker) min\.insync\.replicas",
      "Kafka formats with eligible leader replicas, which write a default for the whole cluster; one node has no use for them"),
-    (r"config of the broker (core\..*|group\.heartbeat\.hold\.ms|legacy\.clients|log\.scrub\..*)", "settings of ours"),
-    (r"config of the broker group\.initial\.rebalance\.delay\.ms", "0 without a properties file, so that a first consumer need not wait"),
-    (r"config of the broker (controller\.listener\.names|controller\.quorum\.voters|process\.roles|listener\.security\.protocol\.map"
-     r"|offsets\.topic\.replication\.factor|transaction\.state\.log\..*|share\.coordinator\.state\.topic\..*)",
-     "set in the properties file that Kafka does not start without; ours was started without one"),
-    (r"alter configs broker, unknown", "Kafka keeps keys that it does not know, for plug-ins; here there are none, and a typing error is told"),
+    (r"config of the broker (core\..*|legacy\.clients|log\.scrub\..*|group\.(members\.bytes\.max|heartbeat\.hold\.ms))", "settings of ours"),
+    (r"config of topic (flush\.ms|retention\.ms|segment\.jitter\.ms|segment\.ms)|value of (retention|flush)\.ms of TOPIC 't''*",
+     "set for the broker in another unit or under another name: that is told, while Kafka shows the value and calls it a default"),
+    (r"alter configs broker, (one listener's bound|SASL)", "nobody here acts on it, and somebody would count on that"),
+    (r"unregister the broker itself", "Kafka takes a running broker out of the metadata, and no partition has a leader until it is started again"),
     (r"describe features", "only what is served: no share or streams groups, transactions, eligible leader replicas"),
     (r"update a feature that is none|versions of UPDATE_FEATURES", "there is one version of the metadata"),
     (r"describe the quorum|versions of (DESCRIBE_QUORUM|ADD_RAFT_VOTER|REMOVE_RAFT_VOTER)", "one node has no quorum"),
@@ -51,8 +50,17 @@ def transcript(server, classes):
     return lines
 
 
+# What both are told besides what Kafka does not start without: a value of each kind of layer and unit, and names that nobody knows.
+SETTINGS = {
+    "log.retention.hours": "100", "log.roll.hours": "50", "log.roll.jitter.hours": "1", "log.flush.scheduler.interval.ms": "5000000",
+    "message.max.bytes": "1048576", "num.io.threads": "4", "group.initial.rebalance.delay.ms": "0",
+    "group.consumer.heartbeat.interval.ms": "6000", "my.own.setting": "hidden", "zookeeper.connect": "localhost:2181",
+    "listener.name.plaintext.max.connections": "77",
+}
+
+
 def of_kafka(classes):
-    server = servers.Kafka()
+    server = servers.Kafka([f"{key}={value}" for key, value in SETTINGS.items()])
     try:
         return transcript(server, classes)
     finally:
@@ -60,7 +68,7 @@ def of_kafka(classes):
 
 
 def of_ours(classes):
-    server = servers.Ringlog(["--override", "node.id=1"])
+    server = servers.Ringlog(settings=SETTINGS)
     try:
         return transcript(server, classes)
     finally:

@@ -1,4 +1,4 @@
-//! lz4 frames. The blocks are lz4_flex's; the frame around them is read here, because a library that sizes its buffers from
+//! lz4 frames. The blocks are lz4_flex's, or by level of effort lz4's own; the frame around them is read here, because a library that sizes its buffers from
 //! the seven header bytes would give 8 MiB to whoever sends those, and because a frame without its end mark has to be an
 //! error. Written frames are what Kafka's `Lz4BlockOutputStream` writes: independent blocks of 64 KiB, no content checksum.
 //!
@@ -13,6 +13,7 @@
 
 use std::io::{self, Read, Write};
 
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 
 use super::xxh32::Xxh32;
@@ -27,16 +28,67 @@ const HISTORY_BYTES: usize = 64 * 1024;
 const EXPANSION_MAX: usize = 255;
 const EXPANSION_SLACK: usize = 64;
 
-pub(super) fn writer() -> FrameEncoder<Vec<u8>> {
-    let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-    FrameEncoder::with_frame_info(frame, Vec::new())
+/// Kafka's default, which is not the ninth level of effort there either, but the fast way.
+const LEVEL_FAST: i32 = 9;
+/// The library's highest. Kafka takes levels up to 17; those above the highest are the highest.
+const LEVEL_MAX: i32 = 12;
+
+/// Writes one frame.
+pub(super) enum Writer {
+    /// The fast way.
+    Fast(FrameEncoder<Vec<u8>>),
+    /// By level of effort.
+    Level(lz4::Encoder<Vec<u8>>),
+}
+
+impl Writer {
+    #[expect(clippy::expect_used, reason = "a vector takes the header")]
+    pub(super) fn new(level: Option<i32>) -> Writer {
+        let Some(level) = level.filter(|level| *level != LEVEL_FAST) else {
+            let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
+            return Writer::Fast(FrameEncoder::with_frame_info(frame, Vec::new()));
+        };
+        let encoder = lz4::EncoderBuilder::new()
+            .level(level.clamp(1, LEVEL_MAX).unsigned_abs())
+            .block_size(lz4::BlockSize::Max64KB)
+            .block_mode(lz4::BlockMode::Independent)
+            .checksum(lz4::ContentChecksum::NoChecksum)
+            .block_checksum(lz4::liblz4::BlockChecksum::NoBlockChecksum)
+            .build(Vec::new());
+        Writer::Level(encoder.expect("a vector takes the header"))
+    }
+
+    pub(super) fn write_all(&mut self, plain: &[u8]) -> io::Result<()> {
+        match self {
+            Writer::Fast(encoder) => encoder.write_all(plain),
+            Writer::Level(encoder) => encoder.write_all(plain),
+        }
+    }
+
+    /// Compressed bytes so far; some of what went in is held back.
+    pub(super) fn written(&self) -> usize {
+        match self {
+            Writer::Fast(encoder) => encoder.get_ref().len(),
+            Writer::Level(encoder) => encoder.writer().len(),
+        }
+    }
+
+    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
+        match self {
+            Writer::Fast(encoder) => encoder.finish().map_err(io::Error::other),
+            Writer::Level(encoder) => {
+                let (out, result) = encoder.finish();
+                result.map(|()| out)
+            }
+        }
+    }
 }
 
 #[expect(clippy::expect_used, reason = "a vector takes every byte")]
-pub(super) fn compress(input: &[u8]) -> Vec<u8> {
-    let mut encoder = writer();
-    encoder.write_all(input).expect("a vector takes every byte");
-    encoder.finish().expect("a vector takes every byte")
+pub(super) fn compress(level: Option<i32>, input: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new(level);
+    writer.write_all(input).expect("a vector takes every byte");
+    writer.finish().expect("a vector takes every byte")
 }
 
 /// Makes the header checksum of a frame that [`writer`] wrote what messages of magic 0 have: Kafka's first lz4 stream
@@ -152,6 +204,21 @@ impl<'a> Reader<'a> {
     }
 
     fn block(&mut self, word: u32, frame: &Frame) -> Result<(), CompressError> {
+        let block = self.packed_block(word, frame)?;
+        let room = block.room(frame);
+        let start = self.place(room, frame);
+        if self.buffer.len() < start + room {
+            self.buffer.resize(start + room, 0);
+        }
+        let (history, plain) = self.buffer.split_at_mut(start);
+        let count = block.unpack(&mut plain[..room], history)?;
+        self.position = start;
+        self.end = start + count;
+        Ok(())
+    }
+
+    /// Takes the block that begins with `word`.
+    fn packed_block(&mut self, word: u32, frame: &Frame) -> Result<Block<'a>, CompressError> {
         let len = (word & !STORED_BIT) as usize;
         if len > frame.block_bytes_max {
             return Err(corrupt(format!("block of {len} bytes, the frame allows {}", frame.block_bytes_max)));
@@ -160,23 +227,29 @@ impl<'a> Reader<'a> {
         if frame.block_hashes {
             self.expect_hash(Xxh32::of(bytes))?;
         }
-        let stored = word & STORED_BIT != 0;
-        let room = if stored { len } else { (len * EXPANSION_MAX + EXPANSION_SLACK).min(frame.block_bytes_max) };
-        let start = self.place(room, frame);
-        if self.buffer.len() < start + room {
-            self.buffer.resize(start + room, 0);
+        Ok(Block { bytes, stored: word & STORED_BIT != 0 })
+    }
+
+    /// As [`unpack`], behind the `end` bytes of earlier frames.
+    fn unpack_frame(&mut self, mut frame: Frame, out: &mut [u8], mut end: usize) -> Result<usize, CompressError> {
+        let begin = end;
+        loop {
+            let word = self.u32()?;
+            if word == 0 {
+                self.finish_frame(&frame)?;
+                return Ok(end);
+            }
+            let block = self.packed_block(word, &frame)?;
+            let (before, after) = out.split_at_mut(end);
+            let room = block.room(&frame).min(after.len());
+            let history = if frame.linked { &before[begin.max(end.saturating_sub(HISTORY_BYTES))..] } else { &[] };
+            let count = block.unpack(&mut after[..room], history)?;
+            frame.seen_len += count as u64;
+            if let Some(hash) = &mut frame.content_hash {
+                hash.update(&after[..count]);
+            }
+            end += count;
         }
-        let (history, block) = self.buffer.split_at_mut(start);
-        let count = if stored {
-            block[..len].copy_from_slice(bytes);
-            len
-        } else {
-            lz4_flex::block::decompress_into_with_dict(bytes, &mut block[..room], history)
-                .map_err(|error| corrupt(error.to_string()))?
-        };
-        self.position = start;
-        self.end = start + count;
-        Ok(())
     }
 
     fn finish_frame(&mut self, frame: &Frame) -> Result<(), CompressError> {
@@ -210,6 +283,65 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A block as it travels.
+struct Block<'a> {
+    bytes: &'a [u8],
+    /// Not compressed.
+    stored: bool,
+}
+
+impl Block<'_> {
+    /// Most bytes that it can be.
+    fn room(&self, frame: &Frame) -> usize {
+        let len = self.bytes.len();
+        if self.stored { len } else { (len * EXPANSION_MAX + EXPANSION_SLACK).min(frame.block_bytes_max) }
+    }
+
+    fn unpack(&self, out: &mut [u8], history: &[u8]) -> Result<usize, CompressError> {
+        let len = self.bytes.len();
+        if self.stored {
+            out.get_mut(..len).ok_or_else(|| corrupt("no room"))?.copy_from_slice(self.bytes);
+            return Ok(len);
+        }
+        lz4_flex::block::decompress_into_with_dict(self.bytes, out, history).map_err(|error| corrupt(error.to_string()))
+    }
+}
+
+/// All plain bytes of `input`, straight into `out`; an error where they are more, too.
+pub(super) fn unpack(input: &[u8], out: &mut [u8]) -> Result<usize, CompressError> {
+    let mut reader = Reader::new(input);
+    let mut end = 0;
+    while !reader.rest.is_empty() {
+        if let Some(frame) = reader.frame_header()? {
+            end = reader.unpack_frame(frame, out, end)?;
+        }
+    }
+    Ok(end)
+}
+
+/// What [`writer`] begins a frame with.
+const HEADER: [u8; PLAIN_HEADER_LEN + 1] = [0x04, 0x22, 0x4D, 0x18, 0x60, 0x40, 0x82];
+
+/// Bytes of a block that [`writer`] writes.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// As [`compress`], behind `out` and with the hash table of an earlier call.
+pub(super) fn pack(input: &[u8], out: &mut Vec<u8>, table: &mut CompressTable) {
+    out.extend_from_slice(&HEADER);
+    for chunk in input.chunks(BLOCK_BYTES) {
+        let at = out.len();
+        out.resize(at + 4 + get_maximum_output_size(chunk.len()), 0);
+        let packed = compress_into_with_table(chunk, &mut out[at + 4..], table).ok().filter(|&len| len < chunk.len());
+        out.truncate(at + 4 + packed.unwrap_or(0));
+        if packed.is_none() {
+            out.extend_from_slice(chunk);
+        }
+        let word = packed.map_or(chunk.len() as u32 | STORED_BIT, |len| len as u32);
+        out[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    out.extend_from_slice(&[0; 4]);
+}
+
 impl Read for Reader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.position == self.end && (self.frame.is_some() || !self.rest.is_empty()) {
@@ -233,4 +365,40 @@ fn block_bytes_max(code: u8) -> Result<usize, CompressError> {
 
 fn corrupt(reason: impl Into<String>) -> CompressError {
     CompressError::corrupt(Codec::Lz4, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{compress, decompress_capped};
+    use super::*;
+
+    /// Words in no order, so that looking longer finds more.
+    fn text() -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 24
+        };
+        (0..40_000).flat_map(|_| format!("{} ", next() * 7919).into_bytes()).collect()
+    }
+
+    #[test]
+    fn levels_are_efforts_and_the_default_is_the_fast_way() {
+        let text = text();
+        let at = |level| compress(Codec::Lz4, level, &text);
+        let fast = at(None);
+        assert_eq!(at(Some(LEVEL_FAST)), fast);
+        let (low, high) = (at(Some(1)), at(Some(LEVEL_MAX)));
+        assert!(high.len() * 100 < low.len() * 95, "{} {}", high.len(), low.len());
+        assert_eq!(at(Some(17)), high, "Kafka's highest is the library's");
+        for frame in [&fast, &low, &high] {
+            assert_eq!(frame[..7], fast[..7], "the same kind of frame");
+            assert_eq!(decompress_capped(Codec::Lz4, frame, text.len()), Ok(text.clone()));
+        }
+        assert_eq!(decompress_capped(Codec::Lz4, &at_length(0), 0), Ok(Vec::new()));
+    }
+
+    fn at_length(len: usize) -> Vec<u8> {
+        compress(Codec::Lz4, Some(5), &vec![0; len])
+    }
 }

@@ -12,6 +12,7 @@
 //! | 3 | lz4 | lz4 frames, linked or independent blocks, optional checksums | one frame, independent blocks of 64 KiB |
 //! | 4 | zstd | one or more frames | one frame |
 
+mod codecs;
 mod gzip;
 mod lz4;
 mod snappy;
@@ -19,6 +20,7 @@ mod transcode;
 mod xxh32;
 mod zstd;
 
+pub use codecs::Codecs;
 pub(crate) use lz4::break_header_checksum;
 pub(crate) use transcode::Encoder;
 pub use transcode::transcode;
@@ -117,14 +119,14 @@ impl From<CompressError> for io::Error {
 }
 
 /// Compresses `input`. `level` is the codec's own scale and is clamped into its range: gzip 0 to 9, zstd as the library
-/// has it (-131072 to 22); snappy and our lz4 have none and ignore it. `None` is Kafka's default: gzip 6, zstd 3.
+/// has it (-131072 to 22), lz4 1 to 12; snappy has none and ignores it. `None` is Kafka's default: gzip 6, zstd 3, lz4's fast way.
 #[must_use]
 pub fn compress(codec: Codec, level: Option<i32>, input: &[u8]) -> Vec<u8> {
     match codec {
         Codec::None => input.to_vec(),
         Codec::Gzip => gzip::compress(level, input),
         Codec::Snappy => snappy::compress(input),
-        Codec::Lz4 => lz4::compress(input),
+        Codec::Lz4 => lz4::compress(level, input),
         Codec::Zstd => zstd::compress(level, input),
     }
 }

@@ -3,7 +3,6 @@
 use std::io::{self, Read, Write};
 
 use flate2::write::GzEncoder;
-use lz4_flex::frame::FrameEncoder;
 
 use super::{Codec, CompressError, Decoder, gzip, lz4, snappy, zstd};
 
@@ -97,7 +96,7 @@ enum Sink {
     None(Vec<u8>),
     Gzip(Box<GzEncoder<Vec<u8>>>),
     Snappy(Box<snappy::Writer>),
-    Lz4(Box<FrameEncoder<Vec<u8>>>),
+    Lz4(Box<lz4::Writer>),
     Zstd(zstd::Writer),
 }
 
@@ -107,7 +106,7 @@ impl Sink {
             Codec::None => Sink::None(Vec::new()),
             Codec::Gzip => Sink::Gzip(Box::new(gzip::writer(level))),
             Codec::Snappy => Sink::Snappy(Box::new(snappy::Writer::new())),
-            Codec::Lz4 => Sink::Lz4(Box::new(lz4::writer())),
+            Codec::Lz4 => Sink::Lz4(Box::new(lz4::Writer::new(level))),
             Codec::Zstd => Sink::Zstd(zstd::writer(level)),
         }
     }
@@ -120,7 +119,7 @@ impl Sink {
                 writer.block(plain);
                 Ok(())
             }
-            Sink::Lz4(encoder) => encoder.write_all(plain),
+            Sink::Lz4(writer) => writer.write_all(plain),
             Sink::Zstd(encoder) => encoder.write_all(plain),
         }
     }
@@ -131,7 +130,7 @@ impl Sink {
             Sink::None(out) => out.len(),
             Sink::Gzip(encoder) => encoder.get_ref().len(),
             Sink::Snappy(writer) => writer.out.len(),
-            Sink::Lz4(encoder) => encoder.get_ref().len(),
+            Sink::Lz4(writer) => writer.written(),
             Sink::Zstd(encoder) => encoder.get_ref().len(),
         }
     }
@@ -141,7 +140,7 @@ impl Sink {
             Sink::None(out) => Ok(out),
             Sink::Gzip(encoder) => encoder.finish(),
             Sink::Snappy(writer) => Ok(writer.out),
-            Sink::Lz4(encoder) => encoder.finish().map_err(io::Error::other),
+            Sink::Lz4(writer) => writer.finish(),
             Sink::Zstd(encoder) => encoder.finish(),
         }
     }

@@ -114,9 +114,9 @@ impl Admin {
         let rng = &mut self.remote.rng;
         if self.duties.configures && rng.below(3) == 0 {
             let topic = existing.get(rng.below(existing.len().max(1) as u64) as usize).copied();
-            return Some(match topic.filter(|_| rng.below(3) > 0) {
-                Some(topic) => Deed::Configure(Alteration::draw(ctx.truth, topic, rng)),
-                None => Deed::LookAtConfigs,
+            return Some(match rng.below(3) {
+                0 => Deed::LookAtConfigs,
+                _ => Deed::Configure(Alteration::draw(ctx.truth, topic, rng)),
             });
         }
         let dice = rng.below(10);
@@ -267,7 +267,7 @@ impl Admin {
                 let again = alteration.answered(ctx.truth, &self.remote.who, answer)?;
                 if let Some(code) = again {
                     self.next_at = ctx.now.plus_millis(200);
-                    self.remote.check_code(ctx, "IncrementalAlterConfigs", code)?;
+                    self.remote.check_code(ctx, "an alteration", code)?;
                 }
                 again.is_none()
             }

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 /// Completions after which a process that is to end has ended, at most: in the middle of something, but soon.
 const SOON: u64 = 400;
 
+/// Changes of names within which it has ended.
+const NAMES_SOON: u64 = 12;
+
 /// Bytes at the end of a file that rot takes more often than others.
 const TAIL_BYTES: u64 = 2_000;
 
@@ -19,6 +22,8 @@ const TAIL_BYTES: u64 = 2_000;
 pub(crate) enum Deed {
     /// The process ends in this way at the nth completion from now.
     EndAfter { nth: u64, end: End },
+    /// The process ends in this way at the nth change of a name from now, or not at all if names are left alone.
+    EndAmongNames { nth: u64, end: End },
     /// A clean stop.
     Stop,
     /// The disk gets slow, or stuck for a while, or well again.
@@ -75,8 +80,8 @@ impl Nemesis {
         self.is_troubled |= feature.troubles_disk();
         let well = Deed::Disk { slowness: 1, stuck_ms: 0 };
         let deed = match feature {
-            Feature::Kill => Deed::EndAfter { nth: 1 + self.rng.below(SOON), end: End::Kill },
-            Feature::PowerCut => Deed::EndAfter { nth: 1 + self.rng.below(SOON), end: End::PowerCut },
+            Feature::Kill => self.end_somewhere(End::Kill),
+            Feature::PowerCut => self.end_somewhere(End::PowerCut),
             Feature::Restart => Deed::Stop,
             Feature::SlowDisk => {
                 self.undo = Some(well);
@@ -102,6 +107,14 @@ impl Nemesis {
             _ => Deed::DriftWall { ppm: [-100_000, -100, 100, 100_000][self.rng.below(4) as usize] },
         };
         Some(deed)
+    }
+
+    /// In the middle of anything, or of changes of names, of which there are few and each is a danger.
+    fn end_somewhere(&mut self, end: End) -> Deed {
+        match self.rng.below(3) {
+            0 => Deed::EndAmongNames { nth: 1 + self.rng.below(NAMES_SOON), end },
+            _ => Deed::EndAfter { nth: 1 + self.rng.below(SOON), end },
+        }
     }
 
     /// Whether a process that starts now ends before it serves, and how.

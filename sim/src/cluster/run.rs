@@ -260,6 +260,7 @@ impl Truth {
         self.producer_ids.clear();
         self.groups.clear();
         self.ledger.clear();
+        self.other_configs.clear();
     }
 
     fn has_damage(&self) -> bool {

@@ -133,6 +133,8 @@ pub(crate) struct Truth {
     pub(crate) topics: Vec<Topic>,
     pub(crate) groups: BTreeMap<String, super::groups::Group>,
     pub(crate) producer_ids: BTreeSet<i64>,
+    /// Configurations of what is no topic.
+    pub(crate) other_configs: BTreeMap<usize, super::configs::Known>,
     /// Offsets of groups without members.
     pub(crate) ledger: super::operator::Ledger,
     /// Batches acknowledged, batches read, and client requests answered, for the report.

@@ -5,12 +5,8 @@
 //! Reading them from a file is the `node` crate's business.
 
 pub mod dynamic;
-mod groups;
 mod history;
-mod log;
-mod node;
-mod security;
-mod tiered;
+mod keys;
 mod why;
 
 #[cfg(test)]
@@ -31,9 +27,9 @@ pub enum Scope {
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// It has an effect; the text says which.
-    Used(&'static str),
+pub enum Fate {
+    /// It has an effect.
+    Used,
     /// It is taken and has no effect; the text says why that is fine.
     Notice(&'static str),
     /// Any value but the default stops the start; the text says what would be lost.
@@ -54,34 +50,26 @@ pub struct BrokerKey {
     /// Who may change it at run time.
     pub scope: Scope,
     /// What becomes of it.
-    pub class: Class,
+    pub fate: Fate,
+    /// What it is for.
+    pub about: &'static str,
 }
 
 impl BrokerKey {
-    /// What a reader is told about it.
+    /// What a reader is told about it: what it is for, and what becomes of it here where that is something else.
     pub fn doc(&self) -> String {
-        match self.class {
-            Class::Used(text) => text.to_owned(),
-            Class::Notice(why) => format!("Without effect: {why}."),
-            Class::Refused(why) => format!("Only the default is taken: {why}."),
+        let about = self.about;
+        match self.fate {
+            Fate::Used => about.to_owned(),
+            Fate::Notice(why) => format!("{about} Without effect here: {why}."),
+            Fate::Refused(why) => format!("{about} Only the default is taken: {why}."),
         }
     }
 }
 
-const fn row(
-    name: &'static str,
-    kind: Kind,
-    rule: Rule,
-    default: Option<&'static str>,
-    scope: Scope,
-    class: Class,
-) -> BrokerKey {
-    BrokerKey { name, kind, rule, default, scope, class }
-}
-
 /// All keys, by family and name.
 pub fn keys() -> impl Iterator<Item = &'static BrokerKey> {
-    [node::KEYS, log::KEYS, groups::KEYS, security::KEYS, tiered::KEYS].into_iter().flatten()
+    keys::FAMILIES.iter().copied().flatten()
 }
 
 /// The key of that name.
@@ -106,6 +94,22 @@ const UNLISTED: &[&str] = &[
     "unstable.api.versions.enable",
     "unstable.feature.versions.enable",
 ];
+
+/// The key whose values a name of one listener takes (`listener.name.NAME.KEY`, with a SASL mechanism before some keys); the key
+/// itself for every other name.
+pub fn base(name: &str) -> Option<&'static BrokerKey> {
+    const OF_MECHANISMS: &[&str] = &[
+        "connections.max.reauth.ms",
+        "sasl.jaas.config",
+        "sasl.login.callback.handler.class",
+        "sasl.login.class",
+        "sasl.server.callback.handler.class",
+    ];
+    let Some((_, rest)) = name.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.')) else {
+        return find(name);
+    };
+    find(OF_MECHANISMS.iter().find(|key| rest.ends_with(**key)).unwrap_or(&rest))
+}
 
 /// Whether a key is described even where nobody set it.
 pub fn is_listed(name: &str) -> bool {
@@ -134,8 +138,8 @@ pub enum Standing {
     Historic(&'static str),
     /// The start stops, for this reason.
     Refused(&'static str),
-    /// Nobody knows it; the known name that is most like it.
-    Unknown(Option<&'static str>),
+    /// Nobody knows it.
+    Unknown,
 }
 
 /// Judges one setting. An error: the value is not one that the key takes.
@@ -147,11 +151,11 @@ pub fn judge(name: &str, value: &str) -> Result<Standing, Refusal> {
         return Ok(Standing::Used);
     }
     check(name, key.kind, key.rule, value)?;
-    Ok(match key.class {
-        Class::Used(_) => Standing::Used,
-        Class::Notice(why) => Standing::Notice(why),
-        Class::Refused(_) if key.default.is_some_and(|default| value.eq_ignore_ascii_case(default)) => Standing::Used,
-        Class::Refused(why) => Standing::Refused(why),
+    Ok(match key.fate {
+        Fate::Used => Standing::Used,
+        Fate::Notice(why) => Standing::Notice(why),
+        Fate::Refused(_) if key.default.is_some_and(|default| value.eq_ignore_ascii_case(default)) => Standing::Used,
+        Fate::Refused(why) => Standing::Refused(why),
     })
 }
 
@@ -169,26 +173,6 @@ fn judge_others(name: &str) -> Standing {
     } else if let Some(replaced) = history::find(name) {
         Standing::Historic(replaced)
     } else {
-        Standing::Unknown(nearest(name))
+        Standing::Unknown
     }
-}
-
-/// The known name that differs least, where it differs in a third of its letters at most. Two names differ at least by the
-/// difference of their lengths, which spares most of the work.
-fn nearest(name: &str) -> Option<&'static str> {
-    let alike = keys().map(|key| key.name).filter(|known| name.len().abs_diff(known.len()) * 3 <= name.len());
-    let known = alike.map(|known| (distance(name, known), known));
-    known
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| distance * 3 <= name.len())
-        .map(|(_, known)| known)
-}
-
-/// Letters to insert, remove or replace (Levenshtein). Names longer than any key are as far as they are long.
-fn distance(one: &str, other: &str) -> usize {
-    const LONGEST: usize = 128;
-    if one.len() > LONGEST {
-        return one.len();
-    }
-    strsim::levenshtein(one, other)
 }

@@ -76,7 +76,7 @@ fn every_expected_key_is_there_once() {
 fn every_synonym_of_a_topic_key_is_a_broker_key() {
     for synonym in topic::KEYS.iter().flat_map(|key| key.synonyms) {
         let key = find(synonym.key);
-        assert!(key.is_some_and(|key| matches!(key.class, Class::Used(_))), "{}", synonym.key);
+        assert!(key.is_some_and(|key| key.fate == Fate::Used), "{}", synonym.key);
     }
 }
 
@@ -87,7 +87,17 @@ fn defaults_stand_as_they_are() {
         let standing = judge(key.name, default);
         assert!(matches!(standing, Ok(Standing::Used | Standing::Notice(_))), "{}={default}: {standing:?}", key.name);
     }
-    assert!(keys().all(|key| key.doc().ends_with('.')));
+}
+
+#[test]
+fn every_key_has_a_sentence_of_its_own() {
+    let mut seen = std::collections::BTreeMap::new();
+    for key in keys() {
+        assert!(key.about.ends_with('.') && key.about.len() > 15, "{}", key.name);
+        assert!(key.doc().starts_with(key.about) && key.doc().ends_with('.'), "{}", key.name);
+        let other = seen.insert(key.about, key.name);
+        assert_eq!(other, None, "{} is described like another one", key.name);
+    }
 }
 
 #[test]
@@ -108,9 +118,9 @@ fn standings() {
         ("create.topic.policy.class.name", "org.example.P", Standing::Refused(why::NO_POLICY)),
         ("config.providers", "file", Standing::Refused(why::NO_PROVIDERS)),
         ("security.inter.broker.protocol", "SSL", Standing::Refused(why::NO_TLS)),
-        ("num.partition", "3", Standing::Unknown(Some("num.partitions"))),
-        ("log.retention.hour", "3", Standing::Unknown(Some("log.retention.hours"))),
-        ("completely.different.thing.of.mine", "3", Standing::Unknown(None)),
+        ("num.partition", "3", Standing::Unknown),
+        ("log.retention.hour", "3", Standing::Unknown),
+        ("completely.different.thing.of.mine", "3", Standing::Unknown),
     ] {
         assert_eq!(judge(name, value), Ok(expect), "{name}");
     }
@@ -121,5 +131,19 @@ fn standings() {
         [("num.partitions", "0"), ("num.io.threads", "many"), ("log.segment.bytes", "10"), ("node.id", "")]
     {
         assert!(judge(name, value).is_err(), "{name}={value}");
+    }
+}
+
+#[test]
+fn names_of_one_listener_are_based_on_a_key() {
+    for (name, expect) in [
+        ("max.connections", Some("max.connections")),
+        ("listener.name.out.max.connections", Some("max.connections")),
+        ("listener.name.out.scram-sha-256.sasl.jaas.config", Some("sasl.jaas.config")),
+        ("listener.name.out.no.such", None),
+        ("listener.name.out", None),
+        ("my.own", None),
+    ] {
+        assert_eq!(base(name).map(|key| key.name), expect, "{name}");
     }
 }

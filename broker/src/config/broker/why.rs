@@ -18,7 +18,6 @@ pub(super) const NO_TIER: &str =
     "tiered storage is not there yet, and going on without it would keep or delete the wrong data";
 pub(super) const NO_TLS: &str = "TLS is not there yet, and going on without it would expose data";
 pub(super) const OFFSETS: &str = "offsets are written through the same log as everything else";
-pub(super) const OF_TOPICS: &str = "Supplies the value of a topic configuration where the topic says nothing.";
 pub(super) const ONE_NODE: &str = "takes effect with clusters; a single node has nobody to talk to";
 pub(super) const OTHER_TOKENS: &str = "takes effect with delegation tokens";
 pub(super) const PURGATORY: &str = "waiting requests are kept without purgatories";

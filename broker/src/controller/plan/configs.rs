@@ -168,6 +168,7 @@ fn invalid_request(message: impl Into<String>) -> Rejection {
 fn not_a_list(target: &Target, error: &NotAList) -> Rejection {
     let (key, operation) = (&error.key, error.operation.name());
     let message = match target {
+        Target::Broker | Target::AllBrokers if broker::find(key).is_none() => format!("Unknown config name: {key}"),
         Target::Broker | Target::AllBrokers => {
             format!("Config value {} is not allowed for config key: {key}", operation.to_ascii_lowercase())
         }

@@ -203,6 +203,7 @@ impl Coordinator {
     pub(crate) fn consumer_heartbeat(&mut self, now: Now, to: Ticket, mut request: ConsumerHeartbeat) {
         self.fx.now = now;
         let checked = request.check(&self.fx).and_then(|()| Ok(self.check_active(&request.group)?));
+        let checked = checked.and_then(|()| self.check_member_memory(&request));
         if checked.is_ok() && request.member.as_str().is_empty() {
             request.member = self.fx.ids.next_bare();
         }
@@ -214,6 +215,21 @@ impl Coordinator {
         if let Err(refused) = outcome {
             self.fx.reply(to, Reply::ConsumerHeartbeat(Err(refused)));
         }
+    }
+
+    /// Whether there is memory for what a member says, if it says anything.
+    fn check_member_memory(&mut self, request: &ConsumerHeartbeat) -> Result<(), Refused> {
+        if request.epoch < JOINS || (request.names.is_none() && request.regex.is_none()) {
+            return Ok(());
+        }
+        let group = self.groups.get(&request.group);
+        let charge = group.and_then(|group| group.charge_of(&request.member, request.instance.as_ref()));
+        if self.fx.memory.has_room_for(request.facts(None).bytes(), charge) {
+            return Ok(());
+        }
+        let message = "members say so much about themselves that there is no memory for more; \
+                       group.members.bytes.max is the bound, for all groups together";
+        Err(Refused::new(self.fx.refuse_for_memory(&request.group), message))
     }
 
     fn consumer_beat(&mut self, to: Ticket, request: &ConsumerHeartbeat) -> Result<(), Refused> {

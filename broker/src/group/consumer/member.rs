@@ -2,12 +2,16 @@
 
 use super::partitions::{self, Partitions};
 use crate::group::ids::InstanceId;
-use crate::group::member::Protocol;
+use crate::group::member::{Protocol, bytes_of};
+use crate::group::memory::{Charge, MemberMemory};
 use protocol::Uuid;
 use std::sync::Arc;
 
 /// Member epoch of a static member that said it would be back (KIP-848).
 pub(crate) const LEFT_FOR_NOW: i32 = -2;
+
+/// Bytes of a name of a topic in memory besides its letters: reference counts, and the pointer to it.
+const NAME_OVERHEAD_BYTES: usize = 32;
 
 /// What a member said about itself; one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,13 @@ impl Facts {
             assignor: None,
             classic: None,
         }
+    }
+
+    /// Bytes of what it says.
+    pub(crate) fn bytes(&self) -> usize {
+        let names: usize = self.names.iter().map(|name| name.len() + NAME_OVERHEAD_BYTES).sum();
+        let classic = self.classic.as_ref().map_or(0, |classic| bytes_of(&classic.protocols));
+        names + self.regex.as_ref().map_or(0, |regex| regex.len()) + classic
     }
 
     /// Whether the other one subscribes to something else.
@@ -113,6 +124,8 @@ pub(crate) struct ConsumerMember {
     pub(crate) assigned: Partitions,
     /// What it has to give up, and may still be using.
     pub(crate) revoking: Partitions,
+    /// What it costs.
+    pub(crate) charge: Charge,
 }
 
 impl ConsumerMember {
@@ -125,7 +138,13 @@ impl ConsumerMember {
             progress: Progress::Stable,
             assigned: Partitions::new(),
             revoking: Partitions::new(),
+            charge: Charge::default(),
         }
+    }
+
+    /// It costs what it says now.
+    pub(crate) fn charge_to(&mut self, memory: &MemberMemory) {
+        self.charge = memory.charge(self.facts.bytes());
     }
 
     /// Whether it has all of the target of that epoch.

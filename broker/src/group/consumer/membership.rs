@@ -98,6 +98,7 @@ impl ConsumerGroup {
         let come = facts.pattern().cloned();
         turn.records.push(records::member(turn.group, id, &facts));
         self.put_facts(id, facts);
+        self.members.get_mut(id).into_iter().for_each(|member| member.charge_to(&turn.fx.memory));
         self.follow_patterns(turn, gone, come);
         subscribes_otherwise
     }

@@ -15,6 +15,7 @@ use crate::group::coordinator::Coordinator;
 use crate::group::effects::Effects;
 use crate::group::ids::{GroupId, MemberId};
 use crate::group::member::{Awaiting, Member};
+use crate::group::memory::Charge;
 use crate::group::rebalance::refuse_awaiting;
 use crate::group::records::{Record, group_metadata, group_tombstone};
 use crate::group::state::{CONSUMER, Formed, Group, State};
@@ -88,6 +89,9 @@ impl Coordinator {
             group.end_classic(fx);
         }
         group.consumer = Some(entry.state);
+        if entry.origin != Origin::Own {
+            group.charge_all_to(&fx.memory);
+        }
         if let (Origin::Classic, Some(state)) = (entry.origin, &group.consumer) {
             for member in state.members.iter().filter(|(_, member)| member.is_classic()).map(|(id, _)| id) {
                 state.restart_session(fx, id, member);
@@ -214,6 +218,7 @@ impl Group {
                 self.add(id.clone(), classic, &CONSUMER.into());
             }
         }
+        self.charge_all_to(&fx.memory);
         let protocol = self.elect_protocol().unwrap_or_else(|| "".into());
         self.enter(State::Stable(Formed { protocol, unsynced: BTreeSet::new() }), fx.now.wall_ms);
         for id in self.members.keys() {
@@ -255,6 +260,7 @@ fn classic_member(member: &ConsumerMember, classic: &Classic, image: &MetadataIm
         assignment: assignment_bytes(member, classic, image),
         is_new: false,
         awaiting: Awaiting::Nothing,
+        charge: Charge::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::partitions::Partitions;
 use super::subscriptions::Resolved;
 use crate::group::effects::Effects;
 use crate::group::ids::{AppendToken, GroupId, InstanceId, MemberId};
+use crate::group::memory::Charge;
 use crate::group::records::Record;
 use protocol::{ErrorCode, Uuid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -107,6 +108,11 @@ impl ConsumerGroup {
         } else {
             "Reconciling"
         }
+    }
+
+    /// What the member with that id, or of that instance, costs.
+    pub(crate) fn charge_of(&self, id: &MemberId, instance: Option<&InstanceId>) -> Option<&Charge> {
+        self.members.get(instance.and_then(|i| self.statics.get(i)).unwrap_or(id)).map(|member| &member.charge)
     }
 
     /// Adds a member, or takes over what it says now.

@@ -9,6 +9,7 @@ mod deletion;
 mod holding;
 mod joining;
 mod loading;
+mod memory;
 mod migration;
 mod model;
 mod reconciling;

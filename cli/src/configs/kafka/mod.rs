@@ -7,7 +7,7 @@ mod args;
 
 pub use args::ConfigsArgs;
 
-use super::resource::{self, Change, Entry, Kind, Resource};
+use super::resource::{self, Change, Entry, Kind, Resource, Strange};
 use crate::client::{Client, Error};
 use crate::failure::{Failure, Outcome};
 use crate::io::Io;
@@ -64,8 +64,9 @@ fn every(client: &mut Client, kind: Kind) -> Result<Vec<String>, Error> {
     let mut names = resource::list(client, kind)?;
     match kind {
         Kind::Topics => java::hash_order(&mut names, 16, |name| java::string_hash(name)),
+        Kind::Groups => java::set_order(&mut names, |name| java::string_hash(name)),
         Kind::Brokers => names.push(String::new()),
-        _ => {}
+        Kind::BrokerLoggers | Kind::ClientMetrics => {}
     }
     Ok(names)
 }
@@ -108,7 +109,12 @@ fn alter(client: &mut Client, resource: &Resource, changes: &[Change], io: &mut 
     if resource.kind == Kind::BrokerLoggers {
         check_loggers(client, resource, changes)?;
     }
+    let strange = resource.strange(client, changes)?;
     change(client, resource, changes, false)?;
+    for Strange { name, nearest } in strange {
+        let nearest = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+        io.notice(format_args!("brokers have no setting `{name}`: it is stored, and nobody acts on it{nearest}"));
+    }
     match resource.name.as_str() {
         "" => writeln!(io.out, "Completed updating default config for {} in the cluster.", resource.kind.plural())?,
         name => writeln!(io.out, "Completed updating config for {} {name}.", resource.kind.singular())?,

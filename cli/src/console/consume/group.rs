@@ -92,7 +92,7 @@ impl Consumer<'_> {
 
     pub(super) fn give_up(&mut self, places: &[Place]) {
         self.positions.retain(|place, _| !places.contains(place));
-        self.queue.retain(|record| !places.iter().any(|(t, p)| *t == record.topic && *p == record.partition));
+        self.queue.retain(|chunk| !places.contains(chunk.place()));
         self.committed.retain(|place, _| !places.contains(place));
     }
 

@@ -6,7 +6,9 @@ mod cluster;
 mod fetch;
 mod group;
 
+use self::fetch::Fetcher;
 use super::assign::Place;
+use super::decode::{Chunk, EachError, Flow};
 use super::interrupt::Interrupt;
 use super::member::{GroupSettings, Member};
 use super::record::Consumed;
@@ -71,7 +73,7 @@ pub(crate) struct Plan {
 /// What takes the records.
 pub(crate) trait Sink {
     /// A record. `Ok(false)` for one that is enough.
-    fn take(&mut self, record: &Consumed) -> Result<bool, Failure>;
+    fn take(&mut self, record: &Consumed<'_>) -> Result<bool, Failure>;
     /// Nothing else is there right now: what was taken shall be seen.
     fn flush(&mut self) -> Result<(), Failure>;
     /// Something the user should know.
@@ -105,6 +107,7 @@ pub(crate) fn run(client: Client, plan: Plan, interrupt: &Interrupt, sink: &mut 
         subscribed: Vec::new(),
         positions: BTreeMap::new(),
         queue: VecDeque::new(),
+        fetcher: Fetcher::default(),
         committed: BTreeMap::new(),
         commit_due: Instant::now(),
         is_committing: false,
@@ -128,7 +131,9 @@ struct Consumer<'a> {
     refreshed: Option<Instant>,
     subscribed: Vec<String>,
     positions: BTreeMap<Place, Position>,
-    queue: VecDeque<Consumed>,
+    /// What came and was not handed out.
+    queue: VecDeque<Chunk>,
+    fetcher: Fetcher,
     committed: BTreeMap<Place, i64>,
     commit_due: Instant,
     is_committing: bool,
@@ -139,8 +144,10 @@ struct Consumer<'a> {
     troubled: bool,
 }
 
-/// How long a request may hold up a user who wants an end.
-const STEP: Duration = Duration::from_millis(250);
+/// How long a request may hold up a user who wants an end, or a group that changes.
+const STEP: Duration = Duration::from_millis(100);
+/// Records that are handed out before anything else is looked at.
+const SLICE: u64 = 256;
 /// Pause where there is nothing to ask for.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often a topic that does not exist is looked for.
@@ -151,12 +158,14 @@ impl Consumer<'_> {
         let mut last = Instant::now();
         while !self.interrupt.is_asked() && !self.is_done() {
             self.follow_group()?;
-            if let Some(record) = self.queue.pop_front() {
+            if !self.queue.is_empty() {
                 last = Instant::now();
-                if !self.hand_out(&record)? {
+                if !self.hand_out()? {
                     return Ok(());
                 }
                 self.commit_if_due();
+                // What is next comes while this is printed.
+                self.fetch(None)?;
                 continue;
             }
             self.sink.flush()?;
@@ -165,7 +174,8 @@ impl Consumer<'_> {
             if self.plan.timeout.is_some_and(|timeout| last.elapsed() > timeout) {
                 return Ok(());
             }
-            self.fetch(self.plan.timeout.map_or(STEP, |timeout| timeout.saturating_sub(last.elapsed()).min(STEP)))?;
+            let left = self.plan.timeout.map_or(STEP, |timeout| timeout.saturating_sub(last.elapsed()));
+            self.fetch(Some(left.min(STEP)))?;
         }
         Ok(())
     }
@@ -180,18 +190,43 @@ impl Consumer<'_> {
         enough || is_at_end
     }
 
-    /// False if the taker has enough.
-    fn hand_out(&mut self, record: &Consumed) -> Result<bool, Failure> {
-        let place = (record.topic.clone(), record.partition);
-        let Some(position) = self.positions.get_mut(&place) else { return Ok(true) };
-        if position.until.is_some_and(|until| record.offset >= until) {
-            position.next = position.next.max(record.offset);
+    /// Hands out some records of what came first. False if the taker has enough.
+    fn hand_out(&mut self) -> Result<bool, Failure> {
+        let Some(chunk) = self.queue.front_mut() else { return Ok(true) };
+        let place = chunk.place().clone();
+        let Some(position) = self.positions.get_mut(&place) else {
+            self.queue.pop_front();
             return Ok(true);
+        };
+        let most = self.plan.max_messages.map_or(SLICE, |max| max.saturating_sub(self.taken).min(SLICE));
+        let end = self.taken + most;
+        let (sink, taken, interrupt) = (&mut self.sink, &mut self.taken, self.interrupt);
+        let (mut is_enough, mut is_over) = (false, false);
+        let is_ended = chunk.each(|record| {
+            is_over = position.until.is_some_and(|until| record.offset >= until);
+            if is_over {
+                position.next = position.next.max(record.offset);
+                return Ok(Flow::Stop);
+            }
+            // Also a record that cannot be printed was handed out: it is not to come again with the next start.
+            position.next = record.offset + 1;
+            *taken += 1;
+            is_enough = !sink.take(record)?;
+            let is_last = is_enough || *taken >= end || interrupt.is_asked();
+            Ok(if is_last { Flow::Stop } else { Flow::Go })
+        });
+        let is_ended = is_ended.map_err(|error| match error {
+            EachError::Decode(error) => Failure::failed(error.to_string()),
+            EachError::Taker(failure) => failure,
+        })?;
+        if is_ended {
+            // Behind the last record may be what is none: markers, and what compaction took.
+            position.next = position.next.max(chunk.next());
         }
-        // Also a record that cannot be printed was handed out: it is not to come again with the next start.
-        position.next = record.offset + 1;
-        self.taken += 1;
-        self.sink.take(record)
+        if is_ended || is_over {
+            self.queue.pop_front();
+        }
+        Ok(!is_enough)
     }
 
     /// Commits what was handed out and leaves the group.

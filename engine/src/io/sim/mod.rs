@@ -130,9 +130,17 @@ impl SimWorld {
         world.ends_at = Some((at, end));
     }
 
-    /// Takes back what [`SimWorld::end_after`] planned; false when it has happened already.
+    /// The process ends in this way at the `nth` change of a name from now on: in the middle of putting one file in the place of
+    /// another, or of removing some.
+    pub fn end_after_names(&self, nth: u64, end: End) {
+        self.0.borrow_mut().ends_at_name = Some((nth, end));
+    }
+
+    /// Takes back what [`SimWorld::end_after`] and [`SimWorld::end_after_names`] planned; false when it has happened already.
     pub fn end_not(&self) -> bool {
-        self.0.borrow_mut().ends_at.take().is_some()
+        let mut world = self.0.borrow_mut();
+        let planned = (world.ends_at.take(), world.ends_at_name.take());
+        planned.0.is_some() || planned.1.is_some()
     }
 
     /// Completions so far.

@@ -96,6 +96,8 @@ pub(super) struct World {
     pub(super) completions: u64,
     /// At which completion the process ends, if it is to end at one.
     pub(super) ends_at: Option<(u64, End)>,
+    /// At which change of a name from here on the process ends, if it is to end at one.
+    pub(super) ends_at_name: Option<(u64, End)>,
     /// How the last process ended.
     pub(super) last_end: Option<End>,
     /// Whoever holds the world lets time pass; parking does not.
@@ -143,6 +145,7 @@ impl World {
             trace: 0xCBF2_9CE4_8422_2325,
             completions: 0,
             ends_at: None,
+            ends_at_name: None,
             last_end: None,
             is_manual: false,
             wall_ahead_ms: 0,
@@ -191,11 +194,17 @@ impl World {
         for word in [self.now.0, driver as u64, done.token.0, result] {
             self.trace = (self.trace ^ word).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(23);
         }
+        let changes_names = matches!(done.op, Op::Rename { .. } | Op::Unlink { .. } | Op::RemoveDir { .. });
         if self.drivers[driver].alive {
             self.drivers[driver].ready.push(done);
         }
         self.completions += 1;
-        if let Some((_, end)) = self.ends_at.take_if(|(at, _)| *at <= self.completions) {
+        let by_names = self.ends_at_name.take_if(|(left, _)| {
+            *left -= u64::from(changes_names && *left > 0);
+            *left == 0
+        });
+        let by_count = self.ends_at.take_if(|(at, _)| *at <= self.completions);
+        if let Some((_, end)) = by_count.or(by_names) {
             match end {
                 End::Kill => self.kill(),
                 End::PowerCut => self.crash(),

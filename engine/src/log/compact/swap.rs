@@ -16,10 +16,10 @@ use std::path::Path;
 
 /// The point of no return.
 pub(in crate::log) async fn commit(io: &Io, dir: &Path, base: i64) -> io::Result<()> {
-    tasks::rename(io, &names::cleaned(dir, base), &names::swap(dir, base)).await?;
     if marks::planted!("engine: remove what compaction read before its swap is durable") {
         return Ok(());
     }
+    tasks::rename(io, &names::cleaned(dir, base), &names::swap(dir, base)).await?;
     tasks::sync_dir(io, dir).await
 }
 
@@ -38,6 +38,9 @@ pub(in crate::log) async fn finish(io: &Io, dir: &Path, base: i64, others: &[i64
         tasks::unlink(io, &names::segment(dir, other)).await?;
     }
     tasks::sync_dir(io, dir).await?;
+    if marks::planted!("engine: remove what compaction read before its swap is durable") {
+        tasks::rename(io, &names::cleaned(dir, base), &names::swap(dir, base)).await?;
+    }
     tasks::rename(io, &names::swap(dir, base), &names::segment(dir, base)).await?;
     tasks::sync_dir(io, dir).await
 }

@@ -3,6 +3,7 @@
 use super::{RecoverHints, Repair, topic_file};
 use crate::io::{DirEntry, Op};
 use crate::log::config::LogName;
+use crate::log::copies::TopicSeal;
 use crate::log::floor::{FloorEntry, FloorFile};
 use crate::log::journal::{ReplayError, load, replay};
 use crate::log::limits::STATE_BYTES_MAX;
@@ -103,7 +104,8 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     let journals = journals(io, path).await?;
     tasks::make_private(io, path).await.map_err(failed)?;
     let floors = Floors::take(io, path).await.map_err(failed)?;
-    if entries.iter().any(|entry| entry.name == names::KAFKA_CLEAN) {
+    let closed_by_kafka = entries.iter().any(|entry| entry.name == names::KAFKA_CLEAN);
+    if closed_by_kafka {
         // Kafka's indexes do not follow what is appended here: coming back, it has to rebuild them.
         tasks::unlink(io, &path.join(names::KAFKA_CLEAN)).await.map_err(failed)?;
         tasks::sync_dir(io, path).await.map_err(failed)?;
@@ -139,10 +141,12 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     for (log, uid) in found.logs.iter_mut().zip(uids) {
         // Unreadable is not missing: the log would be taken for somebody else's, and an empty one put in its place.
         let path = || log.name.dir.join(names::PARTITION_METADATA);
-        log.uid = uid.map_err(|error| DataDirError::Io { path: path(), error })?;
-        log.hints = floors.hints(log.uid.unwrap_or_default(), log.partition);
+        let (uid, origin) = uid.map_err(|error| DataDirError::Io { path: path(), error })?;
+        log.uid = uid;
+        log.hints = RecoverHints { origin, ..floors.hints(log.uid.unwrap_or_default(), log.partition) };
         let place = (log.topic.clone(), log.partition);
         log.hints.start = log.hints.start.or_else(|| starts.get(&place).copied());
+        log.hints.closed_by_kafka = closed_by_kafka;
         log.hints.first_dirty = cleaned.get(&place).copied();
     }
     let logs = found.logs.iter().filter_map(|log| Some(((log.uid?, log.partition), log.name.dir.clone()))).collect();
@@ -151,8 +155,8 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     Ok(found)
 }
 
-/// A topic id, where a folder has one.
-type Looked = io::Result<Option<[u8; 16]>>;
+/// A topic id, where a folder has one, and our sealed word about it.
+type Looked = io::Result<(Option<[u8; 16]>, Option<TopicSeal>)>;
 
 /// Whose each log is, many asked side by side: a disk answers them in the time of one.
 async fn look_at_all(io: &Io, logs: &[FoundLog]) -> Vec<Looked> {

@@ -20,6 +20,8 @@ pub(super) struct Found {
     pub(super) has_index_file: bool,
     /// Where the walk began; batches before it were not seen.
     walked_from: u64,
+    /// The last segment's file, as it was found: see [`Writer::rough`](crate::log::writer::Writer).
+    pub(super) rough: bool,
 }
 
 /// All segments, and what was done to them.
@@ -50,7 +52,8 @@ pub(super) async fn open_all(
         let failed = |error| RecoverError::Io { file: path.clone(), error };
         let has_index = listing.indexes.contains(&base);
         let gaps = listing.may_have_gaps(base);
-        let walk = Walk { io, name, hints, base, len, next, has_index, ours: listing.ours, gaps };
+        let gaps_below = listing.gaps_below();
+        let walk = Walk { io, name, hints, base, len, next, has_index, ours: listing.ours, gaps, gaps_below };
         let action = walk.run(&mut opened).await.map_err(failed)?;
         if action == Action::CutAndDropLater {
             for (_, &(later, _)) in rest.by_ref() {
@@ -97,6 +100,8 @@ struct Walk<'a> {
     ours: bool,
     /// Offsets may be missing.
     gaps: bool,
+    /// Below this offset compaction may have left gaps.
+    gaps_below: i64,
 }
 
 impl Walk<'_> {
@@ -115,7 +120,7 @@ impl Walk<'_> {
         let start = believed.unwrap_or_else(|| SegmentIndex::new(self.base));
         let walked_from = start.bytes;
         let scanned = self.scan(&path, start, opened).await?;
-        let action = decide(Observed::of(&scanned, self.next, self.hints.durable_floor, self.ours));
+        let action = decide(Observed::of(&scanned, self.next, self.hints, self.ours));
         match action {
             Action::Cut => marks::reached!("engine: a torn tail was cut"),
             Action::CutAndDropLater => marks::reached!("engine: segments behind a hole were dropped"),
@@ -123,11 +128,15 @@ impl Walk<'_> {
             Action::Keep | Action::Rebuild => {}
         }
         self.report(opened, &path, &scanned, action);
+        let settled = self.is_settled(&scanned);
         let mut index = scanned.index;
         match action {
+            // The log takes no appends; what lies behind is not served, and may be something all the same.
+            Action::Keep if !scanned.damage.is_empty() => {}
             // A segment of another format is served by its length: reads then say what it is.
             Action::Keep | Action::ReadOnly if index.bytes < self.len => index.bytes = self.len,
             Action::ReadOnly | Action::Rebuild => {}
+            Action::Keep | Action::Cut if settled => {}
             Action::Keep | Action::Cut | Action::CutAndDropLater => cut(self.io, &path, index.bytes).await?,
         }
         if action == Action::ReadOnly {
@@ -146,8 +155,22 @@ impl Walk<'_> {
             tasks::replace(self.io, &names::index(&self.name.dir, self.base), file).await?;
         }
         opened.carry = scanned.carry;
-        opened.found.push(Found { path, index, has_index_file, walked_from });
+        let rough = settled && scanned.stop == Stop::EndOfFile;
+        opened.found.push(Found { path, index, has_index_file, walked_from, rough });
         Ok(action)
+    }
+
+    /// True for a log that was idle when it was left: it ends where the checkpoint says that it was durable, so nothing has to be
+    /// flushed, and behind that there is nothing that could come back to life; or there may be within the last block only, which
+    /// is seen to before it is written again. Of thousands of logs that saves a start a flush for each.
+    fn is_settled(&self, scanned: &Scanned) -> bool {
+        let is_durable = self.hints.durable_floor == Some(scanned.index.end_offset);
+        let is_clear = match scanned.stop {
+            Stop::Zeros => scanned.is_clear_behind,
+            Stop::EndOfFile => true,
+            _ => false,
+        };
+        self.next.is_none() && self.ours && is_durable && is_clear && scanned.damage.is_empty()
     }
 
     /// True when the index covers the file and the next segment begins where it ends. An index may be an old one: it was
@@ -169,7 +192,7 @@ impl Walk<'_> {
             opened.note_damage(&path, found.unwrap_or_default());
         }
         let walked_from = index.bytes;
-        opened.found.push(Found { path, index, has_index_file: true, walked_from });
+        opened.found.push(Found { path, index, has_index_file: true, walked_from, rough: true });
         Ok(Action::Keep)
     }
 
@@ -216,10 +239,11 @@ impl Walk<'_> {
         let file = OpenFile::open(self.io, path, read_mode(self.io)).await?;
         let limits = ScanLimits {
             interval_bytes: self.hints.index_interval_bytes,
-            floor: self.hints.durable_floor.unwrap_or(i64::MIN),
+            floor: self.hints.rot_below(),
             // Our own segments have none unless compaction left them; in a recycled file one would be somebody's old bytes.
             gaps: self.gaps,
-            proof: self.hints.proof_of(self.base),
+            proof: self.hints.proof_of(self.base, self.gaps_below),
+            compacted: self.base < self.gaps_below,
             ..ScanLimits::default()
         };
         let (base, batches) = (self.base, &mut opened.batches);

@@ -9,6 +9,7 @@
 //! | zeros, a torn or stale batch, below the floor | read-only: rot | read-only: rot |
 //! | a hole before the next segment, at or above the floor | – | drop what follows |
 //! | a hole before the next segment, below the floor | – | foreign: keep (compaction); ours: read-only |
+//! | what would be cut, behind rot that was passed over | keep | keep; later segments, too: read-only |
 //! | batches of an old format | read-only | keep: reads of it fail with the reason |
 //!
 //! What compaction left half done is settled before that, so that these rows see segments only:
@@ -20,6 +21,7 @@
 //! | `.log.swap` | at or behind a `.log.cleaned`, as only an unfinished split of Kafka's leaves it | cut (removed): the segments are all there |
 //! | `.log.swap` | anything else | read-only: it was flushed before it had that name, so this is rot |
 
+use super::RecoverHints;
 use crate::log::scan::{Scanned, Stop};
 
 /// What recovery knows when a segment's walk has ended.
@@ -27,15 +29,17 @@ use crate::log::scan::{Scanned, Stop};
 pub(in crate::log) struct Observed {
     pub(super) end: End,
     pub(super) place: Place,
-    /// The first offset behind the valid part is promised to be durable.
+    /// The first offset behind the valid part is promised to be durable, or nothing but rot can be there.
     pub(super) below_floor: bool,
     /// Ringlog wrote every byte of the log, so it has no gaps that compaction left.
     pub(super) ours: bool,
+    /// A bad batch below the floor was passed over. Its own length said where to go on, so where the valid part ends is not known.
+    pub(super) is_damaged: bool,
 }
 
 impl Observed {
-    /// What a walk says, with the base offset of the segment behind it and the durable floor, where there are such.
-    pub(in crate::log) fn of(scanned: &Scanned, next: Option<i64>, floor: Option<i64>, ours: bool) -> Observed {
+    /// What a walk says, with the base offset of the segment behind it, where there is one, and what was promised.
+    pub(in crate::log) fn of(scanned: &Scanned, next: Option<i64>, hints: &RecoverHints, ours: bool) -> Observed {
         let end = scanned.index.end_offset;
         Observed {
             end: match end_of(&scanned.stop) {
@@ -49,8 +53,10 @@ impl Observed {
                 Some(next) if next > end => Place::Hole,
                 Some(_) => Place::Overlaps,
             },
-            below_floor: floor.is_some_and(|floor| end < floor),
+            below_floor: hints.durable_floor.is_some_and(|floor| end < floor)
+                || (hints.closed_by_kafka && scanned.stop != Stop::EndOfFile),
             ours,
+            is_damaged: !scanned.damage.is_empty(),
         }
     }
 }
@@ -100,7 +106,15 @@ fn end_of(stop: &Stop) -> End {
     }
 }
 
-pub(in crate::log) fn decide(mut seen: Observed) -> Action {
+pub(in crate::log) fn decide(seen: Observed) -> Action {
+    match decide_by_place(seen) {
+        Action::Cut if seen.is_damaged => Action::Keep,
+        Action::CutAndDropLater if seen.is_damaged => Action::ReadOnly,
+        action => action,
+    }
+}
+
+fn decide_by_place(mut seen: Observed) -> Action {
     seen.below_floor &= !marks::planted!("engine: cut rot like a torn tail");
     match (seen.end, seen.place) {
         (End::OldFormat, Place::Last) => Action::ReadOnly,
@@ -161,7 +175,13 @@ mod tests {
             for place in places {
                 let group =
                     [(false, false), (false, true), (true, false), (true, true)].map(
-                        |(below_floor, ours)| match decide(Observed { end, place, below_floor, ours }) {
+                        |(below_floor, ours)| match decide(Observed {
+                            end,
+                            place,
+                            below_floor,
+                            ours,
+                            is_damaged: false,
+                        }) {
                             Action::Keep => 'K',
                             Action::Cut => 'C',
                             Action::CutAndDropLater => 'D',
@@ -179,7 +199,11 @@ mod tests {
     fn nothing_promised_is_ever_cut() {
         for end in [End::Whole, End::Torn, End::OldFormat] {
             for place in [Place::Last, Place::Hole, Place::Overlaps] {
-                let action = decide(Observed { end, place, below_floor: true, ours: true });
+                let action = decide(Observed { end, place, below_floor: true, ours: true, is_damaged: false });
+                assert!(matches!(action, Action::ReadOnly | Action::Keep), "{end:?} {place:?} {action:?}");
+            }
+            for place in [Place::Last, Place::Joins, Place::Hole, Place::Overlaps] {
+                let action = decide(Observed { end, place, below_floor: false, ours: true, is_damaged: true });
                 assert!(matches!(action, Action::ReadOnly | Action::Keep), "{end:?} {place:?} {action:?}");
             }
         }

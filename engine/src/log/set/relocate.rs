@@ -280,7 +280,7 @@ impl LogSet {
         }
         let from_data = log.name.data_dir().to_owned();
         self.dirs.get_mut(&from_data).into_iter().for_each(|dir| dir.journal.forget_queued(id));
-        log.close_files();
+        log.rest();
         log.health = Health::Switching { started: true };
         let Some(moving) = &mut log.relocation else { return };
         moving.is_busy = true;

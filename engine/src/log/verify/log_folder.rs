@@ -192,7 +192,8 @@ impl Segment<'_> {
         let limits = ScanLimits {
             floor: floor.unwrap_or(i64::MIN),
             gaps: !self.facts.ours || self.base < self.facts.gaps_below,
-            proof: self.facts.hints.proof_of(self.base),
+            proof: self.facts.hints.proof_of(self.base, self.facts.gaps_below),
+            compacted: self.base < self.facts.gaps_below,
             ..ScanLimits::default()
         };
         let start = index.unwrap_or_else(|| SegmentIndex::new(self.base));
@@ -201,7 +202,7 @@ impl Segment<'_> {
         verified.batches += scanned.index.batches - known;
         scanned.damage.iter().for_each(|damage| verified.note_damage(path, damage));
         let (position, base_offset) = (scanned.index.bytes, scanned.index.end_offset);
-        let action = decide(Observed::of(&scanned, self.next, floor, self.facts.ours));
+        let action = decide(Observed::of(&scanned, self.next, &self.facts.hints, self.facts.ours));
         let lost_to = self.next.unwrap_or(base_offset).max(floor.unwrap_or(base_offset));
         if action == Action::ReadOnly {
             let reason = scanned.stop.to_string();

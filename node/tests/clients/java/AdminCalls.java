@@ -62,8 +62,19 @@ public final class AdminCalls {
         calls.rest();
         calls.admin.close(Duration.ofSeconds(5));
         new GroupWire(args[0]).run();
+        unregisterTheBrokerItself(args[0]);
         System.out.println("end");
         System.exit(0);
+    }
+
+    /** The last step: Kafka is of no use afterwards. */
+    private static void unregisterTheBrokerItself(String address) {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", address))) {
+            Transcript.step("unregister the broker itself", () -> {
+                Transcript.get(admin.unregisterBroker(1).all());
+                return "ok";
+            });
+        }
     }
 
     // ---- topics
@@ -129,7 +140,8 @@ public final class AdminCalls {
         entry("file.delete.delay.ms", "-1"), entry("segment.ms", "0"), entry("segment.jitter.ms", "-1"),
         entry("index.interval.bytes", "-1"), entry("segment.index.bytes", "3"), entry("delete.retention.ms", "-1"),
         entry("min.compaction.lag.ms", "-1"), entry("max.compaction.lag.ms", "0"), entry("remote.storage.enable", "true"),
-        entry("local.retention.ms", "-3"), entry("message.format.version", "3.0"), entry("no.such.config", "1"),
+        entry("local.retention.ms", "-3"), entry("local.retention.ms", "100"), entry("local.retention.bytes", "100"),
+        entry("remote.log.copy.disable", "true"), entry("remote.log.delete.on.disable", "true"), entry("message.format.version", "3.0"), entry("no.such.config", "1"),
         entry("leader.replication.throttled.replicas", "x"), entry("leader.replication.throttled.replicas", "0:1"));
 
     private void topicConfigsAtCreation() {
@@ -153,6 +165,16 @@ public final class AdminCalls {
         }
         return e.value() + " " + e.source() + " " + (e.isReadOnly() ? "read-only " : "") + (e.isSensitive() ? "sensitive " : "")
             + e.type();
+    }
+
+    private static String described(ConfigEntry e) {
+        return shown(e) + " documented " + (e.documentation() != null && !e.documentation().isEmpty()) + " synonyms "
+            + e.synonyms().stream().map(s -> s.name() + "=" + s.value() + " " + s.source()).toList();
+    }
+
+    /** Without what differs from run to run. */
+    private static String masked(String text) {
+        return text.replaceAll("127\\.0\\.0\\.1:[0-9]+", "HERE").replaceAll("=?/[^ ,\\]]*(ringlog|kafka)-clients-[^ ,\\]]*", "FOLDER");
     }
 
     private static String shown(TopicDescription topic) {
@@ -292,9 +314,7 @@ public final class AdminCalls {
             TreeMap<String, ConfigEntry> entries = new TreeMap<>();
             config.entries().forEach(e -> entries.put(e.name(), e));
             if (all) {
-                entries.forEach((name, e) -> System.out.println("config of " + step + " " + name + ": " + shown(e) + " documented "
-                    + (e.documentation() != null && !e.documentation().isEmpty()) + " synonyms "
-                    + e.synonyms().stream().map(s -> s.name() + "=" + s.value() + " " + s.source()).toList()));
+                entries.forEach((name, e) -> System.out.println("config of " + step + " " + name + ": " + described(e)));
             }
             return all ? "ok" : entries.size() + " entries";
         });
@@ -306,14 +326,10 @@ public final class AdminCalls {
         describe("a bad topic name", topic("a b"), false);
         describe("no topic name", topic(""), false);
         Transcript.step("describe configs of the broker", () -> {
-            Config config = Transcript.get(admin.describeConfigs(List.of(BROKER), new DescribeConfigsOptions().includeDocumentation(true)).values().get(BROKER));
+            Config config = Transcript.get(admin.describeConfigs(List.of(BROKER), new DescribeConfigsOptions().includeSynonyms(true).includeDocumentation(true)).values().get(BROKER));
             TreeMap<String, ConfigEntry> entries = new TreeMap<>();
             config.entries().forEach(e -> entries.put(e.name(), e));
-            // Values that were set for the test's own reasons are no answers.
-            entries.forEach((name, e) -> System.out.println("config of the broker " + name + ": " + e.type()
-                + (e.isReadOnly() ? " read-only" : "") + (e.isSensitive() ? " sensitive" : "")
-                + (e.source() == ConfigEntry.ConfigSource.DEFAULT_CONFIG ? " default " + e.value() : "")
-                + " documented " + (e.documentation() != null && !e.documentation().isEmpty())));
+            entries.forEach((name, e) -> System.out.println("config of the broker " + name + ": " + masked(described(e))));
             return "ok";
         });
         describe("all brokers", BROKERS, true);
@@ -394,6 +410,18 @@ public final class AdminCalls {
         alter("broker, value out of range", BROKER, false, op(OpType.SET, "message.max.bytes", "-1"));
         alter("broker, read-only", BROKER, false, op(OpType.SET, "log.dirs", "/nowhere"));
         alter("broker, unknown", BROKER, false, op(OpType.SET, "no.such.config", "1"));
+        value(BROKER, "no.such.config");
+        alter("broker, unknown, append", BROKER, false, op(OpType.APPEND, "no.such.list", "1"));
+        alter("broker, unknown, delete", BROKER, false, op(OpType.DELETE, "no.such.config", null), op(OpType.DELETE, "never.there", null));
+        value(BROKER, "no.such.config");
+        alter("all brokers, unknown", BROKERS, false, op(OpType.SET, "no.such.config", "2"));
+        value(BROKERS, "no.such.config");
+        alter("all brokers, unknown, delete", BROKERS, false, op(OpType.DELETE, "no.such.config", null));
+        alter("broker, of before 4.0", BROKER, true, op(OpType.SET, "zookeeper.connect", "z"));
+        alter("broker, unknown of a listener", BROKER, true, op(OpType.SET, "listener.name.plaintext.no.such", "1"));
+        alter("broker, one listener's bound", BROKER, true, op(OpType.SET, "listener.name.plaintext.max.connections", "100"));
+        alter("broker, TLS without a listener", BROKER, true, op(OpType.SET, "ssl.keystore.location", "/k"));
+        alter("broker, SASL", BROKER, true, op(OpType.SET, "sasl.jaas.config", "x"));
         alter("unknown broker", new ConfigResource(Type.BROKER, "9"), false, op(OpType.SET, "message.max.bytes", "2000000"));
         alter("broker without number", new ConfigResource(Type.BROKER, "x"), false, op(OpType.SET, "message.max.bytes", "2000000"));
         alter("all brokers", BROKERS, false, op(OpType.SET, "message.max.bytes", "2000000"));

@@ -94,7 +94,7 @@ impl Operator {
 
     /// What it is at.
     pub(crate) fn plight(&self) -> String {
-        format!("at {:?}, then {:?}", self.deed, self.last)
+        format!("at {:?}, then {:?}, with {:?}", self.deed, self.last, self.moves)
     }
 
     pub(crate) fn act(&mut self, ctx: &mut Ctx<'_>) -> Result<(), Violation> {

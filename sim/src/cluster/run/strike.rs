@@ -12,6 +12,7 @@ impl Run {
         tell(&format!("{now:?} {deed:?}"));
         match deed {
             Deed::EndAfter { nth, end } => self.world.end_after(nth, end),
+            Deed::EndAmongNames { nth, end } => self.world.end_after_names(nth, end),
             Deed::Stop => {
                 if let Some(process) = &mut self.process {
                     process.request_stop();

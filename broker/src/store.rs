@@ -1,6 +1,7 @@
 //! What the broker needs of storage: a small synchronous trait without I/O. The `node` crate implements it over the
 //! engine's logs; tests implement it over vectors. What became durable comes back later as a [`StoreEvent`].
 
+use crate::config::CleanerSettings;
 use crate::log_dirs::DirId;
 use std::ops::{Deref, Range};
 
@@ -291,6 +292,8 @@ pub trait Store {
     /// Compacts the log below `upto` in the background, the answer to [`StoreEvent::Uncompacted`]. The batches whose last
     /// offsets are `last_batches` stay even without records.
     fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>);
+    /// Compacts as `settings` say from now on, and as at its start where they say nothing.
+    fn set_cleaner(&mut self, settings: &CleanerSettings);
     /// Keeps the owner's opaque state as of offset `upto`; recovery hands the newest usable one back.
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>);
 }

@@ -1,10 +1,10 @@
 //! Configurations altered at run time: what clients are answered, that shards act on what was acknowledged, and that a restart
 //! remembers it. If this breaks, settings that were acknowledged have no effect, come back half, or are lost.
 
-use broker::ConnId;
 use broker::settings::BrokerSettings;
 use broker::store::Durability;
-use broker::testing::{Call, World, body_of, produce, records};
+use broker::testing::{Call, Memory, World, body_of, produce, records};
+use broker::{Broker, ConnId};
 use protocol::messages::alter_configs::{self as legacy, AlterConfigsRequest, AlterConfigsResponse};
 use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
 use protocol::messages::describe_configs::{
@@ -227,6 +227,35 @@ fn a_change_is_answered_once_it_is_durable() {
     assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "1")]));
 }
 
+/// The second is planned while the first is on its way to the disk, and has to stand on it.
+#[test]
+fn two_alterations_at_once_both_count() {
+    let mut cluster = Cluster::started(2, &[]);
+    cluster.topic("t", 1);
+    assert_eq!(cluster.alter(TOPIC, "t", &[("cleanup.policy", SET, Some(""))]), expect(OK));
+    cluster.world.flushes = false;
+    let other = cluster.world.connect(0);
+    let mut sent = Vec::new();
+    for (conn, steps) in [
+        (cluster.conn, [("cleanup.policy", APPEND, Some("delete")), ("max.compaction.lag.ms", SET, Some("10"))]),
+        (other, [("cleanup.policy", APPEND, Some("compact")), ("retention.ms", SET, Some("7"))]),
+        // Right by itself, and not beside what the first one is about to set.
+        (other, [("min.compaction.lag.ms", SET, Some("11")), ("segment.ms", SET, Some("1000"))]),
+    ] {
+        let request =
+            IncrementalAlterConfigsRequest { resources: vec![resource(TOPIC, "t", &steps)], validate_only: false };
+        let call = Call::new(ApiKey::IncrementalAlterConfigs, 1);
+        let frame = call.frame(|writer, version| request.encode(writer, version));
+        sent.push((conn, cluster.world.send(conn, frame)));
+        cluster.world.run();
+    }
+    cluster.world.flushes = true;
+    cluster.world.run();
+    assert!(sent.into_iter().all(|(conn, seq)| cluster.world.outcome(conn, seq).is_some()), "all are answered");
+    let expected = [("cleanup.policy", "delete,compact"), ("max.compaction.lag.ms", "10"), ("retention.ms", "7")];
+    assert_eq!(cluster.overrides("t"), pairs(expected));
+}
+
 #[test]
 fn lists_grow_and_shrink_from_what_stands() {
     let mut cluster = Cluster::started(1, &[]);
@@ -397,6 +426,27 @@ fn the_legacy_request_replaces_everything() {
     assert_eq!(cluster.overrides("t"), pairs([("retention.ms", "9")]));
     assert_eq!(cluster.replace(TOPIC, "t", &[]), expect(OK));
     assert_eq!(cluster.overrides("t"), pairs([]));
+}
+
+#[test]
+fn the_pace_of_compaction_follows_on_every_shard_and_goes_back() {
+    let mut cluster = Cluster::started(3, &[("log.cleaner.backoff.ms", "900")]);
+    let paces = |cluster: &Cluster| -> Vec<_> {
+        let pace = |broker: &Broker<Memory>| broker.store().cleaner.map(|set| (set.backoff_ms, set.bytes_per_s));
+        cluster.world.brokers.iter().map(pace).collect()
+    };
+    assert_eq!(paces(&cluster), [None; 3], "storage knows what it was started with");
+    let slow = [("log.cleaner.io.max.bytes.per.second", SET, Some("1000.5"))];
+    assert_eq!(cluster.alter(BROKER, "", &slow), expect(OK));
+    assert_eq!(paces(&cluster), [Some((Some(900), Some(1000))); 3]);
+    assert_eq!(cluster.alter(BROKER, "1", &[("log.cleaner.backoff.ms", SET, Some("5"))]), expect(OK));
+    assert_eq!(paces(&cluster), [Some((Some(5), Some(1000))); 3]);
+    cluster.restart(2);
+    assert_eq!(paces(&cluster), [Some((Some(5), Some(1000))); 2], "what was set at run time outlives a restart");
+    for (broker, key) in [("", slow[0].0), ("1", "log.cleaner.backoff.ms")] {
+        assert_eq!(cluster.alter(BROKER, broker, &[(key, DELETE, None)]), expect(OK));
+    }
+    assert_eq!(paces(&cluster), [Some((Some(900), None)); 2]);
 }
 
 #[test]

@@ -35,5 +35,6 @@ pub mod suggest;
 pub mod table;
 pub mod topic_filter;
 pub mod topics;
+mod watch;
 
 pub use command::Command;

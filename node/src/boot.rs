@@ -2,7 +2,7 @@
 //! folders, ports, identity, driver, then threads.
 
 use crate::args::StartArgs;
-use crate::budget::{ConnectionBudget, ShardBudget};
+use crate::budget::{CleanerShare, ConnectionBudget, ShardBudget};
 use crate::config::{Config, ConfigError, Level};
 use crate::crew::{Crew, CrewError, Orders};
 use crate::driver::{self, Choice, OpenError};
@@ -124,6 +124,7 @@ fn orders(
     sockets: &[Bound],
 ) -> Result<Orders, StartError> {
     let budget = ShardBudget::share(machine.memory_bytes, shards);
+    let cleaner = CleanerShare::new(shards, budget.tail_bytes);
     // Port 0 was a wish; what clients are told is what the system chose.
     let listeners = config.listeners.iter().zip(sockets).map(|(plan, bound)| ListenerSettings {
         name: plan.name.clone(),
@@ -151,8 +152,8 @@ fn orders(
             scrub_bytes_per_s: (config.scrub_bytes_per_s / shards as u64).max(1),
             relocate_bytes_per_s: (config.relocate_bytes_per_s / shards as u64).max(1),
             clean_backoff_ms: config.clean_backoff_ms,
-            clean_keys_bytes: budget.keys_bytes(config.clean_keys_bytes, shards),
-            clean_bytes_per_s: (config.clean_bytes_per_s / shards as u64).max(1),
+            clean_keys_bytes: cleaner.keys_bytes(config.clean_keys_bytes),
+            clean_bytes_per_s: cleaner.bytes_per_s(config.clean_bytes_per_s),
             ..budget.log_limits(config.retention_check_ms)
         },
         cold_bytes: budget.cold_bytes,

@@ -1,7 +1,8 @@
 //! How the memory and the descriptors of the process are shared out: what a shard may hold in sockets and logs, and how many
 //! connections leave enough for files.
 
-use engine::log::LogLimits;
+use broker::config::CleanerSettings;
+use engine::log::{CompactionPace, LogLimits};
 
 /// Part of the memory that buffers may take in all; the rest is for indexes, state and the page cache.
 const BUFFERS_DIVISOR: u64 = 2;
@@ -41,12 +42,6 @@ impl ShardBudget {
         }
     }
 
-    /// Memory for the keys of a compaction: the shard's share of what the operator allows, and no more than its tails may
-    /// hold.
-    pub fn keys_bytes(self, allowed: u64, shards: usize) -> usize {
-        usize::try_from(allowed / shards as u64).unwrap_or(usize::MAX).min(self.tail_bytes.max(SHARD_MIN as usize))
-    }
-
     /// The bounds of the shard's logs.
     pub fn log_limits(self, retention_check_ms: u64) -> LogLimits {
         LogLimits {
@@ -79,6 +74,40 @@ impl ConnectionBudget {
     pub fn share(descriptors: usize, chosen_max: usize, chosen_per_ip: Option<usize>) -> ConnectionBudget {
         let max = chosen_max.min(descriptors - descriptors / FILES_DIVISOR);
         ConnectionBudget { max, per_ip_max: chosen_per_ip.unwrap_or(max - max / OTHERS_DIVISOR) }
+    }
+}
+
+/// One shard's share of what the operator allows compactions.
+#[derive(Clone, Copy, Debug)]
+pub struct CleanerShare {
+    shards: u64,
+    /// No shard's keys take more than its tails may hold, whatever is allowed.
+    keys_bytes_max: usize,
+}
+
+impl CleanerShare {
+    /// Of one of `shards` whose tails may hold `tail_bytes`.
+    pub fn new(shards: usize, tail_bytes: usize) -> CleanerShare {
+        CleanerShare { shards: shards as u64, keys_bytes_max: tail_bytes.max(SHARD_MIN as usize) }
+    }
+
+    /// The share of what somebody set.
+    pub fn pace(self, settings: &CleanerSettings) -> CompactionPace {
+        CompactionPace {
+            backoff_ms: settings.backoff_ms,
+            keys_bytes: settings.keys_bytes.map(|all| self.keys_bytes(all)),
+            bytes_per_s: settings.bytes_per_s.map(|all| self.bytes_per_s(all)),
+        }
+    }
+
+    /// Memory for the keys of a compaction, of so much for all shards.
+    pub fn keys_bytes(self, all: u64) -> usize {
+        usize::try_from(all / self.shards).unwrap_or(usize::MAX).min(self.keys_bytes_max)
+    }
+
+    /// Bytes a second, of so many for all shards.
+    pub fn bytes_per_s(self, all: u64) -> u64 {
+        (all / self.shards).max(1)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a shard does before it serves: find the logs in the data folders, open its share of them, hand them to its broker.
 
+use crate::budget::CleanerShare;
 use crate::crew::Orders;
 use crate::store::{self, EngineStore, Folder};
 use broker::controller::plan::FoundTopic;
@@ -205,7 +206,8 @@ pub async fn open(io: &Io, me: ShardId, orders: &Orders, found: Found) -> Result
     let limits = orders.log_limits.clone();
     let metadata_dir = metadata_home(&orders.data_dirs).join(METADATA_FOLDER);
     let logs = LogSet::new(io.clone(), limits, me.0, found.dirs);
-    let store = EngineStore::new(logs, me.0, folders(orders), metadata_dir);
+    let share = CleanerShare::new(orders.shards, orders.log_limits.tail_cache_bytes);
+    let store = EngineStore::new(logs, me.0, folders(orders), metadata_dir, share);
     let shards = u16::try_from(orders.shards).unwrap_or(u16::MAX);
     let mut broker = Broker::new(store, me, shards, orders.broker.clone());
     let home = metadata_home(&orders.data_dirs);

@@ -1,5 +1,7 @@
 //! The broker's [`Store`] over the engine's logs: two vocabularies side by side, and which data folder a new log gets.
 
+use crate::budget::CleanerShare;
+use broker::config::CleanerSettings;
 use broker::io::ReadFault;
 use broker::log_dirs::DirId;
 use broker::partition::METADATA_LOG;
@@ -93,6 +95,7 @@ pub struct EngineStore {
     produced_bytes: u64,
     /// What was rebuilt for old clients and somebody still holds.
     rebuilt: Gauge,
+    share: CleanerShare,
 }
 
 /// A folder of `log.dirs`.
@@ -110,11 +113,11 @@ pub struct Folder {
 
 impl EngineStore {
     /// A store that puts new logs into `dirs`, the first of which can be used, and the metadata log in its own.
-    pub fn new(logs: LogSet, shard: u16, dirs: Vec<Folder>, metadata_dir: PathBuf) -> EngineStore {
+    pub fn new(logs: LogSet, shard: u16, dirs: Vec<Folder>, metadata_dir: PathBuf, share: CleanerShare) -> EngineStore {
         assert!(dirs.first().is_some_and(|dir| dir.is_online), "a broker has a data folder");
         let first_dir = usize::from(shard) % dirs.len();
         let (hidden, rebuilt) = (BTreeSet::new(), Gauge::default());
-        EngineStore { logs, dirs, first_dir, hidden, metadata_dir, produced_bytes: 0, rebuilt }
+        EngineStore { logs, dirs, first_dir, hidden, metadata_dir, produced_bytes: 0, rebuilt, share }
     }
 
     /// A log has moved from the folder where it was counted to another one.
@@ -309,6 +312,10 @@ impl Store for EngineStore {
 
     fn compact(&mut self, log: LogId, upto: i64, last_batches: Vec<i64>) {
         self.logs.compact(engine_id(log), CompactionTerms { upto, last_batches });
+    }
+
+    fn set_cleaner(&mut self, settings: &CleanerSettings) {
+        self.logs.set_compaction_pace(&self.share.pace(settings));
     }
 
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {

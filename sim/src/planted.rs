@@ -47,6 +47,7 @@ pub const PLANTED: &[&str] = &[
     "broker: count generations anew",
     "broker: serve groups while they are read",
     "broker: give two members one share",
+    "broker: forget who waits with a heartbeat",
     "broker: forget a deletion",
     "broker: take a partition for given up before its owner says so",
     "broker: assign a partition that another member holds",

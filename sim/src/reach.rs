@@ -14,6 +14,7 @@ pub const MARKS: &[&str] = &[
     "broker: a batch was sent again and was there",
     "broker: a commit of an old generation was refused",
     "broker: a generation of several members formed",
+    "broker: a heartbeat that waited was told news",
     "broker: a member of an old epoch was fenced",
     "broker: a member waited for another to give partitions up",
     "broker: a commit of an old member epoch was refused",

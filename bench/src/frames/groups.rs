@@ -2,6 +2,7 @@
 //! [`members`](crate::members).
 
 use super::{AnswerError, frame, i16_at, i32_at};
+use protocol::messages::api_versions::ApiVersionsRequest;
 use protocol::messages::find_coordinator::FindCoordinatorRequest;
 use protocol::messages::offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use protocol::{ApiKey, EncodeError};
@@ -9,6 +10,9 @@ use protocol::{ApiKey, EncodeError};
 /// The last version without flexible encoding.
 pub(super) const COMMIT_VERSION: i16 = 7;
 const FIND_VERSION: i16 = 2;
+
+/// The first version that names the client.
+const INTRODUCTION_VERSION: i16 = 3;
 
 /// An OffsetCommit request for one partition, from a consumer that chose its partitions itself: such a group has no
 /// members, so that what is measured is the commit and no rebalance.
@@ -36,6 +40,12 @@ pub fn committed(answer: &[u8]) -> Result<(), AnswerError> {
     // correlation, throttle, topic count, name, partition count, index, error
     let name = i16_at(answer, 12)?.max(0) as usize;
     code(i16_at(answer, 14 + name + 4 + 4)?)
+}
+
+/// The ApiVersions request with which a client says who it is.
+pub fn introduction(software: &str, version: &str) -> Result<Vec<u8>, EncodeError> {
+    let request = ApiVersionsRequest { client_software_name: software.into(), client_software_version: version.into() };
+    frame(ApiKey::ApiVersions, INTRODUCTION_VERSION, |w| request.encode(w, INTRODUCTION_VERSION))
 }
 
 /// A FindCoordinator request for a group; the first one makes a broker create `__consumer_offsets`.

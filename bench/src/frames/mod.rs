@@ -10,7 +10,7 @@ mod produce;
 
 pub use admin::{altered, create_topic, created, leaders, metadata, set_topic_config, versions};
 pub use fetch::{FetchHead, FetchTemplate, FirstBatch, fetch_head};
-pub use groups::{commit, committed, coordinator_found, find_coordinator};
+pub use groups::{commit, committed, coordinator_found, find_coordinator, introduction};
 pub use produce::{batch, produce, produce_head, produced};
 
 use protocol::{ApiKey, EncodeError, RequestHeader, Writer};

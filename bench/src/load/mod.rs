@@ -20,7 +20,7 @@ mod tests;
 
 pub(crate) use clock::cpu_time;
 pub use plan::{Goes, LoadError, Pace, Plan, Readers, Sends, Window, Writers};
-pub use run::run;
+pub use run::{run, run_until};
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -73,7 +73,12 @@ struct Run<'a> {
 }
 
 /// Runs a plan; `on_begin` is called when the warm-up is over.
-pub fn run(plan: &Plan, mut on_begin: impl FnMut()) -> Result<Stats, LoadError> {
+pub fn run(plan: &Plan, on_begin: impl FnMut()) -> Result<Stats, LoadError> {
+    run_until(plan, on_begin, || false)
+}
+
+/// The same, which also ends once somebody has seen `enough`.
+pub fn run_until(plan: &Plan, mut on_begin: impl FnMut(), enough: impl Fn() -> bool) -> Result<Stats, LoadError> {
     let mut poll = Poll::new()?;
     let mut run = Run::start(plan, &poll)?;
     let begin = Instant::now();
@@ -104,7 +109,7 @@ pub fn run(plan: &Plan, mut on_begin: impl FnMut()) -> Result<Stats, LoadError> 
         }
         let after = Instant::now();
         busy.turned(!events.is_empty() || sent, after - now);
-        if clock.ends(after, run.bytes) || run.readers_are_done() {
+        if clock.ends(after, run.bytes) || run.readers_are_done() || enough() {
             run.stats.elapsed = after.saturating_duration_since(run.window_from);
             run.stats.generator_busy = busy.share(run.stats.elapsed);
             return Ok(run.stats);

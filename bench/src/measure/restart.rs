@@ -1,5 +1,6 @@
 //! SIGKILL under load, then the same command on what is left: time from the start of the process until every partition has a
-//! leader and some, spread over all, take records.
+//! leader and some, spread over all, take records. With many partitions also what each of them, with a record, holds in memory
+//! while nobody uses it.
 
 use super::drive::flags;
 use super::{Job, MeasureError};
@@ -19,8 +20,14 @@ const TOPIC_PARTITIONS: i32 = 1_000;
 /// How many partitions of a topic must take a record before it counts as ready.
 const TRIED: i32 = 16;
 
+/// Until a start's work is over.
+const SETTLE: Duration = Duration::from_secs(3);
+
 /// How long a start may take, in seconds.
 const READY_WITHIN_S: u64 = 900;
+
+/// Until a broker that nobody uses has given back what it will: ours looks every ten seconds for what lies idle.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// A topic and its partitions.
 pub(super) type Topic = (String, i32);
@@ -38,18 +45,26 @@ pub(super) fn logs(job: &Job<'_>) -> Result<Value, MeasureError> {
 
 pub(super) fn partitions(job: &Job<'_>, partitions: i32) -> Result<Value, MeasureError> {
     let mut broker = job.start()?;
+    std::thread::sleep(SETTLE);
+    let empty = broker.usage().resident;
     let topics = topics_of(partitions);
     let begin = Instant::now();
     for (topic, partitions) in &topics {
         job.topic(&broker, topic, *partitions, None)?;
     }
     let created = begin.elapsed().as_secs_f64();
+    let begin = Instant::now();
     for (topic, partitions) in &topics {
         job.drive(&broker, &a_record_each(topic, *partitions))?;
     }
+    let written = begin.elapsed().as_secs_f64();
+    std::thread::sleep(IDLE);
     let resident = broker.usage().resident;
     let mut figures = killed_under_load(job, &mut broker, &topics)?;
+    let each = resident.saturating_sub(empty) as f64 / 1024.0 / f64::from(partitions);
     figures["created_s"] = json!(created);
+    figures["first_records_s"] = json!(written);
+    figures["kib_per_partition"] = json!(each);
     figures["resident_before_mb"] = json!(resident as f64 / 1e6);
     Ok(figures)
 }

@@ -1,5 +1,6 @@
-//! A member of the classic protocol as a consumer has it: joins, is told its id, joins with it, syncs, and says from time to
-//! time that it lives. The leader deals out all partitions in ranges.
+//! A member of the classic protocol as the Java consumer is one: joins, is told its id, joins with it, syncs, and says from time to
+//! time that it lives, each time a heartbeat's interval after the last, whether that was answered or not. The leader deals out all
+//! partitions in ranges.
 
 use super::{MembersError, Next, Place, REBALANCE_TIMEOUT_MS, RETRY, SESSION_TIMEOUT_MS};
 use crate::frames::{self, AnswerError};
@@ -8,6 +9,7 @@ use protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol,
 use protocol::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity};
 use protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse};
 use protocol::{ApiKey, DecodeError, Reader};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The last versions without flexible encoding.
@@ -40,6 +42,8 @@ pub(super) struct Classic {
     generation: i32,
     owned: usize,
     state: State,
+    /// What each request under way was sent in.
+    sent: VecDeque<State>,
 }
 
 /// What to do about an error of the coordinator.
@@ -63,14 +67,23 @@ impl Classic {
             generation: -1,
             owned: 0,
             state: State::Joining,
+            sent: VecDeque::new(),
         }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.heartbeat
+    }
+
+    pub(super) fn overlaps(&self) -> Option<Duration> {
+        (self.state == State::Stable).then_some(self.heartbeat)
     }
 
     pub(super) fn place(&self) -> Option<Place> {
         (self.state == State::Stable).then_some(Place { generation: self.generation, partitions: self.owned })
     }
 
-    pub(super) fn due(&self) -> Result<Vec<u8>, MembersError> {
+    pub(super) fn due(&mut self) -> Result<Vec<u8>, MembersError> {
         match self.state {
             State::Joining => self.join(),
             State::Syncing => self.sync(&[]),
@@ -79,7 +92,9 @@ impl Classic {
     }
 
     pub(super) fn answered(&mut self, answer: &[u8]) -> Result<Next, MembersError> {
-        match self.state {
+        match self.sent.pop_front().unwrap_or(self.state) {
+            // A heartbeat was behind the one that told of the rebalance.
+            State::Stable if self.state != State::Stable => Ok(Next::Wait),
             State::Joining => self.joined(answer),
             State::Syncing => self.synced(answer),
             State::Stable => self.heard(answer),
@@ -94,12 +109,14 @@ impl Classic {
 
     pub(super) fn leave(&mut self) -> Result<Vec<u8>, MembersError> {
         self.state = State::Leaving;
+        self.sent.push_back(State::Leaving);
         let members = vec![MemberIdentity { member_id: self.id.as_str().into(), ..Default::default() }];
         let request = LeaveGroupRequest { group_id: self.group.as_str().into(), members, ..Default::default() };
         Ok(frames::frame(ApiKey::LeaveGroup, LEAVE, |w| request.encode(w, LEAVE))?)
     }
 
-    fn join(&self) -> Result<Vec<u8>, MembersError> {
+    fn join(&mut self) -> Result<Vec<u8>, MembersError> {
+        self.sent.push_back(State::Joining);
         let protocol = JoinGroupRequestProtocol { name: "range".into(), metadata: self.subscription().into() };
         let request = JoinGroupRequest {
             group_id: self.group.as_str().into(),
@@ -154,7 +171,8 @@ impl Classic {
     }
 
     /// SyncGroup; `members` are all of them where this one leads, else none.
-    fn sync(&self, members: &[&str]) -> Result<Vec<u8>, MembersError> {
+    fn sync(&mut self, members: &[&str]) -> Result<Vec<u8>, MembersError> {
+        self.sent.push_back(State::Syncing);
         let assignments = members.iter().enumerate().map(|(index, member)| SyncGroupRequestAssignment {
             member_id: (*member).into(),
             assignment: self.range(index, members.len()).into(),
@@ -182,7 +200,8 @@ impl Classic {
         Ok(Next::After(self.heartbeat))
     }
 
-    fn sign_of_life(&self) -> Result<Vec<u8>, MembersError> {
+    fn sign_of_life(&mut self) -> Result<Vec<u8>, MembersError> {
+        self.sent.push_back(State::Stable);
         let request = HeartbeatRequest {
             group_id: self.group.as_str().into(),
             generation_id: self.generation,
@@ -195,13 +214,15 @@ impl Classic {
     fn heard(&mut self, answer: &[u8]) -> Result<Next, MembersError> {
         let heard = decode("Heartbeat", answer, |r| HeartbeatResponse::decode(r, HEARTBEAT))?;
         match cure("Heartbeat", heard.error_code)? {
-            None => Ok(Next::After(self.heartbeat)),
+            None => Ok(Next::Wait),
             Some(cure) => self.cured(cure),
         }
     }
 
     fn cured(&mut self, cure: Cure) -> Result<Next, MembersError> {
         match cure {
+            // The next heartbeat is due as it is.
+            Cure::Again if self.state == State::Stable => Ok(Next::Wait),
             Cure::Again => Ok(Next::After(RETRY)),
             Cure::Join { forget } => {
                 if forget {
@@ -290,6 +311,23 @@ mod tests {
         let bytes = answer(|w| mine.encode(w, SYNC));
         assert_eq!(told(&mut member, bytes), Next::After(Duration::from_secs(3)));
         assert_eq!(member.place(), Some(Place { generation: 7, partitions: 4 }));
+    }
+
+    #[test]
+    fn heartbeats_overlap_and_what_is_behind_a_rebalance_is_ignored() {
+        let mut member = member();
+        (member.state, member.id) = (State::Stable, "me".to_owned());
+        member.due().unwrap();
+        member.due().unwrap();
+        assert_eq!(member.overlaps(), Some(Duration::from_secs(3)));
+        let beaten =
+            |code| answer(|w| HeartbeatResponse { error_code: code, ..Default::default() }.encode(w, HEARTBEAT));
+        sent(told(&mut member, beaten(27)));
+        assert_eq!(member.overlaps(), None);
+        assert_eq!(told(&mut member, beaten(27)), Next::Wait);
+        told(&mut member, join_answer(0, "me", &["me"]));
+        assert_eq!(member.state, State::Syncing);
+        member.leave().unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A member of the consumer protocol (KIP-848): one request for everything, as the Java client sends it. An assignment is taken
-//! at once, given-up partitions first, and acknowledged with the next heartbeat, which does not wait.
+//! at once, given-up partitions first, and acknowledged with the next heartbeat, which does not wait. Other heartbeats come an interval
+//! after the last was sent, and not before that is answered.
 
 use super::{MembersError, Next, Place, REBALANCE_TIMEOUT_MS, RETRY};
 use crate::frames::{self, AnswerError};
@@ -23,10 +24,12 @@ pub(super) struct Consumer {
     /// 0 until it was let in.
     epoch: i32,
     owned: Vec<TopicPartitions>,
-    /// Whether the broker does not know yet that it owns these.
+    /// Whether it has not told the broker yet that it owns these.
     unsaid: bool,
     /// What the broker asks for.
     interval: Duration,
+    /// Heartbeats under way before its last words.
+    under_way: usize,
 }
 
 impl Consumer {
@@ -35,7 +38,11 @@ impl Consumer {
         // As a client does: an id of its own, in a UUID's form.
         let id = format!("00000000-0000-4000-8000-{:012x}", number + 1);
         let (group, topic) = (group.to_owned(), topic.to_owned());
-        Consumer { group, topic, id, epoch: 0, owned: Vec::new(), unsaid: true, interval: Duration::ZERO }
+        Consumer { group, topic, id, epoch: 0, owned: Vec::new(), unsaid: true, interval: Duration::ZERO, under_way: 0 }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
     }
 
     pub(super) fn place(&self) -> Option<Place> {
@@ -43,7 +50,8 @@ impl Consumer {
         (self.epoch > 0 && !self.unsaid).then_some(Place { generation: self.epoch, partitions })
     }
 
-    pub(super) fn due(&self) -> Result<Vec<u8>, MembersError> {
+    pub(super) fn due(&mut self) -> Result<Vec<u8>, MembersError> {
+        self.under_way += 1;
         let joins = self.epoch == 0;
         let request = ConsumerGroupHeartbeatRequest {
             group_id: self.group.as_str().into(),
@@ -54,15 +62,23 @@ impl Consumer {
             topic_partitions: self.unsaid.then(|| self.owned.clone()),
             ..Default::default()
         };
+        self.unsaid = false;
         Ok(frames::frame(ApiKey::ConsumerGroupHeartbeat, VERSION, |w| request.encode(w, VERSION))?)
     }
 
     pub(super) fn answered(&mut self, answer: &[u8]) -> Result<Next, MembersError> {
+        self.under_way = self.under_way.saturating_sub(1);
+        if self.epoch == LEAVES && self.under_way > 0 {
+            return Ok(Next::Wait);
+        }
         let response = decode(answer)?;
         match response.error_code {
             0 => {}
             // COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR
-            14..=16 => return Ok(Next::After(RETRY)),
+            14..=16 => {
+                self.unsaid = true;
+                return Ok(Next::After(RETRY));
+            }
             // UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH: a client begins anew.
             25 | 110 => {
                 (self.epoch, self.owned, self.unsaid) = (0, Vec::new(), true);
@@ -74,7 +90,6 @@ impl Consumer {
             return Ok(Next::Nothing);
         }
         self.epoch = response.member_epoch;
-        self.unsaid = false;
         self.interval = Duration::from_millis(u64::try_from(response.heartbeat_interval_ms).unwrap_or(0));
         match response.assignment {
             Some(assignment) if assignment.topic_partitions != self.owned => {
@@ -82,7 +97,7 @@ impl Consumer {
                 self.unsaid = true;
                 Ok(Next::Send(self.due()?))
             }
-            Some(_) | None => Ok(Next::After(self.interval)),
+            Some(_) | None => Ok(Next::Since(self.interval)),
         }
     }
 
@@ -140,11 +155,11 @@ mod tests {
         assert_eq!(said(&member.due().unwrap()), (0, Some(0), true));
         let Next::Send(ack) = member.answered(&answer(3, Some(&[1, 2, 3]))).unwrap() else { panic!("no ack") };
         assert_eq!(said(&ack), (3, Some(3), false));
-        assert!(member.place().is_none(), "the broker does not know yet");
-        assert_eq!(member.answered(&answer(3, None)).unwrap(), Next::After(Duration::from_secs(5)));
         assert_eq!(member.place(), Some(Place { generation: 3, partitions: 3 }));
+        assert_eq!(member.answered(&answer(3, None)).unwrap(), Next::Since(Duration::from_secs(5)));
         assert_eq!(said(&member.due().unwrap()), (3, None, false));
         assert_eq!(said(&member.leave().unwrap()), (LEAVES, None, false));
+        assert_eq!(member.answered(&answer(3, None)).unwrap(), Next::Wait, "of the heartbeat before");
         assert_eq!(member.answered(&answer(LEAVES, None)).unwrap(), Next::Nothing);
     }
 }

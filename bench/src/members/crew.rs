@@ -1,7 +1,8 @@
-//! The members' connections, one each, and the loop: answers that have come, requests that are due. A member has one request
-//! under way at a time.
+//! The members' connections, one each, and the loop: answers that have come, requests that are due. Each says first that it is Kafka's
+//! Java client, and keeps that client's times: a broker that treats clients by their name treats these as it would treat that one.
 
 use super::{Member, MembersError, Next, Place};
+use crate::frames;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::cmp::Reverse;
@@ -9,6 +10,10 @@ use std::collections::BinaryHeap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+/// Whom members say to be.
+const SOFTWARE: &str = "apache-kafka-java";
+const SOFTWARE_VERSION: &str = "4.3.1";
 
 /// Room for what one read brings.
 const ROOM: usize = 64 * 1024;
@@ -21,8 +26,12 @@ struct Hand {
     out: Vec<u8>,
     /// The begun answer behind the last whole one.
     rest: Vec<u8>,
-    /// When it sends next; none while an answer is under way.
+    /// When it sends next; none while that hangs on an answer.
     due: Option<Instant>,
+    /// When it last sent something.
+    sent: Instant,
+    /// The broker has heard who it is.
+    is_known: bool,
 }
 
 /// All members.
@@ -51,7 +60,8 @@ impl Crew {
         socket.set_nonblocking(true).map_err(failed)?;
         let mut socket = TcpStream::from_std(socket);
         self.poll.registry().register(&mut socket, Token(number), Interest::READABLE | Interest::WRITABLE)?;
-        let hand = Hand { member, socket, out: Vec::new(), rest: Vec::new(), due: None };
+        let (out, rest, sent) = (frames::introduction(SOFTWARE, SOFTWARE_VERSION)?, Vec::new(), Instant::now());
+        let hand = Hand { member, socket, out, rest, due: None, sent, is_known: false };
         if number == self.hands.len() {
             self.hands.push(Some(hand));
         } else {
@@ -62,11 +72,8 @@ impl Crew {
         Ok(number)
     }
 
-    /// A member says that it goes, as soon as nothing of it is under way; it is gone when it was answered.
+    /// A member says that it goes, whatever is under way; it is gone when it was answered.
     pub(super) fn dismiss(&mut self, number: usize) -> Result<(), MembersError> {
-        while self.hands[number].as_ref().is_some_and(|h| h.due.is_none()) {
-            self.turn()?;
-        }
         let Some(hand) = self.hands[number].as_mut() else { return Ok(()) };
         hand.due = None;
         let words = hand.member.leave()?;
@@ -82,6 +89,11 @@ impl Crew {
             let place = place.filter(|p| p.generation == sum.generation)?;
             Some(Place { partitions: sum.partitions + place.partitions, ..sum })
         })
+    }
+
+    /// The longest time between two heartbeats of a member.
+    pub(super) fn interval(&self) -> Duration {
+        self.hands.iter().flatten().map(|h| h.member.interval()).max().unwrap_or_default()
     }
 
     /// How many members are in, each in whatever group.
@@ -114,10 +126,12 @@ impl Crew {
         while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             let Some(Reverse((at, number))) = self.timers.pop() else { break };
             let Some(hand) = self.hands[number].as_mut().filter(|h| h.due == Some(at)) else { continue };
-            hand.due = None;
+            hand.due = hand.member.overlaps().map(|interval| now + interval);
             let frame = hand.member.due()?;
-            hand.out.extend_from_slice(&frame);
-            hand.flush().map_err(|error| MembersError::Socket { member: number, error })?;
+            hand.send(&frame).map_err(|error| MembersError::Socket { member: number, error })?;
+            if let Some(at) = hand.due {
+                self.timers.push(Reverse((at, number)));
+            }
         }
         Ok(())
     }
@@ -128,6 +142,9 @@ impl Crew {
         hand.flush().map_err(failed)?;
         hand.receive().map_err(failed)?;
         while let Some(answer) = hand.take_answer() {
+            if !std::mem::replace(&mut hand.is_known, true) {
+                continue;
+            }
             self.answered += 1;
             let was_in = hand.member.place().is_some();
             match hand.member.answered(&answer)? {
@@ -135,18 +152,21 @@ impl Crew {
                     if was_in {
                         self.last_joined = Instant::now();
                     }
-                    hand.out.extend_from_slice(&frame);
-                    hand.flush().map_err(failed)?;
+                    hand.due = None;
+                    hand.send(&frame).map_err(failed)?;
                 }
-                Next::After(delay) => {
-                    let at = Instant::now() + delay;
-                    hand.due = Some(at);
-                    self.timers.push(Reverse((at, number)));
-                }
+                Next::After(delay) => self.plan(number, hand, Instant::now() + delay),
+                Next::Since(delay) => self.plan(number, hand, hand.sent + delay),
+                Next::Wait => {}
                 Next::Nothing => return Ok(false),
             }
         }
         Ok(true)
+    }
+
+    fn plan(&mut self, number: usize, hand: &mut Hand, at: Instant) {
+        hand.due = Some(at);
+        self.timers.push(Reverse((at, number)));
     }
 
     fn set_due(&mut self, number: usize, at: Instant) {
@@ -158,6 +178,12 @@ impl Crew {
 }
 
 impl Hand {
+    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.sent = Instant::now();
+        self.out.extend_from_slice(frame);
+        self.flush()
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         while !self.out.is_empty() {
             match self.socket.write(&self.out) {

@@ -48,6 +48,10 @@ enum Next {
     Send(Vec<u8>),
     /// Sends what [`Member::due`] says after this long.
     After(Duration),
+    /// Sends what [`Member::due`] says so long after its last request, or now if that is over.
+    Since(Duration),
+    /// Nothing that was not due already.
+    Wait,
     /// Nothing: it has left.
     Nothing,
 }
@@ -68,7 +72,7 @@ enum Member {
 
 impl Member {
     /// What it sends now that its time has come: to join, or a sign of life.
-    fn due(&self) -> Result<Vec<u8>, MembersError> {
+    fn due(&mut self) -> Result<Vec<u8>, MembersError> {
         match self {
             Member::Classic(member) => member.due(),
             Member::Consumer(member) => member.due(),
@@ -80,6 +84,22 @@ impl Member {
         match self {
             Member::Classic(member) => member.answered(answer),
             Member::Consumer(member) => member.answered(answer),
+        }
+    }
+
+    /// How soon after a heartbeat it sends the next one, whatever is under way; none for one that waits for the answer.
+    fn overlaps(&self) -> Option<Duration> {
+        match self {
+            Member::Classic(member) => member.overlaps(),
+            Member::Consumer(_) => None,
+        }
+    }
+
+    /// Between two of its heartbeats.
+    fn interval(&self) -> Duration {
+        match self {
+            Member::Classic(member) => member.interval(),
+            Member::Consumer(member) => member.interval(),
         }
     }
 

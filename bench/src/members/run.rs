@@ -64,6 +64,8 @@ pub struct Figures {
     pub joins: Vec<Duration>,
     /// From a member's last words until all others are at rest.
     pub leaves: Vec<Duration>,
+    /// Both, where the change comes right behind another, before the members' next heartbeats.
+    pub again: Vec<Duration>,
     /// The part of each since the last member learned that there is a rebalance: the broker's own, without the members' pauses.
     pub tails: Vec<Duration>,
     /// Answers.
@@ -82,7 +84,7 @@ impl Figures {
         let seconds = self.elapsed.as_secs_f64();
         json!({"seconds": seconds, "generator_busy": self.generator_busy, "requests_per_s": self.answered as f64 / seconds,
             "rounds": self.joins.len(), "join_ms": ms(&self.joins), "leave_ms": ms(&self.leaves), "settle_ms": ms(&both),
-            "broker_ms": ms(&self.tails)})
+            "again_ms": ms(&self.again), "broker_ms": ms(&self.tails)})
     }
 }
 
@@ -123,24 +125,51 @@ pub fn settle(plan: &Plan, mut on_begin: impl FnMut()) -> Result<Figures, Member
     }
 }
 
+/// A member more and a member less, each in a group that is at rest, and then the same once more in quick succession.
 fn round(crew: &mut Crew, plan: &Plan, figures: &mut Figures) -> Result<(), MembersError> {
+    pause(crew, rest_for(crew, 2 * figures.joins.len()))?;
+    let (number, took) = join(crew, plan, figures)?;
+    figures.joins.push(took);
+    pause(crew, rest_for(crew, 2 * figures.leaves.len() + 1))?;
+    let took = leave(crew, plan, figures, number)?;
+    figures.leaves.push(took);
+    let (number, took) = join(crew, plan, figures)?;
+    figures.again.push(took);
+    pause(crew, plan.heartbeat / 7)?;
+    let took = leave(crew, plan, figures, number)?;
+    figures.again.push(took);
+    Ok(())
+}
+
+/// Between one and two heartbeats' time, so that each member has sent one since the last change, and changes come at every moment
+/// between two heartbeats alike: the golden ratio spreads them.
+fn rest_for(crew: &Crew, number: usize) -> Duration {
+    crew.interval().mul_f64(1.0 + (number as f64 * 0.618_034).fract())
+}
+
+fn pause(crew: &mut Crew, length: Duration) -> Result<(), MembersError> {
+    let end = Instant::now() + length;
+    while Instant::now() < end {
+        crew.turn()?;
+    }
+    Ok(())
+}
+
+fn join(crew: &mut Crew, plan: &Plan, figures: &mut Figures) -> Result<(usize, Duration), MembersError> {
     let begin = Instant::now();
     let number = crew.add(plan.address, plan.member(0, plan.members), Duration::ZERO)?;
     let settled = rest(crew, plan)?;
-    figures.joins.push(settled - begin);
     figures.tails.extend(tail(crew, plan, settled));
-    // A moment later, wherever the others' heartbeats are.
-    let wait = Instant::now() + plan.heartbeat / 7;
-    while Instant::now() < wait {
-        crew.turn()?;
-    }
+    Ok((number, settled - begin))
+}
+
+fn leave(crew: &mut Crew, plan: &Plan, figures: &mut Figures, number: usize) -> Result<Duration, MembersError> {
     let begin = Instant::now();
     crew.dismiss(number)?;
     // Until the others have its partitions, too, they do not have all.
     let settled = rest(crew, plan)?;
-    figures.leaves.push(settled - begin);
     figures.tails.extend(tail(crew, plan, settled));
-    Ok(())
+    Ok(settled - begin)
 }
 
 /// The broker's own part. In the consumer protocol there is none: what one member may have hangs on what another says.

@@ -69,6 +69,7 @@ pub(super) fn columns(work: &Work) -> Vec<(&'static str, &'static str)> {
             ("settle_ms", "settled ms"),
             ("join_ms", "after a join ms"),
             ("leave_ms", "after a leave ms"),
+            ("again_ms", "right after another ms"),
             ("broker_ms", "once all know ms"),
             ("rounds", "rounds"),
             ("cpu_share", "CPU, of a core"),

@@ -163,7 +163,7 @@ impl Timing {
             Work::Cold => start + fill(self.cold_bytes) + warm + 3 * self.seconds,
             Work::Java => start + 2 * (warm + self.seconds) + 4,
             Work::RestartLogs => start + fill(self.restart_bytes) * 3 / 2 + if jvm { 12 } else { 2 },
-            Work::RestartPartitions(_) => start + if jvm { 60 } else { 10 },
+            Work::RestartPartitions(_) => start + 33 + if jvm { 90 } else { 15 },
             Work::CreatePartitions(_) => start + if jvm { 90 } else { 15 },
             Work::Settle { .. } | Work::Groups(_) => start + 10 + warm + self.seconds,
             Work::Idle | Work::Connections(_) => start + 5,

@@ -176,7 +176,11 @@ fn cold() -> Scenario {
 /// Row 10.
 fn restart() -> Vec<Scenario> {
     let logs = vec![goal(READY, Bound::RatioMax(0.05))];
-    let many = vec![goal(READY, Bound::RatioMax(0.1)), goal(READY, Bound::AtMost(1.0))];
+    let many = vec![
+        goal(READY, Bound::RatioMax(0.1)),
+        goal(READY, Bound::AtMost(1.0)),
+        goal(PER_PARTITION, Bound::AtMost(8.0)),
+    ];
     vec![
         quick(scenario(
             10,
@@ -188,14 +192,14 @@ fn restart() -> Vec<Scenario> {
         scenario(
             10,
             "restart-10k",
-            "start after kill -9 with 10,000 partitions",
+            "start after kill -9 with 10,000 partitions, and their memory with a record each",
             Work::RestartPartitions(10_000),
             many,
         ),
         scenario(
             10,
             "create-10k",
-            "making 10,000 partitions, and their memory while nobody uses them",
+            "making 10,000 partitions, and their memory while they are empty",
             Work::CreatePartitions(10_000),
             vec![goal(CREATED, Bound::RatioMax(0.15)), goal(PER_PARTITION, Bound::AtMost(8.0))],
         ),

@@ -5,6 +5,7 @@
 
 pub mod alter;
 pub mod broker;
+pub mod cleaner;
 pub mod client_metrics;
 pub mod durability;
 pub mod group;
@@ -14,6 +15,7 @@ pub mod topic;
 pub mod topic_settings;
 pub mod value;
 
+pub use cleaner::CleanerSettings;
 pub use durability::DurabilityClass;
 pub use layers::{Layers, Source, Values};
 pub use topic_settings::TopicSettings;

@@ -14,7 +14,7 @@ use super::wiring::OFFSETS_TOPIC;
 use crate::Now;
 use crate::image::MetadataImage;
 use protocol::ErrorCode;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The classic group protocol (KIP-62, 345, 394, 429) over the partitions of `__consumer_offsets` that this shard owns.
@@ -36,6 +36,8 @@ pub(crate) struct Coordinator {
     pub(super) partitions: BTreeMap<i32, Load>,
     /// Partitions of `__consumer_offsets` altogether; 0 without that topic.
     pub(super) partition_count: i32,
+    /// Topics that were deleted while a partition here was being read, by partition.
+    pub(super) deleted_meanwhile: BTreeMap<i32, BTreeSet<Arc<str>>>,
     /// What it wants done.
     pub(super) fx: Effects,
     /// Heartbeats that wait for news.
@@ -54,6 +56,7 @@ impl Coordinator {
             buried: HashMap::new(),
             partitions: BTreeMap::new(),
             partition_count: 0,
+            deleted_meanwhile: BTreeMap::new(),
             fx,
             holds: Holds::default(),
             next_incarnation: 0,

@@ -5,6 +5,7 @@ use super::consumer::records::group_tombstones;
 use super::coordinator::Coordinator;
 use super::effects::{Effects, Reply, Then, append_error};
 use super::ids::{GroupId, Ticket};
+use super::load::Load;
 use super::offsets::TopicPartition;
 use super::records;
 use super::state::{CONSUMER, Group};
@@ -86,15 +87,15 @@ impl Coordinator {
         ticket: Option<Ticket>,
         mut result: Result<(), ErrorCode>,
     ) {
-        let group = group.and_then(|mut group| {
+        let group = group.map(|mut group| {
             group.forget_offsets(removed, result);
             if result.is_ok() && !group.offsets.is_empty() {
                 result = Err(ErrorCode::CoordinatorNotAvailable);
                 let mut left = Group::new(group.id, group.incarnation, group.partition, group.since_wall_ms);
                 left.offsets = group.offsets;
-                return Some(left);
+                return left;
             }
-            Some(group)
+            group
         });
         if let Some(ticket) = ticket {
             let error = result.err().map_or(ErrorCode::None, |e| append_error(e, ErrorCode::UnknownServerError));
@@ -102,6 +103,10 @@ impl Coordinator {
         }
         let (Err(error), Some(group)) = (result, group) else { return };
         tracing::warn!(group = %group.id, ?error, "a deletion was not stored");
+        // Its partition may be somebody else's by now, or have been read anew with what the group was.
+        if self.partitions.get(&group.partition) != Some(&Load::Done) {
+            return;
+        }
         match self.groups.get_mut(&group.id) {
             Some(namesake) => namesake.offsets.absorb(group.offsets),
             None => _ = self.groups.insert(group.id.clone(), group),
@@ -130,12 +135,25 @@ impl Coordinator {
     /// A topic was deleted: no group keeps offsets of it, lest a new topic of that name be read from the middle.
     pub(crate) fn on_topic_deleted(&mut self, now: Now, topic: &str) {
         self.fx.now = now;
-        for group in self.groups.values() {
-            let removed = group.offsets.names_of(topic);
-            if removed.is_empty() || self.check_partition(Some(group.partition)).is_err() {
-                continue;
+        for (&partition, load) in &self.partitions {
+            if *load == Load::Reading {
+                self.deleted_meanwhile.entry(partition).or_default().insert(topic.into());
             }
-            group.drop_offsets(&mut self.fx, removed);
+        }
+        for group in self.groups.values() {
+            if self.partitions.get(&group.partition) == Some(&Load::Done) {
+                group.drop_offsets(&mut self.fx, group.offsets.names_of(topic));
+            }
+        }
+    }
+
+    /// A partition was read: what was deleted meanwhile is gone for its groups, too.
+    pub(super) fn drop_deleted_meanwhile(&mut self, partition: i32) {
+        let deleted = self.deleted_meanwhile.remove(&partition).unwrap_or_default();
+        for group in self.groups.values().filter(|group| group.partition == partition) {
+            for topic in &deleted {
+                group.drop_offsets(&mut self.fx, group.offsets.names_of(topic));
+            }
         }
     }
 

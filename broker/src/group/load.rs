@@ -89,6 +89,7 @@ impl Coordinator {
     pub(crate) fn finish_load(&mut self, now: Now, partition: i32) {
         self.fx.now = now;
         self.partitions.insert(partition, Load::Done);
+        self.drop_deleted_meanwhile(partition);
         for group in self.groups.values_mut().filter(|g| g.partition == partition) {
             group.charge_all_to(&self.fx.memory);
             if let Some(consumer) = group.consumer.as_mut() {
@@ -108,6 +109,7 @@ impl Coordinator {
     pub(crate) fn unload(&mut self, now: Now, partition: i32) {
         self.fx.now = now;
         self.partitions.remove(&partition);
+        self.deleted_meanwhile.remove(&partition);
         let gone = self.groups.extract_if(|_, group| group.partition == partition);
         for (id, group) in gone.collect::<Vec<_>>() {
             self.holds.stir(&id);

@@ -4,8 +4,8 @@ use super::accept::AppendRules;
 use super::producers::{Producers, Sequenced};
 use super::{METADATA_LOG, Partition, PartitionKey, snapshot};
 use crate::Broker;
-use crate::config::TopicSettings;
 use crate::config::topic_settings::{CompressionType, TimestampType};
+use crate::config::{CleanerSettings, TopicSettings};
 use crate::controller::limits::SEGMENT_BYTES;
 use crate::controller::seat::CONTROLLER;
 use crate::front::Message;
@@ -115,8 +115,11 @@ impl<S: Store> Broker<S> {
         let changes = diff(&self.image, &image);
         let old = std::mem::replace(&mut self.image, image);
         self.groups_follow_image(&old);
-        if self.me == CONTROLLER && !self.image.has_same_broker_configs(&old) {
-            self.effects.push_back(Effect::Reconfigured);
+        if !self.image.has_same_broker_configs(&old) {
+            self.store.set_cleaner(&CleanerSettings::resolve(self.image.layers()));
+            if self.me == CONTROLLER {
+                self.effects.push_back(Effect::Reconfigured);
+            }
         }
         for PartitionChange { topic, partition, what } in changes {
             if shard_of(topic.id, partition, self.shards) != self.me {

@@ -1,5 +1,6 @@
 //! Storage in vectors. Nothing is durable before [`Memory::flush`]; a test says what is full, busy, cold or broken.
 
+use crate::config::CleanerSettings;
 use crate::io::ReadFault;
 use crate::log_dirs::DirId;
 use crate::store::{
@@ -79,6 +80,8 @@ pub enum Spoiled {
 pub struct Memory {
     pub(super) logs: BTreeMap<LogId, Log>,
     next: u32,
+    /// How compaction was told to go about last.
+    pub cleaner: Option<CleanerSettings>,
     /// Appends to refuse as Busy.
     pub busy: usize,
     /// No room: appends are refused as Full.
@@ -382,6 +385,10 @@ impl Store for Memory {
         if let Some(log) = self.logs.get_mut(&log) {
             log.compaction = Some((upto, last_batches));
         }
+    }
+
+    fn set_cleaner(&mut self, settings: &CleanerSettings) {
+        self.cleaner = Some(*settings);
     }
 
     fn put_snapshot(&mut self, log: LogId, upto: i64, state: Vec<u8>) {

@@ -114,7 +114,12 @@ fn stranger(error: Error, within: Duration) -> Cause {
         Error::Lost { cause, .. } if cause.kind() == io::ErrorKind::UnexpectedEof => {
             Cause::NotKafka("it closed the connection; it may want TLS or SASL".to_owned())
         }
-        Error::Lost { cause, .. } if cause.kind() == io::ErrorKind::InvalidData => Cause::NotKafka(cause.to_string()),
+        Error::Lost { cause, .. } if cause.kind() == io::ErrorKind::InvalidData => {
+            let text = cause.to_string();
+            // The length of a frame that begins with the four letters of an answer of the web.
+            let is_web = text.contains(&u32::from_be_bytes(*b"HTTP").to_string());
+            Cause::NotKafka(if is_web { "it answers as a web server or proxy does".to_owned() } else { text })
+        }
         Error::Lost { cause, .. } => Cause::Io(cause),
         Error::Unreadable { cause, .. } => Cause::NotKafka(cause.to_string()),
         other => Cause::NotKafka(other.to_string()),
@@ -166,7 +171,8 @@ mod tests {
             [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"", b"\x15\x03\x03\x00\x02\x02\x46", b"\0\0\0\x05\0\0\0\0\x07"]
         {
             let got = one(&says(bytes), "t", SHORT * 10);
-            assert!(matches!(got, Err(Cause::NotKafka(_))), "{bytes:?}: {got:?}");
+            let Err(Cause::NotKafka(why)) = &got else { panic!("{bytes:?}: {got:?}") };
+            assert_eq!(why.contains("web server"), bytes.starts_with(b"HTTP"), "{why}");
         }
     }
 

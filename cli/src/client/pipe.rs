@@ -218,7 +218,7 @@ pub fn await_any<'p, Q: Api + 'p>(
     let mut all: Vec<PollFd<'_>> = input.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).into_iter().collect();
     all.extend(pipes.map(of_pipe));
     // A millisecond is the finest that it takes; less than one must not become a loop that never sleeps.
-    let whole = within.as_millis() + u128::from(within.subsec_nanos() % 1_000_000 > 0);
+    let whole = within.as_nanos().div_ceil(1_000_000);
     let timeout = PollTimeout::try_from(whole).unwrap_or(PollTimeout::MAX);
     // A call that was interrupted is one that waited less: who called looks again.
     let is_ready = poll(&mut all, timeout).is_ok_and(|ready| ready > 0);

@@ -10,7 +10,7 @@ mod deserialize;
 mod format;
 mod heartbeat;
 mod internal;
-mod interrupt;
+pub(crate) mod interrupt;
 mod json;
 pub mod kafka_consumer;
 pub mod kafka_producer;

@@ -196,8 +196,9 @@ impl Typing<'_> {
             io.notice(notice);
         }
         for (records, failure) in self.producer.take_lost() {
-            let _ =
-                writeln!(io.err, "error: {records} records for `{}` were not written: {}", self.topic, failure.message);
+            let what = if records == 1 { "1 record for".to_owned() } else { format!("{records} records for") };
+            let verb = if records == 1 { "was" } else { "were" };
+            let _ = writeln!(io.err, "error: {what} `{}` {verb} not written: {}", self.topic, failure.message);
             self.lost += records;
             self.failure = Some(failure);
         }

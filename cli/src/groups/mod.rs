@@ -18,6 +18,7 @@ mod verdict;
 pub use own::{GroupsArgs, run};
 pub(crate) use read::assigned;
 pub(crate) use reset::now_ms;
+pub(crate) use time::text as moment_text;
 
 use crate::client::{Client, Error};
 use plan::Place;

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::io::Io;
 use crate::options::{ClusterArgs, Output, print_json};
 use crate::table::Table;
+use crate::watch::WatchArgs;
 use clap::{Args, Subcommand};
 use protocol::ErrorCode;
 use serde_json::{Value, json};
@@ -49,6 +50,8 @@ enum Action {
         /// How to print it.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
+        #[command(flatten)]
+        watch: WatchArgs,
     },
     /// Say whether groups keep up, and why not. The same as `ringlog groups --status`.
     Status {
@@ -105,7 +108,10 @@ pub fn run(args: &GroupsArgs, io: &mut Io<'_>) -> Outcome {
         }
         Some(Action::Status { cluster, look }) => status::run(look, &mut cluster.connect(io)?, io),
         Some(Action::List { cluster, output }) => list(&mut cluster.connect(io)?, *output, io),
-        Some(Action::Describe { cluster, groups, output }) => describe(&mut cluster.connect(io)?, groups, *output, io),
+        Some(Action::Describe { cluster, groups, output, watch }) => {
+            let mut client = cluster.connect(io)?;
+            watch.run(*output == Output::Json, io, |io| describe(&mut client, groups, *output, io))
+        }
         Some(Action::Reset { cluster, group, to, topic, execute, output }) => {
             let wanted = Wanted { group, to, topics: topic, execute: *execute };
             reset(&mut cluster.connect(io)?, &wanted, *output, io)

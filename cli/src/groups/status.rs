@@ -10,6 +10,7 @@ use crate::options::{Output, print_json};
 use crate::status::rules::Tolerance;
 use crate::status::{Commit, GroupVerdict, Partition, judge_group};
 use crate::table::Table;
+use crate::watch::WatchArgs;
 use clap::Args;
 use protocol::ErrorCode;
 use serde_json::{Value, json};
@@ -39,6 +40,8 @@ pub(super) struct StatusArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -55,6 +58,10 @@ struct Judged {
 
 /// Runs the command.
 pub(super) fn run(args: &StatusArgs, client: &mut Client, io: &mut Io<'_>) -> Outcome {
+    args.watch.run(args.output == Output::Json, io, |io| look(args, client, io))
+}
+
+fn look(args: &StatusArgs, client: &mut Client, io: &mut Io<'_>) -> Outcome {
     let is_all = args.group.is_empty() || args.group.iter().any(|group| group == "all");
     let mut known: Vec<String> = read::list(client, &[], &[])?.into_iter().map(|group| group.id).collect();
     known.sort();
@@ -67,6 +74,9 @@ pub(super) fn run(args: &StatusArgs, client: &mut Client, io: &mut Io<'_>) -> Ou
             Err(failure) => return Err(failure.did_you_mean(name, known.iter().map(String::as_str))),
             Ok(one) => judged.push(one),
         }
+    }
+    if judged.is_empty() {
+        io.notice("the cluster has no groups");
     }
     match args.output {
         Output::Json => {

@@ -18,6 +18,21 @@ pub(crate) fn moment(text: &str) -> Result<i64, TimeError> {
     parse_moment(text.trim()).ok_or_else(|| TimeError::Moment { got: text.to_owned() })
 }
 
+/// A moment as [`moment`] reads it, in UTC to the second.
+pub(crate) fn text(ms: i64) -> String {
+    const DAY: i64 = 86_400;
+    let (days, second) = (ms.div_euclid(1000).div_euclid(DAY), ms.div_euclid(1000).rem_euclid(DAY));
+    // No year is longer than that, so the guess is never too late.
+    let mut year = 1970 + days.div_euclid(366);
+    while days_since_1970(year + 1, 1, 1) <= days {
+        year += 1;
+    }
+    let month = (2..=12).rev().find(|month| days_since_1970(year, *month, 1) <= days).unwrap_or(1);
+    let day = days - days_since_1970(year, month, 1) + 1;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 fn parse_moment(text: &str) -> Option<i64> {
     let (date, rest) = text.split_once('T')?;
     let mut date = date.splitn(3, '-').map(digits);
@@ -154,6 +169,14 @@ mod tests {
             ("2026-11-26T25:00:00", None),
         ] {
             assert_eq!(moment(text).ok(), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_of_moments_are_read_again() {
+        assert_eq!(text(1_795_658_898_250), "2026-11-26T02:08:18Z");
+        for at in [0, 951_782_400, 951_868_799, 1_709_164_800, 1_735_689_599, 4_102_444_800, 68_256_000] {
+            assert_eq!(moment(&text(at * 1000)), Ok(at * 1000), "{}", text(at * 1000));
         }
     }
 

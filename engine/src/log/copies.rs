@@ -11,7 +11,7 @@ const TOPIC_LEN: usize = 24;
 
 /// What a log's `partition.metadata` was when it was last accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TopicSeal {
+pub struct TopicSeal {
     pub(super) uid: [u8; 16],
     pub(super) partition: i32,
     /// CRC-32C of the file.

@@ -94,8 +94,16 @@ pub(super) const FULL_RESERVE_BYTES: u64 = 1 << 20;
 /// From a start to the first look of the scrub, in milliseconds: a start has enough to do.
 pub(super) const SCRUB_FIRST_MS: u64 = 60_000;
 
-/// Bytes that compaction looks at before it lets everything else of its shard go first: a fraction of a millisecond.
-pub(super) const CLEAN_SLICE_BYTES: usize = 64 << 10;
+/// How long compaction works before it lets everything else of its shard go first, in microseconds. Somebody who comes in between
+/// waits for that and one piece more, so less than half a millisecond.
+pub(super) const CLEAN_SLICE_US: u64 = 150;
+
+/// Bytes that it goes through at most in that time: where time stands still meanwhile, as in the simulator, others get their turns,
+/// too.
+pub(super) const CLEAN_SLICE_BYTES: usize = 256 << 10;
+
+/// Records that are gone through in one piece.
+pub(super) const CLEAN_RECORDS: usize = 512;
 
 /// Segments that become one at most: what a pass has written of them is lost when it has to end in between.
 pub(super) const CLEAN_SEGMENTS_MAX: usize = 64;

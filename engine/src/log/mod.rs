@@ -54,7 +54,7 @@ mod verify;
 pub mod testing;
 
 pub use config::{Durability, LogConfig, LogId, LogLimits, LogName};
-pub use copies::{first_difference, open_copy, seal_copy};
+pub use copies::{TopicSeal, first_difference, open_copy, seal_copy};
 pub use dump::{DumpEnd, DumpError, UNDERSTOOD, dump};
 pub use envelope::EnvelopeError;
 pub use epochs::Epochs;
@@ -69,6 +69,6 @@ pub use recovery::{
     settle_moves,
 };
 pub use scan::{Damage, Stop};
-pub use set::{CompactionTerms, FutureLog, LogSet, RelocateError, ShardDir, Shutdown, ShutdownError};
+pub use set::{CompactionPace, CompactionTerms, FutureLog, LogSet, RelocateError, ShardDir, Shutdown, ShutdownError};
 pub use tasks::{read_whole, replace, unlink};
 pub use verify::{Advice, Finding, Verified, verify};

@@ -48,6 +48,8 @@ pub(super) struct Scanned {
     pub(super) stop: Stop,
     /// Bad batches that were stepped over.
     pub(super) damage: Vec<Damage>,
+    /// Behind the valid part nothing but zeros was seen up to the end of the file, which ends with a block.
+    pub(super) is_clear_behind: bool,
 }
 
 /// A batch that is not what was written.
@@ -198,12 +200,23 @@ pub(super) async fn scan_segment(
         match scan.walk(buf.as_slice().get(skip..).unwrap_or(&[]), &mut each) {
             Walked::More(needed) => wanted = (skip + needed).next_multiple_of(BLOCK_BYTES as usize).max(READ_BYTES),
             Walked::Stopped(stop) => {
-                let carry = read_begun(io, file, scan.index.bytes).await?;
-                return Ok(Scanned { index: scan.index, carry, stop, damage: scan.damage });
+                let end = scan.index.bytes;
+                let (begun, behind) = split_at_end(buf.as_slice(), at, end);
+                let carry = if begun.is_empty() { read_begun(io, file, end).await? } else { begun.to_vec() };
+                let is_all_seen = at + buf.len() as u64 >= file.len && file.len.is_multiple_of(BLOCK_BYTES);
+                let is_clear_behind = is_all_seen && behind.iter().all(|&byte| byte == 0);
+                return Ok(Scanned { index: scan.index, carry, stop, damage: scan.damage, is_clear_behind });
             }
         }
         io.yield_now().await;
     }
+}
+
+/// Of bytes that begin at `at` in a file whose valid part ends at `end`: the block that this part has begun, and what follows it.
+fn split_at_end(bytes: &[u8], at: u64, end: u64) -> (&[u8], &[u8]) {
+    let (valid, behind) = bytes.split_at(((end - at) as usize).min(bytes.len()));
+    let begun = (end % BLOCK_BYTES) as usize;
+    (valid.get(valid.len().saturating_sub(begun)..).unwrap_or_default(), behind)
 }
 
 struct Scan<'a> {

@@ -142,6 +142,35 @@ impl FloorJob {
     }
 }
 
+/// A checkpoint that several tasks wait for: the first one writes it, and the others find it done. It holds an entry for each log,
+/// so one for each of thousands of tasks would be gigabytes.
+#[derive(Clone)]
+pub(super) struct SharedFloor(Rc<Shared>);
+
+struct Shared {
+    turn: Class,
+    /// Absent once somebody has taken it on.
+    job: Cell<Option<FloorJob>>,
+    is_durable: Cell<bool>,
+}
+
+impl SharedFloor {
+    pub(super) fn new(io: &Io, job: FloorJob) -> SharedFloor {
+        let turn = Class::new(io, 1);
+        SharedFloor(Rc::new(Shared { turn, job: Cell::new(Some(job)), is_durable: Cell::new(false) }))
+    }
+
+    /// Returns once it is durable; fails for everybody when it cannot be written.
+    pub(super) async fn run(&self, io: &Io) -> io::Result<()> {
+        let _turn = self.0.turn.acquire().await;
+        if let Some(job) = self.0.job.take() {
+            job.run(io).await?;
+            self.0.is_durable.set(true);
+        }
+        if self.0.is_durable.get() { Ok(()) } else { Err(io::Error::other("the checkpoint before it was not written")) }
+    }
+}
+
 /// Gives a ready-made file its name in a log's folder, durably.
 pub(super) async fn name(io: &Io, from: PathBuf, to: PathBuf) -> io::Result<()> {
     rename(io, &from, &to).await?;

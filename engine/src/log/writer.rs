@@ -29,6 +29,9 @@ pub(super) struct Writer {
     pub(super) no_ahead: bool,
     /// True for a recycled file: behind the end lie old batches instead of zeros.
     pub(super) stale: bool,
+    /// True while nobody has seen to what lies in the file's last block behind its end: a crash that took a length back may have
+    /// left bytes there, which growing would show. It is cut before it is written.
+    pub(super) rough: bool,
     pub(super) appended: u64,
     submitted: u64,
     written: u64,
@@ -114,6 +117,7 @@ impl Writer {
             reserving: false,
             no_ahead: false,
             stale: false,
+            rough: false,
             appended: at,
             submitted: at,
             written: at,

@@ -3,7 +3,7 @@
 
 use crate::rig::{Rig, limits, small};
 use engine::io::sim::{Rng, SimWorld};
-use engine::log::{Append, LogConfig, LogId, LogLimits, Read, ReadError};
+use engine::log::{Append, CompactionPace, LogConfig, LogId, LogLimits, Read, ReadError};
 use engine::mem::Slice;
 use protocol::batch::{BatchBuilder, BatchView, Limits, iter_batches};
 use protocol::compress::Codec;
@@ -522,6 +522,28 @@ fn what_is_younger_than_the_lag_stays() {
     rig.pass(3_000);
     rig.pass(100);
     model.check(&mut rig, id, "old");
+    assert!(model.gone > 300, "{}", model.gone);
+}
+
+#[test]
+fn its_pace_changes_at_run_time_also_of_a_pass_that_is_under_way() {
+    let world = world(5);
+    // Nothing happens in an hour, and a byte takes a second.
+    let limits = LogLimits { clean_backoff_ms: Some(3_600_000), clean_bytes_per_s: 1, ..often() };
+    let mut rig = boot(&world, limits);
+    let id = rig.create("t-0", config());
+    let mut model = Model::default();
+    settled(&mut rig, id, &mut model, 300, 5);
+    model.check(&mut rig, id, "nobody looked");
+    assert_eq!(model.gone, 0);
+    rig.set().set_compaction_pace(&CompactionPace { backoff_ms: Some(2), ..CompactionPace::default() });
+    rig.pass(2_000);
+    model.check(&mut rig, id, "the second piece waits");
+    assert_eq!(model.gone, 0);
+    let fast = CompactionPace { backoff_ms: Some(2), bytes_per_s: Some(u64::MAX), keys_bytes: None };
+    rig.set().set_compaction_pace(&fast);
+    rig.pass(300);
+    model.check(&mut rig, id, "fast");
     assert!(model.gone > 300, "{}", model.gone);
 }
 

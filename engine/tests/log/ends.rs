@@ -242,3 +242,47 @@ fn nothing_is_retained_beside_the_last_checkpoint_of_a_clean_stop() {
         rig.check_whole(id);
     }
 }
+
+#[test]
+fn a_log_that_was_idle_keeps_its_space_at_a_start_unless_something_lies_in_it() {
+    let segment = Path::new("/data/t-0/00000000000000000000.log");
+    let world = world(3);
+    let len = || world.fs_list().into_iter().find(|(path, _)| path == segment).map(|(_, len)| len);
+    let start = || Rig::boot(Box::new(world.restart()), Path::new("/data"), &small(), limits());
+    let mut rig = start();
+    let id = rig.create("t-0", small());
+    append(&mut rig, id, 3, 1, 100);
+    rig.until_durable(id);
+    rig.pass(100);
+    let reserved = len().unwrap();
+    assert!(reserved > 8192, "{reserved} bytes are reserved");
+    for end in 3..6 {
+        world.kill();
+        rig = start();
+        let id = rig.logs["t-0"];
+        assert_eq!((len(), rig.set().offsets(id)), (Some(reserved), at(0, end)), "nothing was cut");
+        rig.check_whole(id);
+        append(&mut rig, id, 1, 1, 100);
+        rig.until_durable(id);
+        rig.pass(100);
+    }
+    // What no append of ours left there would be taken for its continuation.
+    world.kill();
+    world.flip_bit(segment, 8000, 3).unwrap();
+    rig = start();
+    let id = rig.logs["t-0"];
+    assert_eq!(len(), Some(600), "it was cut");
+    rig.check_whole(id);
+    // And one that a clean stop cut is cut once more, with what may lie in its last block, before it grows.
+    rig.shutdown();
+    rig = start();
+    let id = rig.logs["t-0"];
+    assert_eq!(len(), Some(600));
+    append(&mut rig, id, 1, 1, 100);
+    rig.until_durable(id);
+    world.crash();
+    rig = start();
+    let id = rig.logs["t-0"];
+    assert_eq!(rig.set().offsets(id), at(0, 7));
+    rig.check_whole(id);
+}

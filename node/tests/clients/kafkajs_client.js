@@ -79,10 +79,12 @@ async function group(id, seconds) {
   await consumer.connect()
   await consumer.subscribe({ topic, fromBeginning: true })
   let seen = 0
+  const beats = []
+  consumer.on(consumer.events.REQUEST, ({ payload }) => { if (payload.apiName === 'Heartbeat') beats.push(payload.duration) })
   await consumer.run({ eachMessage: async () => { seen += 1 } })
   await new Promise((done) => setTimeout(done, seconds * 1000))
   await consumer.disconnect()
-  console.log(JSON.stringify({ seen }))
+  console.log(JSON.stringify({ seen, heartbeats: beats.length, slowest_heartbeat_ms: Math.max(0, ...beats) }))
 }
 
 // A member of a group that tells what it owns and what it has processed, in the lines that fire_member.py describes. kafkajs does

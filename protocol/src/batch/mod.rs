@@ -45,7 +45,7 @@ pub use produce::{Depth, ProduceRules, TimestampWindow, Validated, validate_prod
 pub use rebuild::recompress;
 pub use records::{Header, Headers, Record, Records, RecordsIter};
 pub use scan::{Batches, iter_batches};
-pub use thin::{RawRecord, Thinned, Thinner};
+pub use thin::{Opened, RawRecord, Thinned, Thinner, Walk};
 pub use view::BatchView;
 
 /// The only batch format that is read and written.

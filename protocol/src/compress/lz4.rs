@@ -13,6 +13,7 @@
 
 use std::io::{self, Read, Write};
 
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 
 use super::xxh32::Xxh32;
@@ -203,6 +204,21 @@ impl<'a> Reader<'a> {
     }
 
     fn block(&mut self, word: u32, frame: &Frame) -> Result<(), CompressError> {
+        let block = self.packed_block(word, frame)?;
+        let room = block.room(frame);
+        let start = self.place(room, frame);
+        if self.buffer.len() < start + room {
+            self.buffer.resize(start + room, 0);
+        }
+        let (history, plain) = self.buffer.split_at_mut(start);
+        let count = block.unpack(&mut plain[..room], history)?;
+        self.position = start;
+        self.end = start + count;
+        Ok(())
+    }
+
+    /// Takes the block that begins with `word`.
+    fn packed_block(&mut self, word: u32, frame: &Frame) -> Result<Block<'a>, CompressError> {
         let len = (word & !STORED_BIT) as usize;
         if len > frame.block_bytes_max {
             return Err(corrupt(format!("block of {len} bytes, the frame allows {}", frame.block_bytes_max)));
@@ -211,23 +227,29 @@ impl<'a> Reader<'a> {
         if frame.block_hashes {
             self.expect_hash(Xxh32::of(bytes))?;
         }
-        let stored = word & STORED_BIT != 0;
-        let room = if stored { len } else { (len * EXPANSION_MAX + EXPANSION_SLACK).min(frame.block_bytes_max) };
-        let start = self.place(room, frame);
-        if self.buffer.len() < start + room {
-            self.buffer.resize(start + room, 0);
+        Ok(Block { bytes, stored: word & STORED_BIT != 0 })
+    }
+
+    /// As [`unpack`], behind the `end` bytes of earlier frames.
+    fn unpack_frame(&mut self, mut frame: Frame, out: &mut [u8], mut end: usize) -> Result<usize, CompressError> {
+        let begin = end;
+        loop {
+            let word = self.u32()?;
+            if word == 0 {
+                self.finish_frame(&frame)?;
+                return Ok(end);
+            }
+            let block = self.packed_block(word, &frame)?;
+            let (before, after) = out.split_at_mut(end);
+            let room = block.room(&frame).min(after.len());
+            let history = if frame.linked { &before[begin.max(end.saturating_sub(HISTORY_BYTES))..] } else { &[] };
+            let count = block.unpack(&mut after[..room], history)?;
+            frame.seen_len += count as u64;
+            if let Some(hash) = &mut frame.content_hash {
+                hash.update(&after[..count]);
+            }
+            end += count;
         }
-        let (history, block) = self.buffer.split_at_mut(start);
-        let count = if stored {
-            block[..len].copy_from_slice(bytes);
-            len
-        } else {
-            lz4_flex::block::decompress_into_with_dict(bytes, &mut block[..room], history)
-                .map_err(|error| corrupt(error.to_string()))?
-        };
-        self.position = start;
-        self.end = start + count;
-        Ok(())
     }
 
     fn finish_frame(&mut self, frame: &Frame) -> Result<(), CompressError> {
@@ -259,6 +281,65 @@ impl<'a> Reader<'a> {
         self.rest = rest;
         Ok(taken)
     }
+}
+
+/// A block as it travels.
+struct Block<'a> {
+    bytes: &'a [u8],
+    /// Not compressed.
+    stored: bool,
+}
+
+impl Block<'_> {
+    /// Most bytes that it can be.
+    fn room(&self, frame: &Frame) -> usize {
+        let len = self.bytes.len();
+        if self.stored { len } else { (len * EXPANSION_MAX + EXPANSION_SLACK).min(frame.block_bytes_max) }
+    }
+
+    fn unpack(&self, out: &mut [u8], history: &[u8]) -> Result<usize, CompressError> {
+        let len = self.bytes.len();
+        if self.stored {
+            out.get_mut(..len).ok_or_else(|| corrupt("no room"))?.copy_from_slice(self.bytes);
+            return Ok(len);
+        }
+        lz4_flex::block::decompress_into_with_dict(self.bytes, out, history).map_err(|error| corrupt(error.to_string()))
+    }
+}
+
+/// All plain bytes of `input`, straight into `out`; an error where they are more, too.
+pub(super) fn unpack(input: &[u8], out: &mut [u8]) -> Result<usize, CompressError> {
+    let mut reader = Reader::new(input);
+    let mut end = 0;
+    while !reader.rest.is_empty() {
+        if let Some(frame) = reader.frame_header()? {
+            end = reader.unpack_frame(frame, out, end)?;
+        }
+    }
+    Ok(end)
+}
+
+/// What [`writer`] begins a frame with.
+const HEADER: [u8; PLAIN_HEADER_LEN + 1] = [0x04, 0x22, 0x4D, 0x18, 0x60, 0x40, 0x82];
+
+/// Bytes of a block that [`writer`] writes.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// As [`compress`], behind `out` and with the hash table of an earlier call.
+pub(super) fn pack(input: &[u8], out: &mut Vec<u8>, table: &mut CompressTable) {
+    out.extend_from_slice(&HEADER);
+    for chunk in input.chunks(BLOCK_BYTES) {
+        let at = out.len();
+        out.resize(at + 4 + get_maximum_output_size(chunk.len()), 0);
+        let packed = compress_into_with_table(chunk, &mut out[at + 4..], table).ok().filter(|&len| len < chunk.len());
+        out.truncate(at + 4 + packed.unwrap_or(0));
+        if packed.is_none() {
+            out.extend_from_slice(chunk);
+        }
+        let word = packed.map_or(chunk.len() as u32 | STORED_BIT, |len| len as u32);
+        out[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    out.extend_from_slice(&[0; 4]);
 }
 
 impl Read for Reader<'_> {

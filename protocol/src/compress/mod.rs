@@ -12,6 +12,7 @@
 //! | 3 | lz4 | lz4 frames, linked or independent blocks, optional checksums | one frame, independent blocks of 64 KiB |
 //! | 4 | zstd | one or more frames | one frame |
 
+mod codecs;
 mod gzip;
 mod lz4;
 mod snappy;
@@ -19,6 +20,7 @@ mod transcode;
 mod xxh32;
 mod zstd;
 
+pub use codecs::Codecs;
 pub(crate) use lz4::break_header_checksum;
 pub(crate) use transcode::Encoder;
 pub use transcode::transcode;

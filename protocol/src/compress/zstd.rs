@@ -8,6 +8,8 @@
 
 use std::io::Write;
 
+use ::zstd::zstd_safe::{self, CCtx};
+
 use super::{Codec, CompressError, held_bytes_max};
 
 /// log2 of the largest window accepted.
@@ -53,6 +55,15 @@ pub(super) fn writer(level: Option<i32>) -> Writer {
     let range = ::zstd::compression_level_range();
     let level = level.unwrap_or(LEVEL_DEFAULT).clamp(*range.start(), *range.end());
     Writer::new(Vec::new(), level).expect("the level is in range")
+}
+
+/// As [`compress`] without a level, behind `out` and with the context of an earlier call.
+#[expect(clippy::expect_used, reason = "the room is what the library asks for")]
+pub(super) fn pack(input: &[u8], out: &mut Vec<u8>, context: &mut CCtx<'static>) {
+    let at = out.len();
+    out.resize(at + zstd_safe::compress_bound(input.len()), 0);
+    let len = context.compress(&mut out[at..], input, LEVEL_DEFAULT).expect("the room is what the library asks for");
+    out.truncate(at + len);
 }
 
 #[expect(clippy::expect_used, reason = "a vector takes every byte")]

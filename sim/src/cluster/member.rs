@@ -19,9 +19,10 @@ use super::remote::{Ctx, Heard, Remote};
 use super::truth::{Part, Standing};
 use super::violation::Violation;
 use super::wire::Answer;
+use engine::io::ConnId;
 use engine::time::Mono;
 use protocol::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
-use protocol::messages::{HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest};
+use protocol::messages::{ApiVersionsRequest, HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest};
 use protocol::{ApiKey, ErrorCode};
 use std::collections::BTreeMap;
 
@@ -73,6 +74,10 @@ pub(crate) struct Member {
     mixes: bool,
     /// Speaks versions that Kafka 4.0 turned away.
     is_old: bool,
+    /// Says that it is Kafka's Java client, whose heartbeats may wait for news.
+    is_java: bool,
+    /// The connection on which it said so.
+    introduced_on: Option<ConnId>,
     /// Set for one of the consumer protocol.
     modern: Option<Modern>,
 }
@@ -99,6 +104,8 @@ impl Member {
             sent: Mono(0),
             mixes: false,
             is_old: false,
+            is_java: false,
+            introduced_on: None,
             modern: None,
         }
     }
@@ -106,6 +113,11 @@ impl Member {
     /// One of the classic protocol that Kafka 4.0 turned away.
     pub(crate) fn old(self, is_old: bool) -> Member {
         Member { is_old, ..self }
+    }
+
+    /// The same as one that says that it is Kafka's Java client.
+    pub(crate) fn java(self, is_java: bool) -> Member {
+        Member { is_java, ..self }
     }
 
     pub(crate) fn due(&self) -> Mono {
@@ -154,6 +166,10 @@ impl Member {
             self.is_gone = true;
         }
         if self.is_gone || ctx.now < self.next_at || self.remote.is_waiting() || !self.remote.open(ctx) {
+            return Ok(());
+        }
+        if self.is_java && self.introduced_on != self.remote.conn() {
+            self.introduce(ctx);
             return Ok(());
         }
         if !ctx.is_calm && self.misbehaves(ctx) {
@@ -211,6 +227,17 @@ impl Member {
         true
     }
 
+    fn introduce(&mut self, ctx: &Ctx<'_>) {
+        self.introduced_on = self.remote.conn();
+        let request = ApiVersionsRequest {
+            client_software_name: "apache-kafka-java".into(),
+            client_software_version: "4.3.1".into(),
+        };
+        if let Some(link) = self.remote.link() {
+            link.ask(ctx.now, ApiKey::ApiVersions, 3, |writer| request.encode(writer, 3));
+        }
+    }
+
     fn ask_coordinator(&mut self, ctx: &Ctx<'_>) {
         let request = FindCoordinatorRequest { key: self.group.clone().into(), key_type: 0, ..Default::default() };
         if let Some(link) = self.remote.link() {
@@ -265,6 +292,10 @@ impl Member {
 
     fn answered(&mut self, ctx: &mut Ctx<'_>, answer: &Answer) -> Result<(), Violation> {
         self.next_at = ctx.now.plus_millis(self.remote.rng.below(60));
+        // Its heartbeat waited, perhaps until the next one was due, and with one connection it does nothing else meanwhile.
+        if self.is_java && matches!(answer.asked.key, ApiKey::Heartbeat | ApiKey::ConsumerGroupHeartbeat) {
+            self.beat_at = self.beat_at.max(ctx.now.plus_millis(SESSION_MS as u64 / 6));
+        }
         match answer.asked.key {
             ApiKey::FindCoordinator => {
                 let code = answer.body(&self.remote.who, "FindCoordinator", |reader, version| {

@@ -239,3 +239,17 @@ fn many_offsets_expire_like_few() {
     s.wait(WEEK_MS);
     assert_eq!(s.state(), "Dead");
 }
+
+#[test]
+fn a_group_whose_deletion_fails_with_its_partition_does_not_come_back() {
+    let mut s = Scene::new();
+    s.commit("", -1, 5);
+    s.disk(Disk::Stalled);
+    let ticket = s.delete();
+    s.coordinator.unload(s.now, 0);
+    s.disk(Disk::Failing(ErrorCode::NotLeaderOrFollower));
+    assert_eq!(s.deleted(ticket), ErrorCode::NotCoordinator);
+    s.coordinator.begin_load(0);
+    s.coordinator.finish_load(s.now, 0);
+    assert_eq!(s.committed(0), None, "the log that was read says nothing of it");
+}

@@ -53,7 +53,7 @@ fn told(s: &mut Scene, ticket: Ticket) -> Option<HeartbeatReply> {
 }
 
 #[test]
-fn everybody_who_waits_hears_of_a_rebalance_when_it_begins() {
+pub(super) fn everybody_who_waits_hears_of_a_rebalance_when_it_begins() {
     let mut s = Scene::new();
     let ids = s.stable(3);
     let waiting: Vec<Ticket> =

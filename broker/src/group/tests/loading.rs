@@ -150,3 +150,21 @@ fn a_description_tells_assignments_of_a_stable_group_only() {
     assert!(group.members.iter().all(|m| m.assignment.is_empty() && m.metadata.is_empty()));
     assert_eq!(s.coordinator.describe(&"other".into()), Ok(None));
 }
+
+#[test]
+fn offsets_of_a_topic_that_is_deleted_while_they_are_read_go_too() {
+    let mut s = Scene::new();
+    s.commit_with(commit_request("", -1, &[("t", 0, 1), ("u", 0, 2)]));
+    s.coordinator = Coordinator::new(s.coordinator.fx.settings.clone(), 44, s.now);
+    s.coordinator.set_partition_count(1);
+    s.coordinator.begin_load(0);
+    for record in &s.log {
+        s.coordinator.replay(0, &record.key, record.value.as_deref()).unwrap();
+    }
+    s.coordinator.on_topic_deleted(s.now, "t");
+    s.coordinator.finish_load(s.now, 0);
+    s.pump();
+    assert_eq!((s.committed(0), s.coordinator.committed_offsets(&"g".into()).len()), (None, 1));
+    s.restart();
+    assert_eq!(s.committed(0), None, "it is written down");
+}

@@ -161,12 +161,14 @@ fn planted_bugs_are_caught() {
     let model = || (0..150).for_each(run);
     let epochs = super::beating::epochs_are_fenced;
     let commits = super::beating::commits_need_the_epoch_in_which_the_partition_was_assigned;
-    let checks: [(&'static str, &dyn Fn()); 5] = [
+    let waits = super::holding::everybody_who_waits_hears_of_a_rebalance_when_it_begins;
+    let checks: [(&'static str, &dyn Fn()); 6] = [
         ("broker: take a partition for given up before its owner says so", &model),
         ("broker: assign a partition that another member holds", &model),
         ("broker: forget who holds what at a start", &model),
         ("broker: listen to a member of an old epoch", &epochs),
         ("broker: take a commit of a former owner", &commits),
+        ("broker: forget who waits with a heartbeat", &waits),
     ];
     for (bug, check) in checks {
         marks::plant(Some(bug));

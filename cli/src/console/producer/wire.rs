@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use protocol::ErrorCode;
 use protocol::messages::{ProduceRequest, ProduceResponse};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -110,14 +111,17 @@ impl Wire {
     }
 
     fn pipe(&mut self, client: &mut Client, leader: i32) -> Result<(i32, &mut ProducePipe), Error> {
-        if !self.pipes.contains_key(&leader) {
-            self.pipes.insert(leader, client.pipe(leader)?);
-            if std::mem::take(&mut self.is_troubled) {
-                self.notice = Some("the cluster is back".to_owned());
+        let pipe = match self.pipes.entry(leader) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => {
+                let pipe = place.insert(client.pipe(leader)?);
+                if std::mem::take(&mut self.is_troubled) {
+                    self.notice = Some("the cluster is back".to_owned());
+                }
+                pipe
             }
-        }
-        #[expect(clippy::expect_used, reason = "it was put there above if it was missing")]
-        Ok((leader, self.pipes.get_mut(&leader).expect("a pipe")))
+        };
+        Ok((leader, pipe))
     }
 
     /// A connection is of no more use; of what flew on it nobody knows what became of it.

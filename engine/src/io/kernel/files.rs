@@ -3,13 +3,14 @@
 use super::fs;
 use super::slots::Slots;
 use crate::io::FileId;
+use std::cell::OnceCell;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// An open file.
 struct File {
     descriptor: OwnedFd,
-    /// Its file system is known to flush what is written with RWF_DSYNC.
-    syncs_writes: bool,
+    /// Its file system is known to flush what is written with RWF_DSYNC; asked once somebody writes, as most files are only read.
+    syncs_writes: OnceCell<bool>,
 }
 
 /// The open files of one driver.
@@ -21,8 +22,7 @@ impl Files {
     }
 
     pub(in crate::io) fn insert(&mut self, descriptor: OwnedFd) -> FileId {
-        let syncs_writes = fs::syncs_writes(descriptor.as_raw_fd());
-        FileId(self.0.insert(File { descriptor, syncs_writes }))
+        FileId(self.0.insert(File { descriptor, syncs_writes: OnceCell::new() }))
     }
 
     /// The descriptor of an open file; an id that is not open is our own mistake.
@@ -32,7 +32,8 @@ impl Files {
 
     /// Whether one entry writes and flushes; otherwise it takes two steps.
     pub(in crate::io) fn syncs_writes(&self, file: FileId) -> bool {
-        self.file(file).syncs_writes
+        let File { descriptor, syncs_writes } = self.file(file);
+        *syncs_writes.get_or_init(|| fs::syncs_writes(descriptor.as_raw_fd()))
     }
 
     pub(in crate::io) fn remove(&mut self, file: FileId) -> OwnedFd {

@@ -1,6 +1,7 @@
 //! The batches of a sealed segment, one after the other, each proven before it is shown.
 
-use super::pass::{Breath, CleanError, Source};
+use super::breath::Breath;
+use super::pass::{CleanError, Source};
 use crate::log::files::{OpenFile, read_mode};
 use crate::log::limits::{BLOCK_BYTES, READ_BYTES};
 use crate::log::scan::{Next, judge, read_at};
@@ -54,11 +55,12 @@ impl Feed {
         let at = self.position - self.position % BLOCK_BYTES;
         let most = (self.limit - at).next_multiple_of(BLOCK_BYTES);
         let len = (self.wanted as u64).min(most) as usize;
-        breath.turn(io, len).await?;
-        let _turn = breath.class.acquire().await;
+        let turn = breath.turn(io, len).await?;
         self.buf = None;
         let failed = |error| CleanError::Io { file: self.path.clone(), error };
         self.buf = Some(read_at(io, &self.file, at, len).await.map_err(failed)?);
+        drop(turn);
+        breath.rested(io);
         self.buf_at = at;
         self.has_moved = false;
         Ok(true)

@@ -2,6 +2,7 @@
 //! would be taken for one; with a random seed that happens to one pass over 10^9 keys in 10^20.
 
 use crate::shard::Io;
+use std::ops::Range;
 use twox_hash::XxHash3_128;
 
 /// Bytes of one slot: hash, and the offset plus one, so that zeros are an empty slot.
@@ -12,6 +13,8 @@ const LOAD_OF_FOUR: usize = 3;
 const CHUNK_SLOTS: usize = 1 << 15;
 /// However small the budget, so many keys fit.
 const KEYS_MIN: usize = 64;
+/// A bit for every offset may take so small a part of what the keys take.
+const LIVE_PART: usize = 4;
 
 /// A hash of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,13 @@ impl Keys {
     pub(in crate::log) fn hash(&self, key: &[u8]) -> KeyHash {
         let hash = XxHash3_128::oneshot_with_seed(self.seed, key);
         KeyHash((hash >> 64) as u64, hash as u64)
+    }
+
+    /// Brings what is known of these keys near, all at once: one after the other, each would be waited for.
+    pub(in crate::log) fn touch(&self, keys: impl Iterator<Item = KeyHash>) {
+        // Independent loads, which a processor has in flight together; the sum keeps them from being left out.
+        let sum = keys.fold(0_u64, |sum, key| sum.wrapping_add(self.slot(self.home(key))[2]));
+        std::hint::black_box(sum);
     }
 
     /// Notes that the newest record with this key is at `offset`; false when there is no room for one more key.
@@ -76,13 +86,33 @@ impl Keys {
         }
     }
 
+    /// The offsets that the keys have, all of which lie in `from..upto`; none where a bit for each of these would be too much
+    /// beside the keys. A chunk a turn.
+    pub(in crate::log) async fn live(&self, io: &Io, from: i64, upto: i64) -> Option<Live> {
+        let span = usize::try_from(upto - from).ok()?;
+        if span / 8 > self.slots * SLOT_BYTES / LIVE_PART {
+            return None;
+        }
+        let mut live = Live { from, upto, bits: vec![0; span.div_ceil(64)] };
+        for chunk in &self.chunks {
+            chunk.iter().filter(|slot| slot[2] != 0).for_each(|slot| live.set(slot[2] as i64 - 1));
+            io.yield_now().await;
+        }
+        Some(live)
+    }
+
+    /// Where the search for a key begins.
+    fn home(&self, key: KeyHash) -> usize {
+        ((u128::from(key.0) * self.slots as u128) >> 64) as usize
+    }
+
     fn slot(&self, at: usize) -> [u64; 3] {
         self.chunks[at / CHUNK_SLOTS].get(at % CHUNK_SLOTS).copied().unwrap_or_default()
     }
 
     /// The slot that holds the key or would: the search ends because a quarter of the slots is empty.
     fn place(&self, key: KeyHash) -> usize {
-        let mut at = ((u128::from(key.0) * self.slots as u128) >> 64) as usize;
+        let mut at = self.home(key);
         while let slot = self.slot(at)
             && slot[2] != 0
             && slot[..2] != [key.0, key.1]
@@ -93,6 +123,43 @@ impl Keys {
             }
         }
         at
+    }
+}
+
+/// One bit an offset: whether the newest record of a key is there. For what the keys were learned from this says the same as
+/// [`Keys::newest`], without a key.
+#[derive(Clone, Debug)]
+pub(in crate::log) struct Live {
+    from: i64,
+    upto: i64,
+    bits: Vec<u64>,
+}
+
+impl Live {
+    /// What it says something about.
+    pub(in crate::log) fn range(&self) -> Range<i64> {
+        self.from..self.upto
+    }
+
+    fn covers(&self, offset: i64) -> bool {
+        self.range().contains(&offset)
+    }
+
+    pub(in crate::log) fn has(&self, offset: i64) -> bool {
+        let at = (offset - self.from) as usize;
+        self.covers(offset) && self.bits[at / 64] >> (at % 64) & 1 == 1
+    }
+
+    /// Whether nothing of `first..=last` is.
+    pub(in crate::log) fn has_none(&self, first: i64, last: i64) -> bool {
+        self.covers(first) && self.covers(last) && !(first..=last).any(|offset| self.has(offset))
+    }
+
+    fn set(&mut self, offset: i64) {
+        if self.covers(offset) {
+            let at = (offset - self.from) as usize;
+            self.bits[at / 64] |= 1 << (at % 64);
+        }
     }
 }
 
@@ -120,6 +187,36 @@ mod tests {
         }
         assert_eq!(keys.len(), oracle.len());
         assert_eq!(keys.len(), 30_000 / SLOT_BYTES * LOAD_OF_FOUR / 4 + 1, "three quarters of the slots");
+    }
+
+    #[test]
+    fn what_is_live_is_what_is_newest() {
+        let world = crate::io::sim::SimWorld::new(1);
+        let io = Io::new(Box::new(world.driver()));
+        let mut keys = Keys::new(7, 5_000, 1 << 20);
+        let mut newest = HashMap::new();
+        for offset in 1_000..6_000_i64 {
+            let key = (offset.wrapping_mul(2_654_435_761) % 997).to_be_bytes();
+            assert!(keys.note(keys.hash(&key), offset));
+            newest.insert(key, offset);
+        }
+        let asked = io.clone();
+        let live = io.block_on(async move { keys.live(&asked, 1_000, 6_000).await }, drop).unwrap();
+        let live_offsets: std::collections::BTreeSet<i64> = newest.into_values().collect();
+        for offset in 0..7_000 {
+            assert_eq!(live.has(offset), live_offsets.contains(&offset), "{offset}");
+        }
+        let first = *live_offsets.first().unwrap();
+        assert!(live.has_none(1_000, first - 1) && !live.has_none(1_000, first) && !live.has_none(999, 1_000));
+    }
+
+    #[test]
+    fn few_keys_of_many_offsets_have_no_bits() {
+        let world = crate::io::sim::SimWorld::new(1);
+        let io = Io::new(Box::new(world.driver()));
+        let asked = io.clone();
+        let keys = Keys::new(7, 1 << 40, 24 << 10);
+        assert!(io.block_on(async move { keys.live(&asked, 0, 1 << 40).await }, drop).is_none());
     }
 
     #[test]

@@ -14,10 +14,12 @@
 //! A batch keeps base offset, last offset and producer. The last batch of what takes a segment's place is kept even without
 //! records, unlike in Kafka: so segments join without a hole, and the file itself says whose place it takes.
 
+pub(super) mod breath;
 pub(super) mod choose;
 mod feed;
-mod keys;
+pub(super) mod keys;
 pub(super) mod mark;
 mod output;
 pub(super) mod pass;
+pub(super) mod sieve;
 pub(super) mod swap;

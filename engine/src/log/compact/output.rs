@@ -1,6 +1,7 @@
 //! The file that takes the place of a group of segments, while it is written: whole blocks, with its index beside it in memory.
 
-use super::pass::{Breath, CleanError};
+use super::breath::Breath;
+use super::pass::CleanError;
 use crate::io::{Op, OpenMode};
 use crate::log::config::LogConfig;
 use crate::log::files::OpenFile;
@@ -92,10 +93,11 @@ impl Output {
 
     async fn write(&mut self, io: &Io, breath: &mut Breath, buf: Buf) -> Result<(), CleanError> {
         let len = buf.len();
-        breath.turn(io, len).await?;
-        let _turn = breath.class.acquire().await;
+        let turn = breath.turn(io, len).await?;
         let op = Op::WriteV { file: self.file.id, at: self.at, bufs: vec![buf.freeze()] };
         let done = io.call(op).await.result;
+        drop(turn);
+        breath.rested(io);
         done.map_err(|error| self.failed(error))?;
         self.at += len as u64;
         Ok(())

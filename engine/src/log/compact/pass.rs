@@ -1,21 +1,21 @@
 //! One pass over a log, in steps that each end with a value: read the dirty part into the keys, then write each group of
 //! segments anew. Nothing of the log is changed here; what a step has written lies beside it until the set agrees.
 
+use super::breath::Breath;
 use super::choose::joins;
 use super::feed::Feed;
-use super::keys::Keys;
 use super::mark::Mark;
 use super::output::Output;
+use super::sieve::{Sieve, Stuck};
 use crate::log::config::LogConfig;
 use crate::log::files::{OpenFile, read_mode};
 use crate::log::index::SegmentIndex;
-use crate::log::limits::{CLEAN_SEGMENTS_MAX, CLEAN_SLICE_BYTES, CLEAN_WAIT_MS, INDEX_BYTES_MAX};
+use crate::log::limits::{CLEAN_SEGMENTS_MAX, INDEX_BYTES_MAX};
 use crate::log::{names, tasks};
-use crate::shard::{Class, Io};
+use crate::shard::Io;
 use crate::time::{Mono, Wall};
-use protocol::batch::{BatchError, BatchView, Limits, RawRecord, Thinned, Thinner};
+use protocol::batch::{BatchError, Thinned};
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -51,43 +51,6 @@ pub(in crate::log) struct Source {
     pub(in crate::log) created: Wall,
 }
 
-/// How a pass goes about: clients first, never faster than so many bytes a second, and never beside a clean stop.
-pub(in crate::log) struct Breath {
-    pub(in crate::log) class: Class,
-    pub(in crate::log) bytes_per_s: u64,
-    /// When the next bytes may be read or written.
-    pub(in crate::log) next: Mono,
-    pub(in crate::log) closing: Rc<Cell<bool>>,
-    /// Set by the log when it needs its files for something else.
-    pub(in crate::log) stop: Rc<Cell<bool>>,
-}
-
-impl Breath {
-    /// Before `bytes` are read or written.
-    pub(super) async fn turn(&mut self, io: &Io, bytes: usize) -> Result<(), CleanError> {
-        while self.next > io.now() && !self.is_stopped() {
-            io.sleep_until(self.next.min(io.now().plus_millis(CLEAN_WAIT_MS))).await;
-        }
-        let cost_ns = (bytes as u64).saturating_mul(1_000_000_000) / self.bytes_per_s.max(1);
-        self.next = Mono(io.now().0.saturating_add(cost_ns));
-        self.check()
-    }
-
-    /// Between two slices of work: everything else that is ready goes first.
-    async fn pause(&mut self, io: &Io) -> Result<(), CleanError> {
-        io.yield_now().await;
-        self.check()
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.closing.get() || self.stop.get()
-    }
-
-    fn check(&self) -> Result<(), CleanError> {
-        if self.is_stopped() { Err(CleanError::Stopped) } else { Ok(()) }
-    }
-}
-
 /// What a pass did so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::log) struct Done {
@@ -112,15 +75,10 @@ pub(in crate::log) struct Pass {
     pub(in crate::log) cursor: usize,
     /// The last batch of the source before the cursor, without records, if none of them stays.
     pub(in crate::log) border: Option<Vec<u8>>,
-    /// Last offsets of batches that stay even without records.
-    pub(in crate::log) last_batches: BTreeSet<i64>,
     pub(in crate::log) began: Mono,
-    pub(in crate::log) wall: Wall,
-    pub(in crate::log) keys: Keys,
+    pub(in crate::log) sieve: Sieve,
     pub(in crate::log) breath: Breath,
     pub(in crate::log) done: Done,
-    pub(in crate::log) thinner: Thinner,
-    pub(in crate::log) limits: Limits,
 }
 
 /// What takes the place of a group.
@@ -132,37 +90,31 @@ pub(in crate::log) struct Cleaned {
 }
 
 impl Pass {
-    /// Memory for the keys of `span` offsets, within a budget.
-    pub(in crate::log) fn keys(io: &Io, span: i64, budget_bytes: usize) -> Keys {
-        Keys::new(io.random(), span.unsigned_abs(), budget_bytes)
-    }
-
     /// Reads the dirty part; it ends where the memory for keys does.
     pub(in crate::log) async fn learn(&mut self, io: &Io) -> Result<(), CleanError> {
-        let (from, mut upto) = (self.from, self.from);
-        let dirty: Vec<Source> = self.sources.iter().filter(|source| source.end > from).cloned().collect();
-        for source in dirty {
-            let mut feed = Feed::open(io, &source).await?;
-            while feed.fill(io, &mut self.breath).await? {
-                let mut since = 0;
+        self.upto = self.learn_dirty(io).await?;
+        self.sieve.learned(io, self.upto).await;
+        Ok(())
+    }
+
+    /// What the keys know ends at the offset that is returned.
+    async fn learn_dirty(&mut self, io: &Io) -> Result<i64, CleanError> {
+        let Pass { from, sources, sieve, breath, .. } = self;
+        let mut upto = *from;
+        for source in sources.iter().filter(|source| source.end > *from) {
+            let mut feed = Feed::open(io, source).await?;
+            while feed.fill(io, breath).await? {
                 while let Some(batch) = feed.next()? {
-                    since += batch.size_bytes();
-                    let full = learn_batch(&mut self.keys, &mut self.thinner, &self.limits, &batch, from);
-                    let full = full.map_err(|error| failed(&source, &batch, error))?;
-                    if let Some(at) = full {
-                        self.upto = at;
-                        return Ok(());
+                    let full = sieve.learn(io, breath, &batch).await;
+                    if let Some(at) = full.map_err(|stuck| failed(source, batch.base_offset(), stuck))? {
+                        return Ok(at);
                     }
-                    if since >= CLEAN_SLICE_BYTES {
-                        since = 0;
-                        self.breath.pause(io).await?;
-                    }
+                    breath.pause(io, batch.size_bytes()).await?;
                 }
             }
             upto = source.end;
         }
-        self.upto = upto;
-        Ok(())
+        Ok(upto)
     }
 
     /// True when every segment that the keys know something of is written.
@@ -236,16 +188,15 @@ impl Pass {
         let mut changed = false;
         let mut feed = Feed::open(io, source).await?;
         while feed.fill(io, &mut self.breath).await? {
-            let mut since = 0;
             while let Some(batch) = feed.next()? {
-                since += batch.size_bytes();
-                let kept = self.thin(&batch).map_err(|error| failed(source, &batch, error))?;
+                let kept = self.sieve.thin(io, &mut self.breath, &batch).await;
+                let kept = kept.map_err(|stuck| failed(source, batch.base_offset(), stuck))?;
                 match kept {
                     Thinned::All => out.put(batch.bytes()),
-                    Thinned::Rebuilt => out.put(self.thinner.rebuilt()),
+                    Thinned::Rebuilt => out.put(self.sieve.rebuilt()),
                     Thinned::Nothing if batch.next_offset() == source.end => {
-                        self.thinner.empty(&batch);
-                        self.border = Some(self.thinner.rebuilt().to_vec());
+                        self.sieve.empty(&batch);
+                        self.border = Some(self.sieve.rebuilt().to_vec());
                         // Left where it is, the next pass would find the same.
                         changed |= batch.record_count() > 0;
                         continue;
@@ -253,79 +204,19 @@ impl Pass {
                     Thinned::Nothing => {}
                 }
                 changed |= kept != Thinned::All;
-                if since >= CLEAN_SLICE_BYTES {
-                    since = 0;
-                    self.breath.pause(io).await?;
-                }
+                self.breath.pause(io, batch.size_bytes()).await?;
             }
             out.flush(io, &mut self.breath).await?;
         }
         Ok(changed)
     }
-
-    /// What stays of a batch.
-    fn thin(&mut self, batch: &BatchView<'_>) -> Result<Thinned, BatchError> {
-        if batch.is_control() || batch.base_offset() >= self.upto {
-            return Ok(Thinned::All);
-        }
-        // A tombstone gets its horizon when everything older with its key is gone, which is known of whole batches only.
-        let horizon = self.wall.0.saturating_add(self.config.delete_retention_ms);
-        let horizon = (batch.last_offset() < self.upto).then_some(horizon);
-        let is_over = batch.delete_horizon_ms().is_some_and(|over| over <= self.wall.0);
-        let is_over = is_over || marks::planted!("engine: compaction drops tombstones at once");
-        let (keys, upto) = (&self.keys, self.upto);
-        let thinned = self.thinner.thin(batch, &self.limits, horizon, |record| stays(record, keys, upto, is_over))?;
-        if thinned != Thinned::Nothing || !self.last_batches.contains(&batch.last_offset()) {
-            return Ok(thinned);
-        }
-        if batch.record_count() == 0 {
-            return Ok(Thinned::All);
-        }
-        self.thinner.empty(batch);
-        Ok(Thinned::Rebuilt)
-    }
 }
 
-fn stays(record: &RawRecord<'_>, keys: &Keys, upto: i64, is_over: bool) -> bool {
-    if record.offset >= upto {
-        return true;
+fn failed(source: &Source, base_offset: i64, stuck: Stuck) -> CleanError {
+    match stuck {
+        Stuck::Batch(error) => CleanError::Batch { file: source.path.clone(), base_offset, error },
+        Stuck::Clean(error) => error,
     }
-    // As in Kafka, records without a key, from before the topic was compacted, go.
-    let Some(key) = record.key else { return false };
-    let newest = keys.newest(keys.hash(key));
-    let is_newest = newest.is_none_or(|newest| newest <= record.offset);
-    let is_newest = if marks::planted!("engine: compaction takes the newest record of a key too") {
-        newest.is_none()
-    } else {
-        is_newest
-    };
-    is_newest && (record.has_value || !is_over)
-}
-
-/// Takes the records of a batch from `from` on into the keys; the offset of the first one that has no room.
-fn learn_batch(
-    keys: &mut Keys,
-    thinner: &mut Thinner,
-    limits: &Limits,
-    batch: &BatchView<'_>,
-    from: i64,
-) -> Result<Option<i64>, BatchError> {
-    if batch.is_control() || batch.last_offset() < from {
-        return Ok(None);
-    }
-    let mut full = None;
-    thinner.each(batch, limits, |record| {
-        let Some(key) = record.key.filter(|_| record.offset >= from) else { return true };
-        if !keys.note(keys.hash(key), record.offset) {
-            full = Some(record.offset);
-        }
-        full.is_none()
-    })?;
-    Ok(full)
-}
-
-fn failed(source: &Source, batch: &BatchView<'_>, error: BatchError) -> CleanError {
-    CleanError::Batch { file: source.path.clone(), base_offset: batch.base_offset(), error }
 }
 
 /// Adds the leader epochs that a segment's index knows.

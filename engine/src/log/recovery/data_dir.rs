@@ -3,6 +3,7 @@
 use super::{RecoverHints, Repair, topic_file};
 use crate::io::{DirEntry, Op};
 use crate::log::config::LogName;
+use crate::log::copies::TopicSeal;
 use crate::log::floor::{FloorEntry, FloorFile};
 use crate::log::journal::{ReplayError, load, replay};
 use crate::log::limits::STATE_BYTES_MAX;
@@ -140,8 +141,9 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     for (log, uid) in found.logs.iter_mut().zip(uids) {
         // Unreadable is not missing: the log would be taken for somebody else's, and an empty one put in its place.
         let path = || log.name.dir.join(names::PARTITION_METADATA);
-        log.uid = uid.map_err(|error| DataDirError::Io { path: path(), error })?;
-        log.hints = floors.hints(log.uid.unwrap_or_default(), log.partition);
+        let (uid, origin) = uid.map_err(|error| DataDirError::Io { path: path(), error })?;
+        log.uid = uid;
+        log.hints = RecoverHints { origin, ..floors.hints(log.uid.unwrap_or_default(), log.partition) };
         let place = (log.topic.clone(), log.partition);
         log.hints.start = log.hints.start.or_else(|| starts.get(&place).copied());
         log.hints.closed_by_kafka = closed_by_kafka;
@@ -153,8 +155,8 @@ pub async fn scan_data_dir(io: &Io, path: &Path) -> Result<DataDir, DataDirError
     Ok(found)
 }
 
-/// A topic id, where a folder has one.
-type Looked = io::Result<Option<[u8; 16]>>;
+/// A topic id, where a folder has one, and our sealed word about it.
+type Looked = io::Result<(Option<[u8; 16]>, Option<TopicSeal>)>;
 
 /// Whose each log is, many asked side by side: a disk answers them in the time of one.
 async fn look_at_all(io: &Io, logs: &[FoundLog]) -> Vec<Looked> {

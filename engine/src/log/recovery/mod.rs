@@ -14,6 +14,7 @@ pub(super) use table::{Observed, decide};
 
 use super::compact::mark::Mark;
 use super::config::{LogConfig, LogName};
+use super::copies::TopicSeal;
 use super::envelope::{self, Kind};
 use super::epochs::Epochs;
 use super::files::OpenFile;
@@ -54,6 +55,8 @@ pub struct RecoverHints {
     pub first_dirty: Option<i64>,
     /// Bytes between index entries.
     pub index_interval_bytes: u32,
+    /// What `ringlog.origin` says, for whoever has read it.
+    pub origin: Option<TopicSeal>,
 }
 
 impl Default for RecoverHints {
@@ -66,6 +69,7 @@ impl Default for RecoverHints {
             header_proof: None,
             first_dirty: None,
             index_interval_bytes: 4096,
+            origin: None,
         }
     }
 }
@@ -154,7 +158,7 @@ pub async fn recover(io: &Io, name: LogName, hints: RecoverHints) -> Result<Reco
     let folder = name.dir.file_name().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default();
     let Some((_, partition)) = names::topic_partition(&folder) else { return Err(RecoverError::Name(name.dir)) };
     let failed = |error| RecoverError::Io { file: name.dir.clone(), error };
-    let listing = Listing::read(io, &name, partition).await.map_err(failed)?;
+    let listing = Listing::read(io, &name, partition, hints.origin).await.map_err(failed)?;
     let mut opened = segments::open_all(io, &name, &listing, &hints).await?;
     let end = opened.found.last().map_or(hints.start.unwrap_or(0), |last| last.index.end_offset);
     let first = opened.found.first().map_or(end, |first| first.index.base_offset);
@@ -225,7 +229,7 @@ impl Listing {
     }
 
     /// Lists the folder and removes what was abandoned in it.
-    async fn read(io: &Io, name: &LogName, partition: i32) -> io::Result<Listing> {
+    async fn read(io: &Io, name: &LogName, partition: i32, seal: Option<TopicSeal>) -> io::Result<Listing> {
         let mut listing = Listing {
             segments: Vec::new(),
             indexes: BTreeSet::new(),
@@ -267,7 +271,8 @@ impl Listing {
                 FileKind::Swap(_) | FileKind::Compacted => {}
             }
         }
-        listing.uid = topic_file::settle(io, &name.dir, partition, listing.ours, &mut listing.report).await?;
+        let seal = seal.filter(|_| listing.ours);
+        listing.uid = topic_file::settle(io, &name.dir, partition, listing.ours, seal, &mut listing.report).await?;
         listing.segments.sort_unstable();
         listing.indexes = indexes.iter().map(|(base, _)| *base).collect();
         remove_orphans(io, &name.dir, &listing.segments, indexes).await?;
@@ -387,7 +392,7 @@ impl RecoveredLog {
         log.segments.reserve_exact(self.found.len());
         log.writers.reserve_exact(self.found.len().min(1));
         for (at, found) in self.found.into_iter().enumerate() {
-            let header_crc = found.index.header_crc;
+            let (header_crc, rough) = (found.index.header_crc, found.rough);
             let damage = self.damage.iter().filter(|(file, _)| *file == found.path).map(|(_, damage)| damage.clone());
             let damage: Vec<_> = damage.collect();
             let (base, end, bytes) = (found.index.base_offset, found.index.end_offset, found.index.bytes);
@@ -413,7 +418,9 @@ impl RecoveredLog {
                 unsettled: None,
             });
             if at == last {
-                log.writers.push_back(Writer::new(base, End { position: bytes, offset: end, header_crc }));
+                let mut writer = Writer::new(base, End { position: bytes, offset: end, header_crc });
+                writer.rough = rough;
+                log.writers.push_back(writer);
             }
         }
         log.tail = super::chunk::TailMemory::with_carry(self.carry);
@@ -423,7 +430,7 @@ impl RecoveredLog {
 
 /// Cuts a segment to `len` bytes, durably. A file that ends there already is lengthened within its block first: the length
 /// that a crash took back may have left its bytes in that block, where growing would show them again.
-async fn cut(io: &Io, path: &std::path::Path, len: u64) -> io::Result<()> {
+pub(super) async fn cut(io: &Io, path: &std::path::Path, len: u64) -> io::Result<()> {
     let file = OpenFile::open(io, path, OpenMode::Write).await?;
     let block_end = len.next_multiple_of(BLOCK_BYTES);
     if file.len <= len && len < block_end {

@@ -20,6 +20,8 @@ pub(super) struct Found {
     pub(super) has_index_file: bool,
     /// Where the walk began; batches before it were not seen.
     walked_from: u64,
+    /// The last segment's file, as it was found: see [`Writer::rough`](crate::log::writer::Writer).
+    pub(super) rough: bool,
 }
 
 /// All segments, and what was done to them.
@@ -126,6 +128,7 @@ impl Walk<'_> {
             Action::Keep | Action::Rebuild => {}
         }
         self.report(opened, &path, &scanned, action);
+        let settled = self.is_settled(&scanned);
         let mut index = scanned.index;
         match action {
             // The log takes no appends; what lies behind is not served, and may be something all the same.
@@ -133,6 +136,7 @@ impl Walk<'_> {
             // A segment of another format is served by its length: reads then say what it is.
             Action::Keep | Action::ReadOnly if index.bytes < self.len => index.bytes = self.len,
             Action::ReadOnly | Action::Rebuild => {}
+            Action::Keep | Action::Cut if settled => {}
             Action::Keep | Action::Cut | Action::CutAndDropLater => cut(self.io, &path, index.bytes).await?,
         }
         if action == Action::ReadOnly {
@@ -151,8 +155,22 @@ impl Walk<'_> {
             tasks::replace(self.io, &names::index(&self.name.dir, self.base), file).await?;
         }
         opened.carry = scanned.carry;
-        opened.found.push(Found { path, index, has_index_file, walked_from });
+        let rough = settled && scanned.stop == Stop::EndOfFile;
+        opened.found.push(Found { path, index, has_index_file, walked_from, rough });
         Ok(action)
+    }
+
+    /// True for a log that was idle when it was left: it ends where the checkpoint says that it was durable, so nothing has to be
+    /// flushed, and behind that there is nothing that could come back to life; or there may be within the last block only, which
+    /// is seen to before it is written again. Of thousands of logs that saves a start a flush for each.
+    fn is_settled(&self, scanned: &Scanned) -> bool {
+        let is_durable = self.hints.durable_floor == Some(scanned.index.end_offset);
+        let is_clear = match scanned.stop {
+            Stop::Zeros => scanned.is_clear_behind,
+            Stop::EndOfFile => true,
+            _ => false,
+        };
+        self.next.is_none() && self.ours && is_durable && is_clear && scanned.damage.is_empty()
     }
 
     /// True when the index covers the file and the next segment begins where it ends. An index may be an old one: it was
@@ -174,7 +192,7 @@ impl Walk<'_> {
             opened.note_damage(&path, found.unwrap_or_default());
         }
         let walked_from = index.bytes;
-        opened.found.push(Found { path, index, has_index_file: true, walked_from });
+        opened.found.push(Found { path, index, has_index_file: true, walked_from, rough: true });
         Ok(Action::Keep)
     }
 

@@ -9,33 +9,38 @@ use crate::shard::Io;
 use std::io;
 use std::path::Path;
 
-/// The topic id as the sealed word or, without one, `partition.metadata` has it; fails only when neither can be read.
-/// Changes nothing.
-pub(super) async fn look(io: &Io, dir: &Path, partition: i32) -> io::Result<Option<[u8; 16]>> {
+/// The topic id as the sealed word or, without one, `partition.metadata` has it; fails only when neither can be read. The word
+/// itself comes along where it is that of a log of ours, so that nobody has to read it again. Changes nothing.
+pub(super) async fn look(io: &Io, dir: &Path, partition: i32) -> io::Result<(Option<[u8; 16]>, Option<TopicSeal>)> {
     for name in [names::ORIGIN, names::ADOPTED] {
         let sealed = read(io, &dir.join(name)).await.ok().flatten();
         if let Some(Ok(Some(seal))) = sealed.map(|file| TopicSeal::from_file(&file))
             && seal.partition == partition
         {
-            return Ok(Some(seal.uid));
+            return Ok((Some(seal.uid), Some(seal).filter(|_| name == names::ORIGIN)));
         }
     }
-    Ok(read(io, &dir.join(names::PARTITION_METADATA)).await?.as_deref().and_then(id_of))
+    Ok((read(io, &dir.join(names::PARTITION_METADATA)).await?.as_deref().and_then(id_of), None))
 }
 
-/// The topic id, with both files mended so that they agree.
+/// The topic id, with both files mended so that they agree. `known` is the sealed word, for whoever has read it.
 pub(super) async fn settle(
     io: &Io,
     dir: &Path,
     partition: i32,
     ours: bool,
+    known: Option<TopicSeal>,
     report: &mut Vec<Repair>,
 ) -> io::Result<Option<[u8; 16]>> {
     let sealed_path = dir.join(if ours { names::ORIGIN } else { names::ADOPTED });
     let metadata_path = dir.join(names::PARTITION_METADATA);
     let metadata = read(io, &metadata_path).await?;
     let said = metadata.as_deref().and_then(id_of);
-    let sealed = match read(io, &sealed_path).await?.as_deref().map(TopicSeal::from_file) {
+    let read_again = match known {
+        Some(seal) => Some(Ok(Some(seal))),
+        None => read(io, &sealed_path).await?.as_deref().map(TopicSeal::from_file),
+    };
+    let sealed = match read_again {
         None | Some(Ok(None)) => None,
         Some(Ok(Some(seal))) if seal.partition == partition => Some(seal),
         Some(Ok(Some(seal))) => {

@@ -10,11 +10,14 @@
 use super::LogSet;
 use super::health::Trouble;
 use super::outcome::Result as Outcome;
+use crate::log::compact::breath::Breath;
 use crate::log::compact::choose::{Candidate, Dirty, look};
+use crate::log::compact::keys::Keys;
 use crate::log::compact::mark::Mark;
-use crate::log::compact::pass::{Breath, CleanError, Cleaned, Done, Pass, Source};
+use crate::log::compact::pass::{CleanError, Cleaned, Done, Pass, Source};
+use crate::log::compact::sieve::Sieve;
 use crate::log::compact::swap;
-use crate::log::config::LogId;
+use crate::log::config::{LogId, LogLimits};
 use crate::log::event::LogEvent;
 use crate::log::files::is_full;
 use crate::log::kafka_indexes::KafkaIndexes;
@@ -24,7 +27,6 @@ use crate::log::state::{Health, Log, Segment, SegmentIndexState};
 use crate::log::{names, tasks};
 use crate::shard::Io;
 use crate::time::{Mono, Wall};
-use protocol::batch::{Limits, Thinner};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,22 @@ pub(super) struct Compacting {
     /// When to look for a log; none while it is switched off.
     at: Option<Mono>,
     running: Option<LogId>,
+    /// Between two looks.
+    backoff_ms: Option<u64>,
+    keys_bytes: usize,
+    /// A pass that is under way follows it.
+    bytes_per_s: Rc<Cell<u64>>,
+}
+
+/// What of compaction changes at run time; what is `None` is as it was when the set was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactionPace {
+    /// Between two looks for a log to compact, in milliseconds. A set that compacts nothing goes on doing so.
+    pub backoff_ms: Option<u64>,
+    /// Memory for the keys of one pass, in bytes; the next one has it.
+    pub keys_bytes: Option<usize>,
+    /// Bytes a second that passes may read and write together.
+    pub bytes_per_s: Option<u64>,
 }
 
 /// What the owner of a log says to its compaction.
@@ -63,8 +81,14 @@ pub(super) enum Step {
 }
 
 impl Compacting {
-    pub(super) fn new(now: Mono, backoff_ms: Option<u64>) -> Compacting {
-        Compacting { at: backoff_ms.map(|ms| now.plus_millis(ms)), running: None }
+    pub(super) fn new(now: Mono, limits: &LogLimits) -> Compacting {
+        Compacting {
+            at: limits.clean_backoff_ms.map(|ms| now.plus_millis(ms)),
+            running: None,
+            backoff_ms: limits.clean_backoff_ms,
+            keys_bytes: limits.clean_keys_bytes,
+            bytes_per_s: Rc::new(Cell::new(limits.clean_bytes_per_s)),
+        }
     }
 
     /// When the set has to look again.
@@ -74,9 +98,20 @@ impl Compacting {
 }
 
 impl LogSet {
+    /// Compacts at this pace from now on.
+    pub fn set_compaction_pace(&mut self, pace: &CompactionPace) {
+        let (limits, compacting) = (&self.limits, &mut self.compacting);
+        compacting.backoff_ms = limits.clean_backoff_ms.map(|at_start| pace.backoff_ms.unwrap_or(at_start));
+        compacting.keys_bytes = pace.keys_bytes.unwrap_or(limits.clean_keys_bytes);
+        compacting.bytes_per_s.set(pace.bytes_per_s.unwrap_or(limits.clean_bytes_per_s));
+        // Who makes it shorter does not want to wait for the end of a long one.
+        let soonest = compacting.backoff_ms.map(|ms| self.now.plus_millis(ms));
+        compacting.at = compacting.at.and_then(|at| soonest.map(|soonest| at.min(soonest)));
+    }
+
     /// Looks for a log to compact once it is time; its owner then calls [`LogSet::compact`].
     pub(super) fn look_for_compaction(&mut self) {
-        let Some(backoff_ms) = self.limits.clean_backoff_ms else { return };
+        let Some(backoff_ms) = self.compacting.backoff_ms else { return };
         if self.closing.get() || self.compacting.deadline().is_none_or(|at| at > self.now) {
             return;
         }
@@ -111,6 +146,9 @@ impl LogSet {
         let Some(log) = self.log(id) else { return };
         let Some(dirty) = log.dirty(terms.upto, wall) else { return };
         let stop = Rc::new(Cell::new(false));
+        let keys = Keys::new(io.random(), (dirty.upto - dirty.from).unsigned_abs(), self.compacting.keys_bytes);
+        let bytes_per_s = Rc::clone(&self.compacting.bytes_per_s);
+        let last_batches = terms.last_batches.into_iter().collect();
         let pass = Pass {
             dir: log.name.dir.clone(),
             config: log.config.clone(),
@@ -120,20 +158,10 @@ impl LogSet {
             mark: Mark::default(),
             cursor: 0,
             border: None,
-            last_batches: terms.last_batches.into_iter().collect(),
             began: now,
-            wall,
-            keys: Pass::keys(&io, dirty.upto - dirty.from, self.limits.clean_keys_bytes),
-            breath: Breath {
-                class: self.background.clone(),
-                bytes_per_s: self.limits.clean_bytes_per_s,
-                next: now,
-                closing: Rc::clone(&self.closing),
-                stop: Rc::clone(&stop),
-            },
+            sieve: Sieve::new(keys, dirty.from, wall, log.config.delete_retention_ms, last_batches),
+            breath: Breath::new(&io, self.background.clone(), bytes_per_s, Rc::clone(&self.closing), Rc::clone(&stop)),
             done: Done::default(),
-            thinner: Thinner::default(),
-            limits: Limits::default(),
         };
         let Some(log) = self.log_mut(id) else { return };
         log.compaction.stop = Some(stop);
@@ -260,7 +288,7 @@ impl LogSet {
 
     fn compaction_failed(&mut self, id: LogId, error: &CleanError) {
         self.end_compaction(id);
-        let (now, backoff_ms) = (self.now, self.limits.clean_backoff_ms.unwrap_or_default().max(1));
+        let (now, backoff_ms) = (self.now, self.compacting.backoff_ms.unwrap_or_default().max(1));
         let Some(log) = self.any_log_mut(id) else { return };
         if matches!(error, CleanError::Stopped) {
             log.compaction.retry_at = now.plus_millis(backoff_ms);
@@ -296,7 +324,7 @@ async fn begin(io: &Io, mut pass: Box<Pass>, mark: Mark) -> Step {
     if let Err(error) = pass.learn(io).await {
         return Step::Failed(error);
     }
-    pass.done.keys = pass.keys.len();
+    pass.done.keys = pass.sieve.key_count();
     // A start has to know where there may be gaps.
     pass.mark = mark;
     let written = if marks::planted!("engine: forget where compaction leaves gaps") {
@@ -343,7 +371,7 @@ async fn write_index(io: &Io, path: PathBuf, index: &crate::log::index::SegmentI
 }
 
 async fn end(io: &Io, mut pass: Box<Pass>) -> Step {
-    pass.keys.give_back(io).await;
+    pass.sieve.give_back(io).await;
     let mark = Mark { first_dirty: pass.upto, ..pass.mark };
     match mark.write(io, &pass.dir).await {
         Ok(()) => Step::Ended(pass, mark),

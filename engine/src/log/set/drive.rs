@@ -7,6 +7,7 @@ use crate::log::config::{Durability, LogConfig, LogId};
 use crate::log::event::LogEvent;
 use crate::log::files::{OpenFile, is_full, write_mode};
 use crate::log::limits::BLOCK_BYTES;
+use crate::log::recovery::cut;
 use crate::log::space::{grow_to, is_short};
 use crate::log::state::{Cut, Health, Log, Prepared};
 use crate::log::writer::{WritePlan, WriteShape, Writer, WriterFile};
@@ -123,8 +124,9 @@ impl LogSet {
         let path = names::segment(&log.name.dir, base);
         if !log.writers[at].unnamed {
             log.writers[at].file = WriterFile::Opening;
+            let end = Some(log.writers[at].written()).filter(|_| log.writers[at].rough);
             let io = self.io.clone();
-            self.start_on(id, log, async move { Result::Opened { base, result: reopen(&io, path).await } });
+            self.start_on(id, log, async move { Result::Opened { base, result: reopen_at(&io, path, end).await } });
             return;
         }
         if let Some(Prepared { path: from, file, reserved, stale }) = log.prepared.take() {
@@ -354,6 +356,14 @@ impl LogSet {
 /// Space that a new segment file begins with. A disk that had no room for more gets what is there to be written.
 fn new_file_bytes(writer: &Writer, config: &LogConfig) -> u64 {
     if writer.no_ahead { writer.appended.next_multiple_of(BLOCK_BYTES) } else { grow_to(0, writer.appended, config) }
+}
+
+/// Opens a file again; one that ends at `end`, as a start found it, is cut there first.
+async fn reopen_at(io: &Io, path: PathBuf, end: Option<u64>) -> io::Result<Opened> {
+    if let Some(end) = end {
+        cut(io, &path, end).await?;
+    }
+    reopen(io, path).await
 }
 
 async fn reopen(io: &Io, path: PathBuf) -> io::Result<Opened> {

@@ -21,7 +21,7 @@ mod shutdown;
 mod snapshot;
 mod truncate;
 
-pub use compact::CompactionTerms;
+pub use compact::{CompactionPace, CompactionTerms};
 pub(super) use journal::LogJournal;
 pub(super) use relocate::Relocation;
 pub use relocate::{FutureLog, RelocateError};
@@ -161,7 +161,7 @@ impl LogSet {
         let closing = Rc::new(Cell::new(false));
         let scrub = scrub::Scrub::new(&io, &limits, background.clone(), Rc::clone(&closing));
         let relocations = relocate::Pace::new(&io, limits.relocate_bytes_per_s);
-        let compacting = compact::Compacting::new(now, limits.clean_backoff_ms);
+        let compacting = compact::Compacting::new(now, &limits);
         let dirs = dirs.into_iter().map(|dir| (dir.path, DirState::new(&io, dir.incarnation))).collect();
         LogSet {
             retention_at: now.plus_millis(limits.retention_check_ms),

@@ -129,6 +129,7 @@ impl LogSet {
                 // A recycled file that was closed while it was idle is one still.
                 writer.stale |= opened.stale;
                 writer.unnamed = false;
+                writer.rough = false;
             }
             Err(error) => {
                 if let Some(writer) = self.any_log_mut(id).and_then(|log| log.writer_mut(base)) {

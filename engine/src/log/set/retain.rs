@@ -7,11 +7,11 @@ use crate::log::config::LogId;
 use crate::log::limits::ZERO_BYTES;
 use crate::log::retention::{Candidate, choose};
 use crate::log::state::{Health, Log, Rate, Segment};
-use crate::log::tasks::FloorJob;
+use crate::log::tasks::SharedFloor;
 use crate::log::writer::Writer;
 use crate::log::{names, tasks};
 use crate::mem;
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -21,6 +21,9 @@ const RECYCLED_MAX: usize = 2;
 /// A spare takes at most this part of the free space: room for records comes first.
 const SPARE_SHARE: u64 = 16;
 
+/// The checkpoints that removals of one look wait for, by data folder.
+type Floors = BTreeMap<PathBuf, SharedFloor>;
+
 impl LogSet {
     /// Not while the set ends: its last checkpoint says what is there, so nothing leaves beside it.
     pub(super) fn check_retention(&mut self) {
@@ -29,16 +32,22 @@ impl LogSet {
         }
         // For what other than logs leaves behind, which nothing else would look at.
         mem::release_idle();
-        for at in 0..self.logs.len() {
-            self.retain(LogId(at as u32));
+        let shorter: Vec<_> = (0..self.logs.len()).map(|at| LogId(at as u32)).filter(|&id| self.retain(id)).collect();
+        // Only when all starts have risen: one checkpoint then says so of all of them.
+        let mut floors = Floors::default();
+        for id in shorter {
+            self.remove_with(id, &mut floors);
+            self.checkpoint_now(id);
+            self.mark_dirty(id);
         }
     }
 
-    fn retain(&mut self, id: LogId) {
+    /// Raises the start of a log whose oldest segments are to go; true if there are such.
+    fn retain(&mut self, id: LogId) -> bool {
         let wall = self.wall;
-        let Some(log) = self.log_mut(id) else { return };
+        let Some(log) = self.log_mut(id) else { return false };
         if !matches!(log.health, Health::Good | Health::Full { .. }) {
-            return;
+            return false;
         }
         let candidate = |segment: &Segment| Candidate {
             bytes: segment.bytes,
@@ -48,7 +57,7 @@ impl LogSet {
         let candidates: Vec<_> = log.segments.iter().map(candidate).collect();
         let choice = choose(&candidates, wall, &log.config);
         if choice.remove == 0 {
-            return;
+            return false;
         }
         if choice.roll {
             log.close_active();
@@ -60,13 +69,16 @@ impl LogSet {
         if start > log.start {
             self.move_start(id, start);
         }
-        self.remove_below_start(id);
-        self.checkpoint_now(id);
-        self.mark_dirty(id);
+        true
     }
 
     /// Takes whole segments below the log's start out of service; the active segment stays.
     pub(super) fn remove_below_start(&mut self, id: LogId) {
+        self.remove_with(id, &mut Floors::default());
+    }
+
+    /// As [`LogSet::remove_below_start`], by checkpoints that others wait for as well; they know this log's start.
+    fn remove_with(&mut self, id: LogId, floors: &mut Floors) {
         loop {
             let Some(log) = self.log_mut(id) else { return };
             // A segment that is still being sealed goes with the next look.
@@ -79,11 +91,11 @@ impl LogSet {
                 return;
             }
             let Some(segment) = log.segments.pop_front() else { return };
-            self.remove_segment(id, &segment);
+            self.remove_segment(id, &segment, floors);
         }
     }
 
-    fn remove_segment(&mut self, id: LogId, segment: &Segment) {
+    fn remove_segment(&mut self, id: LogId, segment: &Segment, floors: &mut Floors) {
         segment.alive.set(false);
         self.files.borrow_mut().forget(id, segment.base);
         self.indexes.borrow_mut().forget(id, segment.base);
@@ -92,9 +104,14 @@ impl LogSet {
         let hot = log.rate.bytes_per_s >= self.limits.spare_rate_min;
         let recycle = (hot && direct && segment.ours && segment.bytes > 0 && log.recycled.len() < RECYCLED_MAX)
             .then(|| self.private_path(&log, "recycled"));
-        let floor = self.floor_job(log.name.data_dir(), Some(&log), false);
+        let data = log.name.data_dir();
+        if !floors.contains_key(data)
+            && let Some(floor) = self.floor_job(data, Some(&log), false)
+        {
+            floors.insert(data.to_owned(), SharedFloor::new(&self.io, floor));
+        }
         let job = RemoveJob {
-            floor: Cell::new(floor),
+            floor: floors.get(data).cloned(),
             deleted: names::deleted(&segment.path),
             segment: segment.path.clone(),
             index: names::index(&log.name.dir, segment.base),
@@ -214,15 +231,14 @@ struct RemoveJob {
     delay_ms: u64,
     /// The raised start, durable before anything is removed: after a crash whatever is left below it is known to be
     /// obsolete, in whatever order the removals survived.
-    floor: Cell<Option<FloorJob>>,
+    floor: Option<SharedFloor>,
 }
 
 impl RemoveJob {
     /// The index goes first: without its segment it says nothing. Returns the recycled file.
     async fn take_out_of_service(&self, io: &crate::shard::Io) -> Option<PathBuf> {
-        let floor = self.floor.take();
         let moved = async {
-            if let Some(floor) = floor {
+            if let Some(floor) = &self.floor {
                 floor.run(io).await?;
             }
             tasks::unlink(io, &self.index).await?;

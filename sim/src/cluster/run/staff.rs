@@ -42,7 +42,8 @@ impl Run {
         for _ in 0..1 + self.rng.below(3) {
             let remote = self.remote("member");
             let old = self.plan.old_version(&remote.who, 0).is_some();
-            let member = Member::new(remote, format!("g{topic}"), topic);
+            let is_java = self.plan.rng(&format!("java {}", remote.who)).below(3) == 0;
+            let member = Member::new(remote, format!("g{topic}"), topic).java(is_java);
             let member = if mixes { member.among_both() } else { member.old(old) };
             let is_modern = if mixes { rng.coin() } else { is_modern };
             self.hire(Client::Member(if is_modern { member.modern() } else { member }));

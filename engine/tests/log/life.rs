@@ -271,6 +271,10 @@ fn snapshots_come_back_with_what_follows_them() {
                 let upto = rig.set().offsets(id).end;
                 rig.set().put_snapshot(id, upto, format!("state at {upto}").into_bytes());
                 rig.pass(20);
+                // A real disk that others keep busy takes its time.
+                while data.exists() && !data.join(format!("t-0/{upto:020}.rsnap")).exists() {
+                    rig.pass(20);
+                }
             }
         }
         rig.until_durable(id);

@@ -43,8 +43,6 @@ pub const CREATED: Metric = Metric { key: "created_s", title: "created", unit: "
 pub const PER_PARTITION: Metric = Metric { key: "kib_per_partition", title: "per partition", unit: "KiB" };
 /// From a change of membership until a group is at rest.
 pub const SETTLES: Metric = Metric { key: "settle_ms", title: "settled", unit: "ms" };
-/// The part of it that begins when the last member has learned of it.
-pub const BROKER_SETTLES: Metric = Metric { key: "broker_ms", title: "settled once all know", unit: "ms" };
 
 /// What is asked of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]

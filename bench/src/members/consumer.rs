@@ -89,10 +89,12 @@ impl Consumer {
         if self.epoch == LEAVES {
             return Ok(Next::Nothing);
         }
+        // The first one is acknowledged even if there is nothing in it, as the Java client does.
+        let is_first = self.epoch == 0;
         self.epoch = response.member_epoch;
         self.interval = Duration::from_millis(u64::try_from(response.heartbeat_interval_ms).unwrap_or(0));
         match response.assignment {
-            Some(assignment) if assignment.topic_partitions != self.owned => {
+            Some(assignment) if is_first || assignment.topic_partitions != self.owned => {
                 self.owned = assignment.topic_partitions;
                 self.unsaid = true;
                 Ok(Next::Send(self.due()?))

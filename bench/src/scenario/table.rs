@@ -2,8 +2,8 @@
 
 use super::{Produce, Scenario, Work};
 use crate::goal::{
-    BROKER_SETTLES, Bound, CPU_PER_GB, CPU_PER_REQUEST, CPU_SHARE, CREATED, Goal, MB_PER_S, Metric, P50, P99, P999,
-    PER_CONNECTION, PER_PARTITION, READY, REQUESTS_PER_S, RESIDENT, SETTLES,
+    Bound, CPU_PER_GB, CPU_PER_REQUEST, CPU_SHARE, CREATED, Goal, MB_PER_S, Metric, P50, P99, P999, PER_CONNECTION,
+    PER_PARTITION, READY, REQUESTS_PER_S, RESIDENT, SETTLES,
 };
 use crate::load::Pace;
 use crate::members::Protocol;
@@ -254,9 +254,13 @@ fn groups() -> Vec<Scenario> {
     let settle = |protocol: Protocol| {
         let title = format!("100 members over 1,000 partitions, one joins or leaves, {} protocol", protocol.name());
         let work = Work::Settle { members: 100, partitions: 1_000, protocol };
-        // In the classic protocol members learn of a rebalance by their next heartbeat, whatever the broker: that pause is theirs.
-        let metric = if protocol == Protocol::Classic { BROKER_SETTLES } else { SETTLES };
-        scenario(15, format!("group-settle-{}", protocol.name()), title, work, vec![goal(metric, Bound::RatioMax(0.5))])
+        scenario(
+            15,
+            format!("group-settle-{}", protocol.name()),
+            title,
+            work,
+            vec![goal(SETTLES, Bound::RatioMax(0.5))],
+        )
     };
     let title = "1,000 groups of one member, a heartbeat every 3 s each";
     let live = scenario(16, "groups-1000", title, Work::Groups(1_000), vec![goal(CPU_SHARE, Bound::AtMost(0.05))]);

@@ -167,6 +167,7 @@ impl Coordinator {
     /// How long the answer to a heartbeat of the classic protocol may wait that has nothing to tell.
     pub(crate) fn hold_ms(&mut self, request: &HeartbeatRequest, patience: Patience) -> Option<u64> {
         let limit_ms = self.hold_limit_ms(patience)?;
+        self.check_active(&request.group).ok()?;
         let session_ms = self.groups.get(&request.group)?.patient_session_ms(&request.member)?;
         let now_ms = self.fx.now.mono_ms;
         let known = self.holds.known(&request.group, &request.member);

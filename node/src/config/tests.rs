@@ -168,7 +168,7 @@ fn notices() {
         assert!(text.contains(part), "{text}");
     }
     assert_eq!(config.statics["num.partitions"], "2", "the last one counts");
-    assert!(!config.statics.contains_key("zookeeper.connect"));
+    assert_eq!(config.statics["zookeeper.connect"], "z:2181", "listed like everything in the file, as Kafka does");
     assert!(matches!(Config::from_parts(&args(&["x"]), None), Err(ConfigError::Override(_))));
 }
 

@@ -228,3 +228,18 @@ def test_what_the_verdict_says_of_groups_that_are_not_there(broker, committed):
     assert f"did you mean `{group}`" in err
     out = ours("groups", "status", "-b", broker.address).out.decode()
     assert f"group {group}: " in out and "WHY" in out
+
+
+def test_watching_looks_again_until_ctrl_c(broker, committed):
+    _, group = committed
+    for line in (("groups", "--status", "--group", group), ("groups", "describe", group)):
+        watching = Running(command(*line, "-b", broker.address, "--watch", "0.2"))
+        try:
+            wait_for(lambda: sum(f"group {group}: " in line for line in watching.lines) >= 3)
+            assert watching.interrupt() == 0, watching.errors
+        finally:
+            watching.stop()
+        # Each look has its moment above it, and nothing that moves a cursor: this is a pipe.
+        at = [number for number, line in enumerate(watching.lines) if f"group {group}: " in line]
+        assert all(watching.lines[number - 1].endswith("Z") for number in at), watching.lines
+        assert not any("\x1b" in line for line in watching.lines)

@@ -53,7 +53,7 @@ def transcript(server, classes):
 # What both are told besides what Kafka does not start without: a value of each kind of layer and unit, and names that nobody knows.
 SETTINGS = {
     "log.retention.hours": "100", "log.roll.hours": "50", "log.roll.jitter.hours": "1", "log.flush.scheduler.interval.ms": "5000000",
-    "message.max.bytes": "1048576", "num.io.threads": "4", "group.initial.rebalance.delay.ms": "0",
+    "offsets.topic.num.partitions": "4", "message.max.bytes": "1048576", "num.io.threads": "4", "group.initial.rebalance.delay.ms": "0",
     "group.consumer.heartbeat.interval.ms": "6000", "my.own.setting": "hidden", "zookeeper.connect": "localhost:2181",
     "listener.name.plaintext.max.connections": "77",
 }

@@ -10,7 +10,7 @@ from adapters import ALL, STAMP, Record
 BY_NAME = {a.name: a for a in ALL}
 
 
-def until(condition, seconds=30, what="it"):
+def until(condition, seconds=90, what="it"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

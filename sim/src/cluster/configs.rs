@@ -49,6 +49,11 @@ impl Known {
         Known { values, asked: None }
     }
 
+    /// Whether nothing at all may be set, so that nobody need know of it.
+    fn may_be_none(&self) -> bool {
+        self.values.is_empty() || self.asked.as_ref().is_some_and(Values::is_empty)
+    }
+
     /// What is set once these steps were taken.
     fn after(&self, steps: &[Step]) -> Values {
         let mut after = self.values.clone();
@@ -332,6 +337,12 @@ pub(crate) fn check(truth: &mut Truth, who: &str, answer: &Answer) -> Result<(),
     })?;
     for (kind, name, code, values) in described {
         let Some(target) = truth.target_of(kind, &name) else { continue };
+        if code != ErrorCode::None.code()
+            && matches!(target, Target::Other(_))
+            && truth.configs_of(target).may_be_none()
+        {
+            continue;
+        }
         if code != ErrorCode::None.code() {
             return Err(Violation::TopicLost(format!("{name}: {}", super::violation::name_of(code))));
         }

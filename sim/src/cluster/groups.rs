@@ -24,6 +24,8 @@ pub(crate) struct Group {
     offsets: BTreeMap<Part, Register>,
     /// Of a group of the consumer protocol.
     pub(super) holders: BTreeMap<Part, Holder>,
+    /// Who was told last that it may use a partition, whether or not it still does.
+    pub(super) last_holders: BTreeMap<Part, String>,
 }
 
 impl Group {

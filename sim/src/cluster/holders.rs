@@ -26,6 +26,7 @@ impl Group {
     ) -> Result<(), Violation> {
         self.lets_go(member);
         for part in parts {
+            self.last_holders.insert(*part, member.to_owned());
             let holder = Holder { member: member.to_owned(), until };
             let other = self.holders.insert(*part, holder).filter(|other| other.until > now);
             if let Some(other) = other {
@@ -34,6 +35,11 @@ impl Group {
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody else was told that it may use the partition since this member was.
+    pub(crate) fn was_passed_on(&self, part: Part, member: &str) -> bool {
+        self.last_holders.get(&part).is_some_and(|last| last != member)
     }
 
     /// A member uses nothing any more.

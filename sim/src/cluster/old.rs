@@ -47,6 +47,12 @@ pub(crate) fn read(truth: &mut Truth, part: Part, position: i64, high: i64, set:
         if message.codec() == 0 {
             let seen = Seen { offset: message.offset, key: message.key, value: message.value };
             next = take(truth, part, next, high, &seen)?;
+        } else if message.has_append_time() {
+            // Clients do not write such wrappers, so that nothing here opens them; that it follows is all that is seen of it.
+            if message.offset < next || message.offset >= high {
+                return Err(phantom(truth, part, next, format!("a wrapper up to {}, below {high}", message.offset)));
+            }
+            next = message.offset + 1;
         } else {
             next = unwrap(truth, part, next, high, (bytes, message.offset))?;
         }

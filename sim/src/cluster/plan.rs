@@ -255,7 +255,7 @@ impl Plan {
             spares_max: pick(&mut rng, &[0, 2]) as usize,
             spare_rate_min: if has_spares { 1_000 } else { 8 << 20 },
             segment_bytes_max,
-            relocate_bytes_per_s: pick(&mut stream(self.seed, "relocation"), &[16 << 10, 256 << 10, u64::MAX]),
+            relocate_bytes_per_s: pick(&mut stream(self.seed, "relocation"), &[1 << 20, 8 << 20, u64::MAX]),
             ..compaction(self.seed, journal(self.seed))
         };
         let bind = SocketAddr::from(([127, 0, 0, 1], 9092));
@@ -264,6 +264,8 @@ impl Plan {
         for (key, value) in [
             ("offsets.topic.num.partitions", pick(&mut rng, &[1, 3, 8])),
             ("offsets.topic.replication.factor", 1),
+            // Clocks jump by days here.
+            ("offsets.retention.minutes", 1_000_000),
             ("group.initial.rebalance.delay.ms", pick(&mut rng, &[0, 500])),
             ("group.min.session.timeout.ms", 1_000),
             ("max.incremental.fetch.session.cache.slots", pick(&mut rng, &[2, 1_000])),
@@ -300,12 +302,7 @@ impl Plan {
         let mut rng = stream(self.seed, "operation");
         let folders = self.folders();
         let is_there = self.has(Feature::Operator) || folders > 1;
-        is_there.then(|| Operation {
-            gap_ms: 50 + rng.below(1_500),
-            folders,
-            asks: self.has(Feature::Operator),
-            clock_jumps: self.has(Feature::ClockJumps),
-        })
+        is_there.then(|| Operation { gap_ms: 50 + rng.below(1_500), folders, asks: self.has(Feature::Operator) })
     }
 
     /// What the administrator does.

@@ -2,6 +2,7 @@
 // in a thread of its own, print lines of what happened and how many milliseconds that took:
 //
 //     noticed   from the second member's start until the first one is told to give partitions up
+//     shared    from then until both have their share
 //     regained  from the second member's close until the first one has all partitions again
 //     commit    the slowest of some commitSync
 //     subscribed    from a change of its subscription until the first one has the new topic, too
@@ -142,6 +143,7 @@ public class Waits {
         until(() -> first.revokedAt != 0, "the first member's notice");
         System.out.println("noticed " + (first.revokedAt - begin) / 1_000_000);
         until(() -> first.owned.size() == 2 && second.owned.size() == 2, "the second assignment");
+        System.out.println("shared " + ms(begin));
         rest();
         begin = System.nanoTime();
         second.close();

@@ -107,7 +107,8 @@ impl Moves {
     }
 
     fn check_place(&mut self, ctx: &Ctx<'_>, part: Part, lies: &[Lies]) -> Result<(), Violation> {
-        if ctx.truth.look(part).is_damaged {
+        // On a disk in trouble it may have no folder yet.
+        if ctx.truth.look(part).is_damaged || (lies.is_empty() && ctx.is_troubled) {
             self.0.remove(&part);
             return Ok(());
         }

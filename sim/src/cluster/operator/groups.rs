@@ -69,15 +69,9 @@ impl GroupLook {
         }
     }
 
-    pub(super) fn check(
-        &self,
-        who: &str,
-        ctx: &Ctx<'_>,
-        answer: &Answer,
-        clock_jumps: bool,
-    ) -> Result<Outcome, Violation> {
+    pub(super) fn check(&self, who: &str, ctx: &Ctx<'_>, answer: &Answer) -> Result<Outcome, Violation> {
         match self {
-            GroupLook::List { owed } => check_list(who, ctx, answer, owed, clock_jumps),
+            GroupLook::List { owed } => check_list(who, ctx, answer, owed),
             GroupLook::Classic { group } => check_members(who, "DescribeGroups", group, classic(who, answer)?),
             GroupLook::Consumer { group } => check_members(who, "ConsumerGroupDescribe", group, consumer(who, answer)?),
         }
@@ -103,13 +97,7 @@ fn is_owed(truth: &Truth, group: &str) -> bool {
     }
 }
 
-fn check_list(
-    who: &str,
-    ctx: &Ctx<'_>,
-    answer: &Answer,
-    owed: &[String],
-    clock_jumps: bool,
-) -> Result<Outcome, Violation> {
+fn check_list(who: &str, ctx: &Ctx<'_>, answer: &Answer, owed: &[String]) -> Result<Outcome, Violation> {
     const WHAT: &str = "ListGroups";
     let (code, listed) = answer.body(who, WHAT, |reader, version| {
         let response = ListGroupsResponse::decode(reader, version)?;
@@ -123,15 +111,14 @@ fn check_list(
         return Ok(Outcome::Again(WHAT, code));
     }
     let is_odd = |(state, kind): &(String, String)| {
-        !STATES.contains(&state.as_str()) || !["Classic", "Consumer"].contains(&kind.as_str())
+        !STATES.contains(&state.as_str()) || !["classic", "consumer"].contains(&kind.as_str())
     };
     if let Some((group, (state, kind))) = listed.iter().find(|(_, of)| is_odd(of)) {
         let got = format!("{group} is {state} and {kind}");
         return Err(Violation::Told { who: who.to_owned(), what: WHAT, got });
     }
-    // Offsets expire by the wall clock.
     let lost = owed.iter().find(|group| !listed.contains_key(*group) && is_owed(ctx.truth, group));
-    match lost.filter(|_| !clock_jumps) {
+    match lost {
         Some(group) => Err(Violation::GroupLost(group.clone())),
         None => Ok(Outcome::Done),
     }

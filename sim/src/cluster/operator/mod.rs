@@ -33,8 +33,6 @@ pub(crate) struct Operation {
     pub(crate) folders: usize,
     /// Asks, and looks after groups; otherwise only moves logs.
     pub(crate) asks: bool,
-    /// The wall clock jumps, which may let offsets expire.
-    pub(crate) clock_jumps: bool,
 }
 
 /// What is being done, until it is answered.
@@ -183,7 +181,7 @@ impl Operator {
             Deed::Move { part, to } => self.moves.answered(who, ctx, answer, *part, *to)?,
             Deed::Dirs(look) => self.moves.seen(who, ctx, answer, look)?,
             Deed::Ledger(entry) => entry.answered(who, ctx, answer, tries)?,
-            Deed::Groups(look) => look.check(who, ctx, answer, self.operation.clock_jumps)?,
+            Deed::Groups(look) => look.check(who, ctx, answer)?,
             Deed::Look(look) => look.check(who, ctx, answer)?,
         };
         match outcome {

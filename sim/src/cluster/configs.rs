@@ -245,7 +245,7 @@ fn topic_steps(topic: &Topic, rng: &mut Rng) -> Vec<Step> {
 /// Of things that change nothing for the clients here.
 fn other_steps(other: usize, rng: &mut Rng) -> Vec<Step> {
     let keys: [(&'static str, [i64; 2]); 2] = match OTHERS[other].0 {
-        32 => [("consumer.session.timeout.ms", [20_000, 30_000]), ("consumer.heartbeat.interval.ms", [2_000, 3_000])],
+        32 => [("consumer.session.timeout.ms", [20_000, 30_000]), ("consumer.heartbeat.interval.ms", [1_000, 2_000])],
         16 => [("interval.ms", [1_000, 60_000]), ("interval.ms", [5_000, 30_000])],
         _ => [("log.index.interval.bytes", [1024, 4096]), ("message.max.bytes", [1 << 20, 2 << 20])],
     };

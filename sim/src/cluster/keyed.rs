@@ -98,9 +98,9 @@ impl Keys {
         *owed = offset.max(*owed);
     }
 
-    /// A key whose newest record is missing, and where that was.
-    pub(crate) fn debt(&self) -> Option<(u8, i64)> {
-        self.owed.first_key_value().map(|(key, offset)| (*key, *offset))
+    /// Keys whose newest record is missing, and where that was.
+    pub(crate) fn debts(&self) -> impl Iterator<Item = (u8, i64)> {
+        self.owed.iter().map(|(key, offset)| (*key, *offset))
     }
 }
 
@@ -169,11 +169,11 @@ mod tests {
         keys.placed(batch(new), 20, 1);
         let known = [(10, 1, batch(old)), (20, 1, batch(new))];
         keys.read(&place(), 0, &known, &[(20, key_of(new).0)], true, 0).unwrap();
-        assert_eq!(keys.debt(), None);
+        assert_eq!(keys.debts().next(), None);
         keys.read(&place(), 0, &known, &[(10, key_of(old).0)], true, 0).unwrap();
-        assert_eq!(keys.debt(), Some((key_of(new).0, 20)));
+        assert_eq!(keys.debts().next(), Some((key_of(new).0, 20)));
         keys.placed(batch(new), 30, 1);
-        assert_eq!(keys.debt(), None, "a newer one came to light");
+        assert_eq!(keys.debts().next(), None, "a newer one came to light");
     }
 
     #[test]
@@ -184,10 +184,10 @@ mod tests {
         keys.placed(batch(new), 20, 1);
         let known = [(10, 1, batch(old)), (20, 1, batch(new))];
         keys.read(&place(), 0, &known, &[], true, 0).unwrap();
-        assert_eq!(keys.debt(), Some((key_of(new).0, 20)), "tombstones stay here");
+        assert_eq!(keys.debts().next(), Some((key_of(new).0, 20)), "tombstones stay here");
         let mut keys = Keys { owed: BTreeMap::new(), ..keys };
         keys.read(&place(), 0, &known, &[], false, 0).unwrap();
-        assert_eq!((keys.debt(), keys.buried_count()), (None, 1));
+        assert_eq!((keys.debts().next(), keys.buried_count()), (None, 1));
         let seen = [(10, key_of(old).0)];
         keys.read(&place(), 0, &known[..1], &seen, false, 0).unwrap();
         let back = keys.read(&place(), 0, &known[..1], &seen, false, 1);

@@ -281,7 +281,11 @@ impl Truth {
     /// After everything was read: no key lacks its newest record.
     pub(crate) fn check_debts(&self, parts: &[Part]) -> Result<(), Violation> {
         for part in parts {
-            if let Some((key, offset)) = self.look(*part).keys.debt().filter(|_| !self.look(*part).is_damaged) {
+            let partition = self.look(*part);
+            let tombstones_stay = self.topics[part.topic].compacts == Some(true);
+            let is_lost = |key: u8| tombstones_stay || !partition.may_have_deleted(key);
+            let lost = partition.keys.debts().find(|(key, _)| is_lost(*key));
+            if let Some((key, offset)) = lost.filter(|_| !partition.is_damaged) {
                 return Err(Violation::ValueLost { at: self.place(*part), key, offset });
             }
         }
@@ -359,6 +363,15 @@ impl Partition {
         } else {
             Err(Violation::Reordered { at: at.clone(), batch: key, base })
         }
+    }
+
+    /// A tombstone of the key was sent of which nobody knows whether it was stored: it may have deleted the key and have gone
+    /// itself before anybody read it.
+    fn may_have_deleted(&self, key: u8) -> bool {
+        let in_doubt = self.sent.iter().filter(|(_, sent)| sent.base.is_none());
+        in_doubt
+            .flat_map(|(batch, sent)| (0..sent.count).map(|index| record_key(*batch, index, sent.count)))
+            .any(|id| keyed::keyed(&id) == (key, true))
     }
 
     /// Another batch that overlaps `base..=last`.

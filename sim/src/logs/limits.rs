@@ -7,7 +7,7 @@ pub const STEPS_DEFAULT: u64 = 400;
 pub(crate) const LOGS_MAX: usize = 4;
 
 /// Turns of the loop before a wait counts as endless: far more than any recovery here takes.
-pub(crate) const TURNS_MAX: usize = 200_000;
+pub(crate) const TURNS_MAX: usize = 2_000_000;
 
 /// Virtual time a clean stop may take, in milliseconds.
 pub(crate) const SHUTDOWN_MS: u64 = 60_000;

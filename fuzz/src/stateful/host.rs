@@ -54,7 +54,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let statics = Values::from(statics.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let mut broker = BrokerSettings::new(1, listeners, statics);
     broker.cluster_id = Some("a simulated cluster 00".to_owned());
-    Setup { shards: 1, log_limits, network_bytes: 4 << 20, broker }
+    Setup { shards: 1, folders: 1, log_limits, network_bytes: 4 << 20, broker }
 });
 
 impl Host {
@@ -63,7 +63,7 @@ impl Host {
         let world = SimWorld::new(1);
         world.take_the_clock();
         // The folder itself is made before any shard runs.
-        world.write_file(Path::new(DATA).join(".keep"), b"").expect("an empty disk takes a file");
+        world.write_file(Path::new(DATA[0]).join(".keep"), b"").expect("an empty disk takes a file");
         let mut host = Host { world, process: None, starts: 0 };
         host.start();
         host

@@ -21,9 +21,12 @@ pub(super) struct Disk {
     seq: u64,
     /// Bytes in use, while nothing has happened that would need counting anew.
     used: Cell<Option<u64>>,
-    /// Names were taken since files that nothing can reach were looked for.
-    may_be_unreachable: bool,
+    /// With so many files those that nothing can reach any more are looked for.
+    sweep_at: usize,
 }
+
+/// Fewer files that nothing can reach do not matter.
+const SWEEP_FILES: usize = 64;
 
 fn errno(code: i32) -> io::Error {
     io::Error::from_raw_os_error(code)
@@ -38,7 +41,7 @@ impl Disk {
             next_node: 1,
             seq: 0,
             used: Cell::new(None),
-            may_be_unreachable: false,
+            sweep_at: SWEEP_FILES,
         }
     }
 
@@ -232,7 +235,6 @@ impl Disk {
 
     fn lost_a_name(&mut self) {
         self.used.set(None);
-        self.may_be_unreachable = true;
     }
 
     pub(super) fn make_dir(&mut self, path: &Path) -> io::Result<()> {
@@ -285,15 +287,16 @@ impl Disk {
         files
     }
 
-    /// Makes the names in `folder` durable and forgets files that nothing can reach any more.
+    /// Makes the names in `folder` durable. Now and then, files that nothing can reach any more are forgotten.
     pub(super) fn sync_names(&mut self, folder: NodeId, moment: u64) {
         self.names.sync(folder, moment);
-        if !std::mem::take(&mut self.may_be_unreachable) {
+        if self.files.len() < self.sweep_at {
             return;
         }
         let reachable = self.names.reachable();
         let open = &self.open;
         self.files.retain(|node, _| reachable.contains(node) || open.contains_key(node));
+        self.sweep_at = 2 * self.files.len() + SWEEP_FILES;
     }
 
     /// Counts a handle of `node`.

@@ -483,7 +483,9 @@ impl World {
             Op::List { path, entries } => *entries = self.disk.list(path)?,
             Op::FreeSpace { path, free, total } => {
                 self.disk.names.find(path)?;
-                (*free, *total) = (capacity.saturating_sub(self.disk.used()), capacity);
+                // An endless disk need not be counted.
+                let used = if capacity == u64::MAX { 0 } else { self.disk.used() };
+                (*free, *total) = (capacity.saturating_sub(used), capacity);
             }
             Op::Timer { .. } => {}
             Op::Accept { .. } | Op::Recv { .. } | Op::Send { .. } => {

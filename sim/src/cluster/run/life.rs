@@ -10,6 +10,10 @@ use engine::time::Mono;
 /// How long a start may take on a disk that works, in virtual seconds.
 const START_S: u64 = 120;
 
+/// Starts in a row that a disk in trouble may prevent before an operator mends it: faults take their course only while the node
+/// serves.
+const FAILED_STARTS_MAX: u64 = 30;
+
 impl Run {
     pub(super) fn count_failed_syncs(&self) -> u64 {
         let failed = self.world.struck().into_iter().filter(|(chance, _)| *chance == Chance::SyncError);
@@ -18,7 +22,7 @@ impl Run {
 
     /// Starts the node and looks at everything in it, unless it ends before that.
     pub(super) fn start(&mut self, tell: &mut dyn FnMut(&str), ended: Ended) -> Result<(), Violation> {
-        let mut ended = ended;
+        let (mut ended, mut failed) = (ended, 0);
         loop {
             self.starts += 1;
             let rng = self.plan.rng(&format!("start {}", self.starts));
@@ -44,6 +48,10 @@ impl Run {
                 self.end_process(End::Kill);
                 ended = ended.max(Ended::Killed);
                 self.world.advance_to(self.world.now().plus_millis(1_000));
+                failed += 1;
+                if failed == FAILED_STARTS_MAX {
+                    self.world.faults(|faults| faults.end_all());
+                }
                 continue;
             }
             tell(&format!("{:?} serves", self.world.now()));

@@ -205,6 +205,12 @@ impl Effects {
         self.settings.consumer.group_config(|key| own?.get(key)?.trim().parse().ok())
     }
 
+    /// `group.heartbeat.hold.ms`; none where every heartbeat is answered at once.
+    pub(crate) fn hold_limit_ms(&self) -> Option<u64> {
+        let limit_ms = self.image.layers().broker_parsed("group.heartbeat.hold.ms");
+        limit_ms.filter(|ms| *ms > 0)
+    }
+
     /// Takes an append that failed at once.
     pub(crate) fn pop_oversized(&mut self) -> Option<AppendToken> {
         self.oversized.pop_front()

@@ -187,17 +187,17 @@ impl Coordinator {
         let state = self.groups.get(&request.group)?.consumer.as_ref()?;
         state.members.get(&request.member).filter(|member| member.progress != Progress::Unrevoked)?;
         let known = self.holds.known(&request.group, &request.member);
-        let ms = sooner_than(config.heartbeat_interval_ms).min(limit_ms).min(config.session_timeout_ms / 3);
+        let interval_ms = state.interval_ms(&self.fx, &request.group, &request.member);
+        let ms = sooner_than(interval_ms).min(limit_ms).min(config.session_timeout_ms / 3);
         Some(ms).filter(|ms| !known.is_hasty && *ms >= HOLD_MS_MIN)
     }
 
-    /// `group.heartbeat.hold.ms`; none where such a client is not to wait.
+    /// How long an answer may wait; none where such a client is not to wait.
     fn hold_limit_ms(&self, patience: Patience) -> Option<u64> {
         if patience == Patience::None || self.holds.is_over {
             return None;
         }
-        let limit_ms = self.fx.image.layers().broker_parsed("group.heartbeat.hold.ms");
-        limit_ms.filter(|ms| *ms > 0)
+        self.fx.hold_limit_ms()
     }
 
     /// Lets a heartbeat of the classic protocol wait.

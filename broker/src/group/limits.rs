@@ -27,6 +27,9 @@ pub(crate) const REJOIN_WAIT_MS_MIN: u64 = 1_000;
 /// back, and the Java client's `retry.backoff.ms`, which it keeps between an answer and the next request.
 pub(crate) const HOLD_MARGIN_MS_MIN: u64 = 100;
 
+/// Milliseconds after which a member is to be heard of again that waits for what others have to give up.
+pub(crate) const AWAIT_MS: u64 = 500;
+
 /// A heartbeat that could wait less milliseconds than this does not wait: it would be work for nothing.
 pub(crate) const HOLD_MS_MIN: u64 = 50;
 

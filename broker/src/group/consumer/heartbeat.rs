@@ -1,7 +1,7 @@
 //! ConsumerGroupHeartbeat: the one request of the new protocol. It joins, tells what changed, acknowledges what was given up, stays
 //! alive and leaves.
 
-use super::member::{Facts, LEFT_FOR_NOW, sorted_names};
+use super::member::{Facts, LEFT_FOR_NOW, Progress, sorted_names};
 use super::membership::{Place, newer};
 use super::partitions::Partitions;
 use super::pattern::Pattern;
@@ -13,7 +13,7 @@ use crate::group::coordinator::Coordinator;
 use crate::group::effects::{Effects, Reply};
 use crate::group::hold::Beat;
 use crate::group::ids::{GroupId, InstanceId, MemberId, Ticket};
-use crate::group::limits::{PATTERNS_MAX, RECORD_TEXT_BYTES_MAX, SUBSCRIPTION_BYTES_MAX};
+use crate::group::limits::{AWAIT_MS, PATTERNS_MAX, RECORD_TEXT_BYTES_MAX, SUBSCRIPTION_BYTES_MAX};
 use crate::group::records::Record;
 use crate::group::state::Group;
 use protocol::ErrorCode;
@@ -331,7 +331,8 @@ impl Coordinator {
 
     /// The answer to a heartbeat that waited for nothing.
     pub(crate) fn no_news(&self, waiting: &ConsumerHeartbeat) -> HeartbeatReply {
-        let interval_ms = self.fx.group_config(&waiting.group).heartbeat_interval_ms;
+        let state = self.groups.get(&waiting.group).and_then(|group| group.consumer.as_ref());
+        let interval_ms = state.map_or(0, |state| state.interval_ms(&self.fx, &waiting.group, &waiting.member));
         HeartbeatReply {
             member: waiting.member.clone(),
             epoch: waiting.epoch,
@@ -379,9 +380,17 @@ impl ConsumerGroup {
         self.reply(turn.fx, turn.group, id, has_more || request.is_full())
     }
 
+    /// When a member is to be heard of again: soon while others have partitions of its to give up, so that it has a heartbeat that
+    /// waits when they do.
+    pub(crate) fn interval_ms(&self, fx: &Effects, group: &GroupId, id: &MemberId) -> u64 {
+        let interval_ms = fx.group_config(group).heartbeat_interval_ms;
+        let awaits_others = self.members.get(id).is_some_and(|member| member.progress == Progress::Unreleased);
+        if awaits_others && fx.hold_limit_ms().is_some() { interval_ms.min(AWAIT_MS) } else { interval_ms }
+    }
+
     /// What a member is told; its whole share where that is news.
     fn reply(&self, fx: &Effects, group: &GroupId, id: &MemberId, has_share: bool) -> HeartbeatReply {
-        let interval_ms = fx.group_config(group).heartbeat_interval_ms;
+        let interval_ms = self.interval_ms(fx, group, id);
         let member = self.members.get(id);
         HeartbeatReply {
             member: id.clone(),

@@ -211,6 +211,19 @@ fn a_member_of_the_consumer_protocol_hears_at_once_what_to_give_up_and_what_is_i
 }
 
 #[test]
+fn a_member_that_awaits_others_is_heard_of_again_soon_and_then_as_ever() {
+    let mut s = Scene::with_topics(&[("t", 4)]);
+    let (mut clients, tickets) = waiting_clients(&mut s, &["a"]);
+    let joined = s.ask(Client::new("b").beat()).unwrap();
+    assert_eq!((joined.assignment.is_none_or(|all| all.is_empty()), joined.interval_ms), (true, 500));
+    clients[0].hear(&told(&mut s, tickets[0]).expect("there is something to give up"));
+    let waiting = s.beat(patient(Beat::at("b", joined.epoch)));
+    assert!(s.is_waiting(waiting));
+    clients[0].cycle(&mut s);
+    assert_eq!(told(&mut s, waiting).expect("partitions are free").interval_ms, 5_000);
+}
+
+#[test]
 fn who_leaves_the_consumer_protocol_is_noticed_by_all_who_wait() {
     let mut s = Scene::with_topics(&[("t", 6)]);
     let (mut clients, tickets) = waiting_clients(&mut s, &["a", "b", "c"]);

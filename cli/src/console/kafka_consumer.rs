@@ -111,7 +111,7 @@ pub fn run(args: &ConsumerArgs, io: &mut Io<'_>) -> Outcome {
     let plan = args.plan(&keys, file_group)?;
     let formatter = args.formatter()?;
     let client = Client::connect(settings)?;
-    let mut printer = Printer { formatter, io, skips: args.skip_message_on_error, count: 0 };
+    let mut printer = Printer { formatter, io, skips: args.skip_message_on_error, count: 0, is_closed: false };
     let outcome = consume::run(client, plan, &interrupt, &mut printer);
     let count = printer.count;
     io.out.flush().or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
@@ -237,6 +237,16 @@ pub(super) struct Printer<'p, 'io> {
     /// Whether a record that cannot be printed is passed over.
     pub(super) skips: bool,
     pub(super) count: u64,
+    /// Nobody reads the output any more, and that was said.
+    pub(super) is_closed: bool,
+}
+
+impl Printer<'_, '_> {
+    fn is_left(&mut self) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            let _ = writeln!(self.io.err, "Unable to write to standard out, closing consumer.");
+        }
+    }
 }
 
 impl Sink for Printer<'_, '_> {
@@ -245,7 +255,7 @@ impl Sink for Printer<'_, '_> {
         match self.formatter.write(record, self.io.out, self.io.err) {
             Ok(()) => Ok(true),
             Err(WriteError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
-                let _ = writeln!(self.io.err, "Unable to write to standard out, closing consumer.");
+                self.is_left();
                 Ok(false)
             }
             Err(WriteError::Output(error)) => Err(error.into()),
@@ -259,10 +269,13 @@ impl Sink for Printer<'_, '_> {
         }
     }
 
-    fn flush(&mut self) -> Result<(), Failure> {
+    fn flush(&mut self) -> Result<bool, Failure> {
         match self.io.out.flush() {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.is_left();
+                Ok(false)
+            }
+            outcome => Ok(outcome.map(|()| true)?),
         }
     }
 

@@ -211,7 +211,7 @@ pub fn consume(args: &ConsumeArgs, io: &mut Io<'_>) -> Outcome {
     let plan = args.plan(&keys)?;
     let formatter = args.formatter()?;
     let client = Client::connect(settings)?;
-    let printer = Printer { formatter, io, skips: false, count: 0 };
+    let printer = Printer { formatter, io, skips: false, count: 0, is_closed: false };
     match args.output {
         Form::Text => consume::run(client, plan, &interrupt, &mut { printer }),
         Form::Json => consume::run(client, plan, &interrupt, &mut Lines { printer }),
@@ -324,7 +324,7 @@ impl Sink for Lines<'_, '_> {
         }
     }
 
-    fn flush(&mut self) -> Result<(), Failure> {
+    fn flush(&mut self) -> Result<bool, Failure> {
         self.printer.flush()
     }
 

@@ -74,8 +74,8 @@ pub(crate) struct Plan {
 pub(crate) trait Sink {
     /// A record. `Ok(false)` for one that is enough.
     fn take(&mut self, record: &Consumed<'_>) -> Result<bool, Failure>;
-    /// Nothing else is there right now: what was taken shall be seen.
-    fn flush(&mut self) -> Result<(), Failure>;
+    /// Nothing else is there right now: what was taken shall be seen. `Ok(false)` where nobody looks any more.
+    fn flush(&mut self) -> Result<bool, Failure>;
     /// Something the user should know.
     fn notice(&mut self, text: String);
 }
@@ -168,7 +168,9 @@ impl Consumer<'_> {
                 self.fetch(None)?;
                 continue;
             }
-            self.sink.flush()?;
+            if !self.sink.flush()? {
+                return Ok(());
+            }
             self.refresh_if_old()?;
             self.commit_if_due();
             if self.plan.timeout.is_some_and(|timeout| last.elapsed() > timeout) {
@@ -231,7 +233,7 @@ impl Consumer<'_> {
 
     /// Commits what was handed out and leaves the group.
     fn close(&mut self) -> Result<(), Failure> {
-        let flushed = self.sink.flush();
+        let flushed = self.sink.flush().map(drop);
         if flushed.is_ok() && self.is_settled {
             self.commit_and_wait()?;
         }

@@ -1,6 +1,7 @@
 //! Where commands write: standard output for what was asked, standard error for everything about it. Tests put buffers there.
 
 use crate::failure::Outcome;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -40,6 +41,14 @@ fn stdout() -> Box<dyn Write> {
         // Without a descriptor to spare the other way does it.
         Err(_) => Box::new(io::stdout()),
     }
+}
+
+/// True when standard output is a pipe that nobody reads any more: who has nothing to write would never learn it.
+pub(crate) fn nobody_reads() -> bool {
+    let stdout = io::stdout();
+    let mut asked = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let is_told = poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0);
+    is_told && asked[0].revents().is_some_and(|revents| revents.contains(PollFlags::POLLERR))
 }
 
 /// Runs a command on the process's own outputs and reports its failure.

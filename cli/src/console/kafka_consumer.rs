@@ -275,6 +275,10 @@ impl Sink for Printer<'_, '_> {
                 self.is_left();
                 Ok(false)
             }
+            Ok(()) if crate::io::nobody_reads() => {
+                self.is_left();
+                Ok(false)
+            }
             outcome => Ok(outcome.map(|()| true)?),
         }
     }

@@ -364,20 +364,7 @@ fn a_tombstone_stays_for_its_retention_after_the_pass_that_met_it() {
     let mut rig = boot(&world, often());
     let id = rig.create("t-0", LogConfig { delete_retention_ms: 2_000, ..config() });
     let append = |rig: &mut Rig, key: &str, value: Option<&[u8]>| {
-        let (base, wall) = (rig.set().offsets(id).end, rig.io.wall().0);
-        let mut builder = BatchBuilder::new().position(base, 7);
-        builder.append(wall, Some(key.as_bytes()), value, &[]);
-        let bytes = builder.build();
-        let (last_offset, offset_of_max_timestamp) = (base, base);
-        let append = Append {
-            bytes: &bytes,
-            base_offset: base,
-            last_offset,
-            leader_epoch: 7,
-            max_timestamp: wall,
-            offset_of_max_timestamp,
-        };
-        rig.set().append(id, append).unwrap();
+        let base = append_key(rig, id, key, value);
         rig.until_durable(id);
         base
     };
@@ -658,21 +645,21 @@ fn what_an_earlier_pass_left_behind_does_not_undo_a_later_one() {
     }
 }
 
-fn append_key(rig: &mut Rig, id: LogId, key: &str, bytes: usize) {
+/// Appends a batch of one record; its offset.
+fn append_key(rig: &mut Rig, id: LogId, key: &str, value: Option<&[u8]>) -> i64 {
     let (base, wall) = (rig.set().offsets(id).end, rig.io.wall().0);
     let mut builder = BatchBuilder::new().position(base, 7);
-    builder.append(wall, Some(key.as_bytes()), Some(&vec![1; bytes]), &[]);
-    let batch = builder.build();
-    let (last_offset, offset_of_max_timestamp) = (base, base);
+    builder.append(wall, Some(key.as_bytes()), value, &[]);
     let append = Append {
-        bytes: &batch,
+        bytes: &builder.build(),
         base_offset: base,
-        last_offset,
+        last_offset: base,
         leader_epoch: 7,
         max_timestamp: wall,
-        offset_of_max_timestamp,
+        offset_of_max_timestamp: base,
     };
     rig.set().append(id, append).unwrap();
+    base
 }
 
 #[test]
@@ -683,13 +670,13 @@ fn a_checkpoint_that_is_older_than_a_pass_finds_no_fault_with_what_that_left() {
         let mut rig = boot(&world, LogLimits { checkpoint_ms: 1_000, ..often() });
         let id = rig.create("t-0", config());
         for key in ["old", "stays"] {
-            append_key(&mut rig, id, key, 10);
+            append_key(&mut rig, id, key, Some(&[1; 10]));
         }
         rig.until_durable(id);
         // The checkpoint knows the headers up to here, where a batch ends that stays.
         rig.pass(1_100);
         for _ in 0..4 {
-            append_key(&mut rig, id, "old", 5_000);
+            append_key(&mut rig, id, "old", Some(&[1; 5_000]));
         }
         rig.until_durable(id);
         for _ in 0..turns {
@@ -701,7 +688,7 @@ fn a_checkpoint_that_is_older_than_a_pass_finds_no_fault_with_what_that_left() {
         let read_only = rig.reports.iter().any(|report| report.contains("ReadOnly"));
         assert!(!read_only, "after {turns} turns: {:?}", rig.reports);
         finished += usize::from(rig.reports.iter().any(|report| report.contains("is finished")));
-        append_key(&mut rig, id, "new", 10);
+        append_key(&mut rig, id, "new", Some(&[1; 10]));
     }
     assert!(finished > 0, "no crash came between a replacement and its index");
 }

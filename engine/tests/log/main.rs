@@ -11,6 +11,7 @@ mod faults;
 mod journal;
 mod leases;
 mod life;
+mod replacement;
 mod rig;
 mod rot;
 mod scrub;
